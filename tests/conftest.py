@@ -1,0 +1,39 @@
+"""Fixtures that every room uses: one real Spark session, small real tables."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PASSENGERS = ROOT / "examples" / "passengers" / "passengers.csv"
+
+# Spark's workers must be this interpreter, and see this checkout.
+os.environ["PYSPARK_PYTHON"] = sys.executable
+os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """A real session, as jobs get it: local mode, two cores, Delta."""
+    from tfspark.session import spark_session
+
+    scratch = tmp_path_factory.mktemp("spark")
+    session = spark_session(
+        "tests",
+        **{
+            "spark.master": "local[2]",
+            "spark.driver.memory": "2g",
+            "spark.sql.shuffle.partitions": "4",
+            "spark.ui.enabled": "false",
+            "spark.sql.warehouse.dir": str(scratch / "tables"),
+        },
+    )
+    yield session
+    session.stop()

@@ -1,0 +1,7 @@
+"""`python -m tfspark COMMAND`."""
+
+import sys
+
+from tfspark.cli import main
+
+sys.exit(main())

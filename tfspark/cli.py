@@ -1,0 +1,192 @@
+"""`tfspark COMMAND` and the jobs of `spark-submit`: settings → session → one call → summary.
+
+Every setting is a flag: `--training.epochs 5`. The exit codes are those of `tfspark.errors`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from tfspark.config import Settings, load_settings, masked
+from tfspark.console import Steps, print_summary
+from tfspark.errors import ConfigError, StorageError, TfsparkError
+
+
+@dataclass(frozen=True)
+class Command:
+    """One job: where its function is, and the short names of its settings."""
+
+    function: str
+    about: str
+    short: dict[str, str] = field(default_factory=dict)
+
+
+COMMANDS = {
+    "prepare": Command(
+        "tfspark.run:prepare",
+        "raw table -> checked dataset",
+        {"--input": "source.path", "--format": "source.format"},
+    ),
+    "train": Command("tfspark.run:train", "dataset -> model version in the registry"),
+    "score": Command(
+        "tfspark.run:score",
+        "table and model -> scored Delta table, one day",
+        {
+            "--input": "score.input",
+            "--model": "score.model",
+            "--output": "score.output",
+            "--keep": "score.keep",
+            "--plan": "score.plan",
+        },
+    ),
+}
+_OTHERS = {
+    "query": ("tfspark.query", "scored table -> screen, CSV or Parquet"),
+    "contract": ("tfspark.contracts.docs", "check a contract and print its page"),
+    "demo": ("tfspark.demo", "the passengers example, from the raw table to the scored one"),
+}
+
+
+def main(command: str | None = None, argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code.
+
+    Args:
+        command: the job; None takes it from the first argument, as `tfspark COMMAND` does.
+        argv: the arguments; None takes the process's.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    if command is None:
+        if not given or given[0] not in {*COMMANDS, *_OTHERS}:
+            return _usage(given)
+        command = given.pop(0)
+    if command in _OTHERS:
+        run = importlib.import_module(_OTHERS[command][0]).main
+        return guarded(command, lambda: run(given))
+    return guarded(command, lambda: _job(command, given))
+
+
+def guarded(name: str, run: Callable[[], int | None]) -> int:
+    """Run, and turn every error into one message and its exit code."""
+    try:
+        return run() or 0
+    except TfsparkError as error:
+        return _failed(name, error)
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    except OSError as error:
+        return _failed(name, StorageError(f"{error.filename or ''}: {error.strerror or error}"))
+    except Exception as error:
+        if type(error).__module__.startswith(("py4j", "pyspark")):
+            from tfspark.tables import first_line
+
+            return _failed(name, StorageError(f"Spark: {first_line(error)}"))
+        traceback.print_exc()
+        print(f"{name}: this is a fault of tfspark, please report it", file=sys.stderr)
+        return 1
+
+
+def _job(name: str, argv: list[str]) -> int:
+    command = COMMANDS[name]
+    given = vars(_parser(name, command).parse_args(argv))
+    config, dry_run, spark = given.pop("config"), given.pop("dry_run"), given.pop("conf")
+    overrides = {key: value for key, value in given.items() if value is not None}
+    for setting in spark:
+        key, found, value = setting.partition("=")
+        if not found or not key.startswith("spark."):
+            raise ConfigError(f"command line: --conf {setting}: is not spark.NAME=VALUE")
+        overrides[f"spark.{key}"] = value
+    settings = load_settings(config, overrides)
+    if dry_run:
+        print(yaml.safe_dump(masked(settings), sort_keys=False, allow_unicode=True), end="")
+        return 0
+    steps = Steps(name)
+    module, function = command.function.split(":")
+    summary = getattr(importlib.import_module(module), function)(settings, steps)
+    print_summary(f"{name}: done", {**summary, "seconds": steps.seconds(), "run": steps.run_id})
+    return 0
+
+
+def _failed(name: str, error: TfsparkError) -> int:
+    print(f"\n{name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    return error.exit_code
+
+
+def _usage(given: list[str]) -> int:
+    asked = not given or given[0] in ("-h", "--help", "help")
+    out = sys.stdout if asked else sys.stderr
+    if not asked:
+        print(f"tfspark: no command {given[0]!r}", file=out)
+    print("usage: tfspark COMMAND [--help] [OPTIONS]\n", file=out)
+    about = {name: c.about for name, c in COMMANDS.items()}
+    for name, said in (about | {name: entry[1] for name, entry in _OTHERS.items()}).items():
+        print(f"  {name:<10}{said}", file=out)
+    return 0 if asked else 2
+
+
+def _parser(name: str, command: Command) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=name,
+        description=f"{command.about}. Command line > environment (TFSPARK_SOURCE__PATH=...) > "
+        "configuration file > default.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="FILE", help="configuration file, e.g. conf/x.yaml")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the effective settings, secrets masked"
+    )
+    parser.add_argument(
+        "--conf", action="append", default=[], metavar="spark.X=Y", help="a setting of Spark"
+    )
+    names = {setting: [short] for short, setting in command.short.items()}
+    _add_flags(parser, Settings, "", names)
+    return parser
+
+
+def _add_flags(
+    group: argparse._ActionsContainer,
+    model: type[BaseModel],
+    prefix: str,
+    short: dict[str, list[str]],
+) -> None:
+    for name, info in model.model_fields.items():
+        path = prefix + name
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            titled = group.add_argument_group(path, (inner.__doc__ or "").split("\n")[0])
+            _add_flags(titled if not prefix else group, inner, f"{path}.", short)
+        elif path != "spark":
+            flags = [*short.get(path, []), f"--{path}"]
+            kind = _value if _is_container(info) else str
+            group.add_argument(*flags, dest=path, metavar="VALUE", type=kind, help=_help(info))
+
+
+def _is_container(info: FieldInfo) -> bool:
+    return any(kind in str(info.annotation) for kind in ("list[", "dict["))
+
+
+def _value(text: str) -> Any:
+    """A list or mapping on the command line is YAML; `a,b` stays text for the setting to split."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not YAML: {error}") from None
+    return value if isinstance(value, list | dict) else text
+
+
+def _help(info: FieldInfo) -> str:
+    kind = getattr(info.annotation, "__name__", str(info.annotation))
+    kind = str(info.annotation) if kind in ("Optional", "Union", "Literal", "list", "dict") else kind
+    kind = kind.replace("typing.", "").replace("datetime.", "")
+    text = f"{info.description or ''} [{kind}; default {info.default!r}]".strip()
+    return text.replace("%", "%%")

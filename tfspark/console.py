@@ -1,0 +1,91 @@
+"""What a job says while it runs, and at its end.
+
+On a terminal: a line a step. Elsewhere: one JSON object a line on stderr, for log collectors.
+The summary goes to stdout, last.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+
+class Steps:
+    """The steps of one run of one job."""
+
+    def __init__(self, job: str, run_id: str | None = None) -> None:
+        self.job = job
+        self.run_id = run_id or uuid.uuid4().hex
+        self.started = time.monotonic()
+        wanted = os.environ.get("TFSPARK_LOG", "")
+        self.terminal = sys.stderr.isatty() if wanted not in ("json", "text") else wanted == "text"
+
+    @contextmanager
+    def step(self, name: str, **about: Any) -> Iterator[dict[str, Any]]:
+        """One step; what is put into the yielded dict is shown when the step ends."""
+        began = time.monotonic()
+        info: dict[str, Any] = dict(about)
+        if self.terminal:
+            print(f"  … {name}", end="", file=sys.stderr, flush=True)
+        else:
+            self._json("start", name, info)
+        try:
+            yield info
+        except BaseException as error:
+            self._end("failed", name, began, {**info, "error": type(error).__name__})
+            raise
+        self._end("done", name, began, info)
+
+    def note(self, message: str) -> None:
+        """Something the user should know that is no step."""
+        if self.terminal:
+            print(f"\r    {message}", file=sys.stderr, flush=True)
+        else:
+            self._json("note", message, {})
+
+    def seconds(self) -> float:
+        return round(time.monotonic() - self.started, 1)
+
+    def _end(self, event: str, name: str, began: float, info: dict[str, Any]) -> None:
+        seconds = round(time.monotonic() - began, 2)
+        if self.terminal:
+            sign = "✓" if event == "done" else "✗"
+            details = ", ".join(f"{key} {_short(value)}" for key, value in info.items())
+            line = f"\r\033[K  {sign} {name:<24}{seconds:>7.1f} s   {details}"
+            print(line, file=sys.stderr, flush=True)
+        else:
+            self._json(event, name, {**info, "seconds": seconds})
+
+    def _json(self, event: str, name: str, fields: Mapping[str, Any]) -> None:
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+        head = {"time": now, "job": self.job, "run_id": self.run_id, "event": event, "step": name}
+        print(json.dumps({**head, **fields}, default=str), file=sys.stderr, flush=True)
+
+
+def print_summary(title: str, fields: Mapping[str, Any]) -> None:
+    """One screen: a title and aligned fields. `None` is left out."""
+    shown = {key.replace("_", " "): value for key, value in fields.items() if value is not None}
+    width = max((len(key) for key in shown), default=0)
+    print(f"\n{title}")
+    for key, value in shown.items():
+        print(f"  {key:<{width}}  {_short(value)}")
+    sys.stdout.flush()
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_short(inner)}" for key, inner in value.items())
+    return str(value)

@@ -1,0 +1,219 @@
+"""Row checks: one pass over the raw table gives every bad row all its reasons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+from pyspark.sql.window import Window
+
+from tfspark.contracts.contract import Column, Contract, family, spark_type
+from tfspark.errors import ContractViolation
+from tfspark.tables import CORRUPT, RAW, REASONS, quote
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column as Expression
+    from pyspark.sql import DataFrame
+
+_JSON = "_tfspark_json"
+_TYPED = "_tfspark_typed_"
+_TIMES = "_tfspark_times_"
+_WHOLE = (T.ByteType, T.ShortType, T.IntegerType, T.LongType)
+_NOT_UTF8 = "\ufffd"
+_FLOAT = r"(?i)^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf|infinity)$"
+
+
+def check(df: DataFrame, contract: Contract, where: str | None = None) -> DataFrame:
+    """Apply a contract to a raw table.
+
+    Args:
+        df: the raw table, as `tfspark.tables.read_source` gives it. Strings are parsed to the
+            contract's types; typed columns are widened, never narrowed.
+        where: the table's name in messages.
+
+    Returns:
+        The contract's columns, typed (null where a value is bad); `_tfspark_reasons`, an array of
+        every reason why the row is bad, empty for a good row; `_tfspark_raw`, the raw text of a bad
+        row, null for a good one. As many rows as came in.
+
+    Raises:
+        ContractViolation: a column is missing or has a type that cannot be taken without loss.
+    """
+    where = where or contract.name
+    raw, raw_text = _fields(df, contract)
+    _columns_fit(raw, contract, where)
+    typed = raw.select(
+        "*",
+        *[
+            _typed(column, raw.schema[column.name].dataType).alias(_TYPED + str(i))
+            for i, column in enumerate(contract.columns)
+        ],
+    )
+    counted = _count_unique(typed, contract)
+    reasons = F.array_compact(F.array(*_reasons(counted, contract)))
+    if CORRUPT in counted.columns:
+        # What was not cut into fields says nothing about its fields.
+        broken = F.array(F.lit("the line does not have the fields of the table"))
+        reasons = F.when(F.col(CORRUPT).isNotNull(), broken).otherwise(reasons)
+    bad = counted.withColumn(REASONS, reasons)
+    return bad.select(
+        *[F.col(_TYPED + str(i)).alias(c.name) for i, c in enumerate(contract.columns)],
+        REASONS,
+        F.when(F.size(REASONS) > 0, raw_text).alias(RAW),
+    )
+
+
+def _fields(df: DataFrame, contract: Contract) -> tuple[DataFrame, Expression]:
+    """The raw columns by name, and the expression of a row's raw text."""
+    if df.columns == [_JSON]:
+        parsed = F.from_json(F.col(_JSON), "map<string,string>")
+        fields = [parsed.getItem(c.name).alias(c.name) for c in contract.columns]
+        # from_json gives an empty map or null for what is no object.
+        broken = F.when(parsed.isNull() | (F.size(parsed) == 0), F.col(_JSON)).alias(CORRUPT)
+        return df.select(_JSON, *fields, broken), F.col(_JSON)
+    text = F.to_json(F.struct(*[F.col(quote(n)) for n in df.columns if n != CORRUPT]))
+    if CORRUPT in df.columns:
+        text = F.coalesce(F.col(CORRUPT), text)
+    return df, text
+
+
+def _columns_fit(df: DataFrame, contract: Contract, where: str) -> None:
+    for column in contract.columns:
+        if column.name not in df.columns:
+            there = ", ".join(name for name in df.columns if not name.startswith("_tfspark"))
+            raise ContractViolation(
+                f"{where}: column {column.name} of the contract is missing; there are: {there}"
+            )
+        source = df.schema[column.name].dataType
+        target = spark_type(column.physical_type)
+        if not _takes(source, target):
+            raise ContractViolation(
+                f"{where}: column {column.name} is {source.simpleString()}, the contract says "
+                f"{column.physical_type}: values would be lost; correct the contract or the table"
+            )
+
+
+def _takes(source: T.DataType, target: T.DataType) -> bool:
+    """Whether values of a type can be checked row by row against another without loss."""
+    if source == target or isinstance(source, T.StringType):
+        return True
+    if isinstance(target, T.StringType):
+        return not isinstance(source, T.ArrayType | T.StructType | T.MapType | T.BinaryType)
+    if isinstance(target, T.FloatType):
+        return isinstance(source, T.ByteType | T.ShortType)
+    if isinstance(target, T.DoubleType):
+        few_digits = isinstance(source, T.DecimalType) and source.precision <= 15
+        return few_digits or isinstance(source, T.FloatType | T.NumericType) and not isinstance(
+            source, T.DecimalType
+        )
+    if isinstance(target, _WHOLE):
+        return isinstance(source, T.NumericType)
+    if isinstance(target, T.DecimalType):
+        return isinstance(source, (*_WHOLE, T.DecimalType))
+    if isinstance(target, T.TimestampType | T.DateType):
+        return isinstance(source, T.TimestampType | T.DateType | T.TimestampNTZType)
+    if isinstance(source, T.ArrayType) and isinstance(target, T.ArrayType):
+        return _takes(source.elementType, target.elementType) and not isinstance(
+            source.elementType, T.StringType
+        )
+    return False
+
+
+def _typed(column: Column, source: T.DataType) -> Expression:
+    """The value in the contract's type; null where it cannot be."""
+    target = spark_type(column.physical_type)
+    value = F.col(quote(column.name))
+    if source == target:
+        return value
+    if isinstance(source, T.StringType) and isinstance(target, T.ArrayType):
+        return F.from_json(value, target)
+    if isinstance(source, T.StringType) and isinstance(target, T.BinaryType):
+        return F.expr(f"try_to_binary({quote(column.name)}, 'base64')")
+    if isinstance(source, T.StringType):
+        text = F.trim(value)
+        if isinstance(target, T.FloatType | T.DoubleType):
+            # Java's parser would take a trailing d or f too.
+            return F.when(text.rlike(_FLOAT), text.try_cast(target))
+        return text.try_cast(target)
+    cast = value.try_cast(target)
+    return F.when(cast.try_cast(source).eqNullSafe(value), cast)
+
+
+def _count_unique(df: DataFrame, contract: Contract) -> DataFrame:
+    """How many rows share the key, and each unique column's value: the only shuffles."""
+    for name, columns in _unique(contract).items():
+        values = [F.col(_TYPED + str(i)) for i in columns]
+        complete = values[0].isNotNull()
+        for value in values[1:]:
+            complete &= value.isNotNull()
+        # Rows without a complete key are spread, not gathered in one partition.
+        spread = F.when(~complete, F.monotonically_increasing_id())
+        times = F.count("*").over(Window.partitionBy(*values, spread))
+        df = df.withColumn(_TIMES + name, F.when(complete, times))
+    return df
+
+
+def _unique(contract: Contract) -> dict[str, list[int]]:
+    """What must be unique: name for messages → positions of its columns."""
+    keys = [i for i, column in enumerate(contract.columns) if column.key]
+    single = {column.name: [i] for i, column in enumerate(contract.columns) if column.unique}
+    return {", ".join(contract.columns[i].name for i in keys): keys} | single
+
+
+def _reasons(df: DataFrame, contract: Contract) -> list[Expression]:
+    reasons = []
+    for i, column in enumerate(contract.columns):
+        value = F.col(_TYPED + str(i))
+        for broken, *said in _column_checks(column, F.col(quote(column.name)), value):
+            reasons.append(F.when(broken, F.concat(F.lit(f"{column.name}: "), *said)))
+    for name in _unique(contract):
+        times = F.col(quote(_TIMES + name))
+        said = F.concat(F.lit(f"{name}: there "), times.cast("string"), F.lit(" times"))
+        reasons.append(F.when(times > 1, said))
+    return reasons
+
+
+def _column_checks(
+    column: Column, raw: Expression, value: Expression
+) -> list[tuple[Expression, ...]]:
+    """(is it broken, what to say of it ...) for every check of one column."""
+    kind = family(column.physical_type)
+    shown = F.substring(raw.cast("string"), 1, 100)
+    given = raw.isNotNull()
+    if kind != "string":
+        # An empty field of a text file is no value of any other type.
+        given &= F.trim(raw.cast("string")) != "" if kind != "binary" else F.lit(True)
+    checks: list[tuple[Expression, ...]] = [
+        (given & value.isNull(), shown, F.lit(f" is not {column.physical_type}"))
+    ]
+    if column.required or column.key:
+        checks.append((~given, F.lit("null")))
+    if kind == "string":
+        checks.append((raw.contains(_NOT_UTF8), shown, F.lit(" is not UTF-8")))
+    if column.valid_values is not None:
+        allowed = ", ".join(str(v) for v in column.valid_values)
+        known = value.isin(*column.valid_values)
+        checks.append((value.isNotNull() & ~known, shown, F.lit(f" is not one of {allowed}")))
+    options = column.options
+    if options.minimum is not None:
+        below = (value < options.minimum) | _is_nan(kind, value)
+        checks.append((below, shown, F.lit(f" is below the minimum {options.minimum}")))
+    if options.maximum is not None:
+        # Spark sorts NaN above every number, so this refuses NaN too.
+        above = value > options.maximum
+        checks.append((above, shown, F.lit(f" is above the maximum {options.maximum}")))
+    if options.pattern is not None:
+        misses = ~value.rlike(rf"\A(?:{options.pattern})\z")
+        checks.append((misses, shown, F.lit(f" does not match {options.pattern}")))
+    if options.min_length is not None:
+        short = F.length(value) < options.min_length
+        checks.append((short, shown, F.lit(f" is shorter than {options.min_length}")))
+    if options.max_length is not None:
+        long = F.length(value) > options.max_length
+        checks.append((long, shown, F.lit(f" is longer than {options.max_length}")))
+    return checks
+
+
+def _is_nan(kind: str, value: Expression) -> Expression:
+    return F.isnan(value) if kind in ("float", "double") else F.lit(False)

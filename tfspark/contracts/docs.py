@@ -1,0 +1,93 @@
+"""A contract as a page for people, in Markdown."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from tfspark.contracts.contract import Column, Contract
+from tfspark.contracts.load import load_contract
+
+
+def page(contract: Contract, source: str) -> str:
+    """The page of one contract; `source` is the file that it was made from."""
+    table = contract.table
+    about = contract.description
+    lines = [
+        f"# Table `{contract.name}`",
+        "",
+        f"Contract `{contract.id}` {contract.version} ({contract.status}), made from `{source}`.",
+        "",
+        *([about] if isinstance(about, str) else about.values()),
+        *([table.description] if table.description else []),
+        "",
+        f"Key: {', '.join(f'`{key}`' for key in contract.keys)}. {_threshold(contract)}",
+        "",
+        "| column | type | role | null | checks | tensor | what it is |",
+        "|---|---|---|---|---|---|---|",
+        *[_row(column) for column in contract.columns],
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _threshold(contract: Contract) -> str:
+    allowed = contract.table.quarantine
+    bounds = []
+    if allowed.max_share is not None:
+        bounds.append(f"{allowed.max_share:.4g} of the rows")
+    if allowed.max_rows is not None:
+        bounds.append(f"{allowed.max_rows} rows")
+    if not bounds:
+        return "Any number of bad rows goes to quarantine."
+    return f"At most {' and '.join(bounds)} may be bad; they go to quarantine."
+
+
+def _row(column: Column) -> str:
+    cells = [
+        f"`{column.name}`",
+        column.physical_type,
+        "key" if column.key else column.role,
+        "no" if column.required or column.key else "yes",
+        "; ".join(_checks(column)),
+        _tensor(column),
+        column.description,
+    ]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _checks(column: Column) -> list[str]:
+    options = column.options
+    said = []
+    if column.key or column.unique:
+        said.append("unique" if column.unique or column.primary_key else "key")
+    if column.valid_values is not None:
+        said.append("one of " + ", ".join(str(value) for value in column.valid_values))
+    if options.minimum is not None:
+        said.append(f"at least {options.minimum}")
+    if options.maximum is not None:
+        said.append(f"at most {options.maximum}")
+    if options.pattern is not None:
+        said.append(f"matches `{options.pattern}`")
+    if options.min_length is not None:
+        said.append(f"at least {options.min_length} characters")
+    if options.max_length is not None:
+        said.append(f"at most {options.max_length} characters")
+    return said
+
+
+def _tensor(column: Column) -> str:
+    if column.role == "ignore":
+        return ""
+    spec = column.tensor_spec()
+    shape = "".join(f"[{'?' if size is None else size}]" for size in spec.shape)
+    null = spec.to_json()["null"]
+    return f"{spec.dtype}{shape}" + (f", null as {null!r}" if null is not None else "")
+
+
+def main(argv: Sequence[str]) -> int:
+    """`tfspark contract FILE`: check a contract and print its page."""
+    parser = argparse.ArgumentParser(prog="tfspark contract", description=main.__doc__)
+    parser.add_argument("file", help="schemas/NAME.yaml")
+    path = parser.parse_args(argv).file
+    print(page(load_contract(path), path), end="")
+    return 0

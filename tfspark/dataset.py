@@ -1,0 +1,128 @@
+"""The dataset on disk: an immutable, numbered folder that `prepare` writes and training reads.
+
+    <warehouse>/datasets/<name>/<version>/
+        train/ validation/ test/     Parquet files
+        statistics.json              of the training split: what preprocessing needs
+        contract.yaml                the contract that every row has passed
+        manifest.json                written last: rows and sha256 of every file
+
+A folder without `manifest.json` is no dataset: readers never see half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from tfspark import storage
+from tfspark.contracts import Contract, parse_contract
+from tfspark.errors import ConfigError, IntegrityError
+
+SPLITS = ("train", "validation", "test")
+MANIFEST = "manifest.json"
+STATISTICS = "statistics.json"
+CONTRACT = "contract.yaml"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One version of a dataset.
+
+    Attributes:
+        path: its folder.
+        manifest: `name`, `version`, `digest`, `contract` (digest), `source`, `split`, `format`,
+            `rows` by split, `files` (path → rows, bytes, sha256), `label_counts` by split,
+            `nulls` by split and column, `quarantined`.
+    """
+
+    path: str
+    manifest: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest["name"])
+
+    @property
+    def version(self) -> int:
+        return int(self.manifest["version"])
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the sums of all files: the same rows and statistics, the same digest."""
+        return str(self.manifest["digest"])
+
+    @cached_property
+    def contract(self) -> Contract:
+        where = storage.join(self.path, CONTRACT)
+        return parse_contract(storage.read_bytes(where), where)
+
+    @cached_property
+    def statistics(self) -> dict[str, Any]:
+        """Of the training split, by column. See `tfspark.prepare.statistics` for the fields."""
+        columns: dict[str, Any] = storage.read_json(storage.join(self.path, STATISTICS))["columns"]
+        return columns
+
+    def rows(self, split: str) -> int:
+        return int(self.manifest["rows"][split])
+
+    def files(self, split: str) -> list[str]:
+        """Paths of a split's files, in their order."""
+        inside = sorted(name for name in self.manifest["files"] if name.startswith(f"{split}/"))
+        return [storage.join(self.path, name) for name in inside]
+
+    def verify(self) -> None:
+        """Compare every file with its sum.
+
+        Raises:
+            IntegrityError: a file is missing or differs.
+        """
+        for name, entry in self.manifest["files"].items():
+            path = storage.join(self.path, name)
+            if not storage.exists(path):
+                raise IntegrityError(f"dataset {self.path}: {name} is missing; prepare it again")
+            if storage.sha256(path) != entry["sha256"]:
+                raise IntegrityError(f"dataset {self.path}: {name} was changed; prepare it again")
+
+
+def open_dataset(path: str) -> Dataset:
+    """Open one version's folder.
+
+    Raises:
+        ConfigError: there is no dataset in that folder.
+    """
+    if not storage.exists(storage.join(path, MANIFEST)):
+        raise ConfigError(f"{path}: no dataset there (no {MANIFEST}); run prepare first")
+    return Dataset(storage.absolute(path), storage.read_json(storage.join(path, MANIFEST)))
+
+
+def versions(folder: str) -> list[int]:
+    """Numbers of the complete versions in a dataset's folder, ascending."""
+    numbers = [int(name) for name in storage.names(folder) if name.isdigit()]
+    return sorted(n for n in numbers if storage.exists(storage.join(folder, str(n), MANIFEST)))
+
+
+def find_dataset(folder: str, version: int | None = None, day: str | None = None) -> Dataset:
+    """A version by its number, or the newest that was prepared for `day` (None: of any day).
+
+    Raises:
+        ConfigError: there is none.
+    """
+    known = versions(folder)
+    if version is not None:
+        return open_dataset(storage.join(folder, str(version)))
+    for number in reversed(known):
+        dataset = open_dataset(storage.join(folder, str(number)))
+        if day is None or dataset.manifest["day"] == day:
+            return dataset
+    wanted = f" for {day}" if day else ""
+    raise ConfigError(f"{folder}: no dataset{wanted} there; run prepare first")
+
+
+def digest_of(files: dict[str, dict[str, Any]]) -> str:
+    """sha256 over the sorted names and sums of a manifest's files."""
+    sums: Iterable[tuple[str, str]] = sorted((name, e["sha256"]) for name, e in files.items())
+    return hashlib.sha256(json.dumps(list(sums)).encode()).hexdigest()

@@ -1,0 +1,81 @@
+"""Every exception that tfspark raises on purpose, and the exit code it means.
+
+    TfsparkError                     1   a fault of ours: please report it
+    ├── ConfigError                  2   a setting, a recipe, an argument
+    │   ├── ContractFileError        2   a contract file is refused (file and line)
+    │   ├── ModelNotFound            2   no model at that folder or URI
+    │   └── SignatureError           2   columns do not fit the model's inputs
+    ├── ContractViolation            3   the data breaks its contract
+    ├── GateError                    4   the model did not pass its gate
+    ├── TrainingError                5   training failed
+    ├── StorageError                 6   reading, writing or committing failed
+    │   ├── IntegrityError           6   a file differs from its manifest
+    │   └── UnsafeModelError         6   a SavedModel holds ops that are not allow-listed
+    └── SourceMissing               75   the source is not there (yet): try again later
+
+Every message says what is wrong, where (table, column, file, row) and what to do.
+"""
+
+from __future__ import annotations
+
+
+class TfsparkError(Exception):
+    """Base of every error raised on purpose. `exit_code` is what a job ends with."""
+
+    exit_code = 1
+
+
+class ConfigError(TfsparkError):
+    """A setting, recipe or argument is wrong."""
+
+    exit_code = 2
+
+
+class ContractFileError(ConfigError):
+    """A contract file cannot be used; the message starts with `file:line`."""
+
+
+class ModelNotFound(ConfigError):
+    """There is no model at the folder or URI that was given."""
+
+
+class SignatureError(ConfigError):
+    """The columns of a table cannot be bound to the inputs of a model."""
+
+
+class ContractViolation(TfsparkError):
+    """The data breaks its contract beyond what the contract allows."""
+
+    exit_code = 3
+
+
+class GateError(TfsparkError):
+    """A model did not pass its gate."""
+
+    exit_code = 4
+
+
+class TrainingError(TfsparkError):
+    """Training failed or gave a model that cannot be used."""
+
+    exit_code = 5
+
+
+class StorageError(TfsparkError):
+    """Reading, writing or committing failed."""
+
+    exit_code = 6
+
+
+class IntegrityError(StorageError):
+    """A file is not the one that its manifest names."""
+
+
+class UnsafeModelError(StorageError):
+    """A SavedModel holds ops that are not on the allow-list, so it is not opened."""
+
+
+class SourceMissing(TfsparkError):
+    """The source table or its day is not there; a later try may find it."""
+
+    exit_code = 75

@@ -1,0 +1,5 @@
+"""`prepare`: raw table → dataset."""
+
+from tfspark.prepare.job import prepare
+
+__all__ = ["prepare"]

@@ -1,0 +1,194 @@
+"""Raw table → dataset: check, quarantine, split, describe, publish."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tfspark import storage
+from tfspark.config import Settings, require_date
+from tfspark.console import Steps
+from tfspark.contracts import Contract, load_contract
+from tfspark.contracts.checks import check
+from tfspark.dataset import CONTRACT, MANIFEST, SPLITS, STATISTICS, digest_of, open_dataset, versions
+from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
+from tfspark.prepare.statistics import statistics
+from tfspark.prepare.write import check_rows, file_entries, write_splits
+from tfspark.tables import RAW, REASONS, quarantine, quote, read_source, reading
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_BAD = "_tfspark_bad"
+
+
+def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, Any]:
+    """Make one version of the dataset from the raw table of the date.
+
+    The same rows and settings give the version that is there already.
+
+    Returns:
+        The summary: version, path, rows in, quarantined, rows by split.
+
+    Raises:
+        SourceMissing: the raw table, or its day, is not there.
+        ContractViolation: more bad rows than the contract allows; they are in the quarantine.
+        StorageError: rows were lost on the way, or a folder cannot be written.
+    """
+    if not settings.name or not settings.contract:
+        raise ConfigError("prepare needs name and contract; give them with --config FILE")
+    contract = load_contract(settings.contract)
+    day = require_date(settings)
+    staging = storage.new_staging(settings.datasets, "prepare")
+    try:
+        with steps.step("check rows") as info:
+            checked = _check(spark, settings, contract, storage.join(staging, "checked"))
+            rows_in, bad = _count(checked)
+            info |= {"rows": rows_in, "bad": bad}
+        if not rows_in:
+            _refuse_empty(settings)
+        with steps.step("quarantine", rows=bad):
+            bad_rows = checked.where(_BAD)
+            about = {"table": contract.name, "day": day, "job": "prepare", "run_id": steps.run_id}
+            quarantine(bad_rows, settings.quarantine, **about)
+        refuse_above_threshold(contract, bad_rows, rows_in, bad, settings.quarantine)
+        new = storage.join(staging, "new")
+        good = checked.where(~checked[_BAD]).drop(_BAD, REASONS, RAW)
+        with steps.step("write splits") as info:
+            size = sum(size for _, size in storage.files(storage.join(staging, "checked")))
+            rows = write_splits(good, new, contract, settings.prepare, size)
+            info |= rows
+            if sum(rows.values()) + bad != rows_in:
+                raise StorageError(
+                    f"{settings.source.path}: {rows_in} rows came in, {bad} are quarantined, but "
+                    f"{sum(rows.values())} were split; nothing was published"
+                )
+        with steps.step("statistics"):
+            train = spark.read.schema(contract.schema()).parquet(storage.join(new, "train"))
+            found = statistics(train, contract, settings.prepare.vocabulary)
+            storage.write_json(storage.join(new, STATISTICS), {"columns": found})
+            described = _describe(spark, new, contract)
+        with steps.step("publish") as info:
+            storage.write_bytes(
+                storage.join(new, CONTRACT), storage.read_bytes(settings.contract)
+            )
+            manifest = _manifest(settings, contract, new, rows, bad) | described
+            path, reused = _publish(settings.datasets, new, manifest)
+            info["path"] = path
+    finally:
+        storage.delete(staging)
+    dataset = open_dataset(path)
+    return {
+        "dataset": f"{dataset.name} version {dataset.version}"
+        + (" (there already, the same rows)" if reused else ""),
+        "path": dataset.path,
+        "rows_in": rows_in,
+        "quarantined": bad,
+        **dataset.manifest["rows"],
+        "digest": dataset.digest[:12],
+    }
+
+
+def refuse_above_threshold(
+    contract: Contract, bad_rows: DataFrame, rows: int, bad: int, table: str
+) -> None:
+    """Stop where there are more bad rows than the contract allows.
+
+    Raises:
+        ContractViolation: with the most frequent reasons and where the rows are.
+    """
+    allowed = contract.table.quarantine
+    bounds = [rows * allowed.max_share if allowed.max_share is not None else rows]
+    if allowed.max_rows is not None:
+        bounds.append(allowed.max_rows)
+    if bad <= min(bounds):
+        return
+    from pyspark.sql import functions as F
+
+    each = bad_rows.select(F.explode(REASONS).alias("reason")).groupBy("reason").count()
+    most = each.orderBy(F.desc("count"), "reason").limit(3).collect()
+    said = "; ".join(f"{row['reason']} ({row['count']} rows)" for row in most)
+    raise ContractViolation(
+        f"table {contract.name}: {bad} of {rows} rows break the contract, it allows "
+        f"{int(min(bounds))}. Most frequent: {said}. All of them, with their reasons, are in "
+        f"{table}; nothing was published"
+    )
+
+
+def _check(spark: SparkSession, settings: Settings, contract: Contract, to: str) -> DataFrame:
+    """Read the source once; what follows reads what was checked."""
+    from pyspark.sql import functions as F
+
+    source = read_source(spark, settings.source, settings.date)
+    with reading(settings.source.path):
+        checked = check(source, contract, settings.source.path)
+        checked.withColumn(_BAD, F.size(REASONS) > 0).write.parquet(to)
+    return spark.read.parquet(to)
+
+
+def _count(checked: DataFrame) -> tuple[int, int]:
+    counts = {row[_BAD]: row["count"] for row in checked.groupBy(_BAD).count().collect()}
+    return sum(counts.values()), counts.get(True, 0)
+
+
+def _refuse_empty(settings: Settings) -> None:
+    source = settings.source
+    if source.day_column or "{date}" in source.path:
+        raise SourceMissing(
+            f"{source.path}: has no rows for {settings.date}; try again when they have arrived"
+        )
+    raise ContractViolation(f"{source.path}: the table has no rows; there is nothing to prepare")
+
+
+def _describe(spark: SparkSession, folder: str, contract: Contract) -> dict[str, Any]:
+    """Missing values by column and rows by label, of every split."""
+    from pyspark.sql import functions as F
+
+    nulls, labels = {}, {}
+    for split in SPLITS:
+        part = spark.read.schema(contract.schema()).parquet(storage.join(folder, split))
+        missing = [
+            F.count_if(F.col(quote(c.name)).isNull()).alias(str(i))
+            for i, c in enumerate(contract.columns)
+        ]
+        row = part.agg(*missing).collect()[0]
+        nulls[split] = {c.name: row[i] for i, c in enumerate(contract.columns)}
+        if contract.label:
+            counts = part.groupBy(F.col(quote(contract.label)).cast("string")).count()
+            most = counts.orderBy(F.desc("count")).limit(1000).collect()
+            labels[split] = {str(row[0]): row[1] for row in sorted(most, key=lambda r: str(r[0]))}
+    return {"nulls": nulls, "label_counts": labels if contract.label else None}
+
+
+def _manifest(
+    settings: Settings, contract: Contract, folder: str, rows: dict[str, int], bad: int
+) -> dict[str, Any]:
+    names = [name for name, _ in storage.files(folder)]
+    files = file_entries(folder, names)
+    check_rows(files, rows)
+    return {
+        "name": settings.name,
+        "day": settings.date and settings.date.isoformat(),
+        "digest": digest_of(files),
+        "contract": contract.digest(),
+        "source": {"format": settings.source.format, "path": settings.source.path},
+        "split": settings.prepare.split.model_dump(mode="json"),
+        "format": settings.prepare.format,
+        "rows": rows,
+        "quarantined": bad,
+        "files": files,
+    }
+
+
+def _publish(folder: str, new: str, manifest: dict[str, Any]) -> tuple[str, bool]:
+    """Give the folder its number; the manifest, written last, makes it a dataset."""
+    for number in reversed(versions(folder)):
+        path = storage.join(folder, str(number))
+        there = storage.read_json(storage.join(path, MANIFEST))
+        if {**there, "version": None} == {**manifest, "version": None}:
+            return path, True
+    taken = [int(name) for name in storage.names(folder) if name.isdigit()]
+    number = max(taken, default=0) + 1
+    path = storage.join(folder, str(number))
+    storage.write_json(storage.join(new, MANIFEST), {**manifest, "version": number})
+    storage.move(new, path)
+    return path, False

@@ -1,0 +1,165 @@
+"""The recipe: which columns become which features, which model, which training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+
+class Section(BaseModel):
+    """Base of every part of the settings: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+
+class Embedding(Section):
+    """A trained vector of this many numbers a category."""
+
+    embedding: int = Field(ge=1)
+    shared: str | None = Field(None, description="features of one name here share their vectors")
+
+
+Encode = Literal["indicator"] | Embedding
+
+
+class _Feature(Section):
+    name: str = Field("", description="default: the columns' names")
+    column: str | list[str]
+
+    @property
+    def columns(self) -> list[str]:
+        return [self.column] if isinstance(self.column, str) else self.column
+
+    @model_validator(mode="after")
+    def _named(self) -> _Feature:
+        if not self.columns:
+            raise ValueError("column names no column")
+        self.name = self.name or "_".join(self.columns)
+        return self
+
+
+class Numeric(_Feature):
+    """Numbers: missing ones filled, scaled, optionally with a flag of what was missing."""
+
+    kind: Literal["numeric"]
+    combine: Literal["concat", "sum"] = Field("concat", description="several columns: how")
+    impute: Literal["mean", "median"] | float = "mean"
+    missing_flag: bool = False
+    transform: Literal["log1p"] | None = None
+    normalize: Literal["zscore", "minmax", "none"] = "zscore"
+    clip: float | None = Field(
+        None, gt=0, description="largest absolute value after scaling; default 10, unscaled: none"
+    )
+
+
+class Bucketize(_Feature):
+    """Ranges of a number, or of the sum of several; missing is a bucket of its own."""
+
+    kind: Literal["bucketize"]
+    quantiles: int | None = Field(None, ge=2, le=100, description="so many buckets of equal count")
+    bounds: list[float] | None = Field(None, min_length=1, description="a bucket starts at each")
+    encode: Encode = "indicator"
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Bucketize:
+        if (self.quantiles is None) == (self.bounds is None):
+            raise ValueError("bucketize takes quantiles or bounds, one of them")
+        if self.quantiles and len(self.columns) > 1:
+            raise ValueError("quantiles are known for one column; give bounds for a sum")
+        if self.bounds and sorted(set(self.bounds)) != self.bounds:
+            raise ValueError("bounds must rise")
+        return self
+
+
+class _OneColumn(_Feature):
+    column: str
+    encode: Encode = "indicator"
+
+
+class Vocabulary(_OneColumn):
+    """Known values, each an id; unseen values share `oov` ids, missing has its own."""
+
+    kind: Literal["vocabulary"]
+    values: list[str] | list[int] | None = Field(None, description="default: the statistics'")
+    file: str | None = Field(None, description="one value a line")
+    min_count: int = Field(1, ge=1, description="statistics: least rows of a value")
+    size: int | None = Field(None, ge=1, description="statistics: the most frequent so many")
+    oov: int = Field(1, ge=1, description="ids for values that are not in the vocabulary")
+    extract: str | None = Field(None, description="RE2 expression; its group 1 is the value")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Vocabulary:
+        if self.values is not None and self.file is not None:
+            raise ValueError("vocabulary takes values or file, not both")
+        return self
+
+
+class Hash(_OneColumn):
+    """Values hashed to ids, the same in every process and language (FarmHash Fingerprint64)."""
+
+    kind: Literal["hash"]
+    buckets: int = Field(ge=1)
+    extract: str | None = Field(None, description="RE2 expression; its group 1 is the value")
+
+
+class Identity(_OneColumn):
+    """Integers 0 to size - 1 that are ids already; any other is as missing."""
+
+    kind: Literal["identity"]
+    size: int = Field(ge=1)
+
+
+class Cross(_Feature):
+    """Combinations of columns or of earlier features, hashed to ids."""
+
+    kind: Literal["cross"]
+    column: list[str] = Field(min_length=2, description="columns, or names of earlier features")
+    buckets: int = Field(ge=1)
+    encode: Encode = "indicator"
+
+
+Feature: TypeAlias = Annotated[
+    Numeric | Bucketize | Vocabulary | Hash | Identity | Cross, Field(discriminator="kind")
+]
+"""One feature. Kinds and encodings are TensorFlow's nine feature columns: docs/features.md."""
+
+
+class Model(Section):
+    """Which function builds the Keras model: `module:function`, ours or the user's own."""
+
+    builder: str = "tfspark.models.structured:mlp"
+    params: dict[str, Any] = {}
+    task: Literal["binary", "multiclass", "regression"] = "binary"
+    output: str = Field(
+        "",
+        pattern=r"^([A-Za-z][A-Za-z0-9_]*)?$",
+        description="name of the prediction; default probability, probabilities or prediction",
+    )
+
+    @field_validator("builder")
+    @classmethod
+    def _two_names(cls, value: str) -> str:
+        if value.count(":") != 1:
+            raise ValueError(f"{value!r} is not module:function")
+        return value
+
+    @property
+    def output_name(self) -> str:
+        defaults = {"binary": "probability", "multiclass": "probabilities"}
+        return self.output or defaults.get(self.task, "prediction")
+
+
+class Training(Section):
+    """One training."""
+
+    epochs: int = Field(100, ge=1)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's, decoupled from the loss")
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    patience: int = Field(10, ge=1, description="epochs without a better validation loss")
+    checkpoint_epochs: int = Field(1, ge=1, description="a checkpoint every so many epochs")
+    class_weights: Literal["balanced"] | dict[str, float] | None = None
+    seed: int = 0
+    force: bool = Field(False, description="train even where this very model exists already")

@@ -1,0 +1,295 @@
+"""Tables: raw ones read, Delta ones written a day at a time."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tfspark import storage
+from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+    from tfspark.config import Source
+
+CORRUPT = "_tfspark_corrupt"
+RAW = "_tfspark_raw"
+REASONS = "_tfspark_reasons"
+QUARANTINE_KEYS = ("table", "day", "job")
+
+_MISSING = {
+    "PATH_NOT_FOUND",
+    "TABLE_OR_VIEW_NOT_FOUND",
+    "DELTA_TABLE_NOT_FOUND",
+    "DELTA_MISSING_DELTA_TABLE",
+    "DELTA_PATH_DOES_NOT_EXIST",
+    "DELTA_TABLE_ONLY_OPERATION",
+}
+
+
+def is_path(table: str) -> bool:
+    """Whether a table is named by its folder; otherwise by its name in the catalog."""
+    return "/" in table or storage.exists(table)
+
+
+def quote(name: str) -> str:
+    """A column's or table part's name as a quoted SQL identifier."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def sql_string(value: str) -> str:
+    """A text as a SQL literal."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def is_delta(path: str) -> bool:
+    return storage.is_dir(storage.join(path, "_delta_log"))
+
+
+def read_source(spark: SparkSession, source: Source, day: dt.date | None = None) -> DataFrame:
+    """The raw table, or its rows of one day.
+
+    Text formats (CSV, JSON lines) come as strings, so that the contract's checks see what is
+    there; a line that does not parse stands in the column `_tfspark_corrupt`.
+
+    Raises:
+        SourceMissing: the table is not there.
+        ConfigError: the source names no path, or no date where it needs one.
+    """
+    from pyspark.sql import functions as F
+
+    if not source.path:
+        raise ConfigError("source.path: names no table; set it in the configuration or with --input")
+    if day is None and ("{date}" in source.path or source.day_column):
+        raise ConfigError(f"source {source.path}: is by day: give --date YYYY-MM-DD")
+    path = source.path.replace("{date}", str(day))
+    with reading(path):
+        df = _READERS[source.format](spark, path, source.options)
+    if source.day_column is None:
+        return df
+    if source.day_column not in df.columns:
+        raise ContractViolation(
+            f"{path}: no column {source.day_column} (source.day_column); there are: "
+            + ", ".join(df.columns)
+        )
+    # A row whose day cannot be read is no day's: it stays, for the checks to refuse.
+    this = F.col(quote(source.day_column)).try_cast("date")
+    return df.where(this.isNull() | (this == F.lit(day)))
+
+
+def read_table(spark: SparkSession, table: str) -> DataFrame:
+    """A Parquet or Delta folder, or a table of the catalog.
+
+    Raises:
+        SourceMissing: it is not there.
+    """
+    with reading(table):
+        if not is_path(table):
+            return spark.table(table)
+        if is_delta(table):
+            return spark.read.format("delta").load(table)
+        return spark.read.parquet(table)
+
+
+@contextmanager
+def reading(table: str) -> Iterator[None]:
+    """Spark's many words for `not there` and `cannot be read` as our errors."""
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import AnalysisException, PySparkException
+
+    try:
+        yield
+    except AnalysisException as error:
+        condition = error.getCondition() or ""
+        if condition.split(".")[0] in _MISSING:
+            raise SourceMissing(
+                f"{table}: is not there (yet); check the path, or try again when it has arrived"
+            ) from None
+        if "UNABLE_TO_INFER_SCHEMA" in condition:
+            raise ContractViolation(f"{table}: holds no file of this format with rows") from None
+        raise StorageError(f"{table}: cannot be read: {first_line(error)}") from None
+    except (PySparkException, Py4JJavaError) as error:
+        said = str(error)
+        if "FAILED_JDBC" in said or "java.sql." in said:
+            raise SourceMissing(f"{table}: cannot be reached: {first_line(error)}") from None
+        if "CSV header does not conform" in said:
+            raise ContractViolation(
+                f"{table}: files with different headers: {first_line(error)}"
+            ) from None
+        raise StorageError(f"{table}: cannot be read: {first_line(error)}") from None
+
+
+def first_line(error: Exception) -> str:
+    """The telling line of one of Spark's long messages."""
+    java = getattr(error, "java_exception", None)
+    text = str(java.toString()) if java is not None else str(error)
+    causes = re.findall(r"Caused by: (.+)", str(error))
+    line = (causes[-1] if causes else text).strip().split("\n")[0]
+    return re.sub(r"^(?:[a-z]+\.)+[\w$]+(?:Exception|Error): ", "", line)[:500]
+
+
+def _read_csv(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:
+    from pyspark.sql import types as T
+
+    given = {"header": "true", "escape": '"', **options}
+    names = spark.read.options(**given).csv(path).columns
+    if not names:
+        raise ContractViolation(f"{path}: the file is empty: not even a header line")
+    text = T.StructType([T.StructField(name, T.StringType()) for name in [*names, CORRUPT]])
+    # enforceSchema=false: a file whose header differs from the first one's is an error.
+    return (
+        spark.read.options(**given)
+        .option("enforceSchema", "false")
+        .option("mode", "PERMISSIVE")
+        .option("columnNameOfCorruptRecord", CORRUPT)
+        .schema(text)
+        .csv(path)
+    )
+
+
+def _read_json(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:
+    """One column, `_tfspark_json`: the contract's checks take the fields out of it."""
+    return spark.read.options(**options).text(path).withColumnRenamed("value", "_tfspark_json")
+
+
+def _read_parquet(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:
+    return spark.read.options(**options).parquet(path)
+
+
+def _read_delta(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:
+    return spark.read.format("delta").options(**options).load(path)
+
+
+def _read_jdbc(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:
+    if "url" not in options:
+        raise ConfigError("source.options.url: a jdbc source needs its JDBC URL")
+    named = {} if "query" in options else {"dbtable": path}
+    return spark.read.format("jdbc").options(**options, **named).load()
+
+
+def _read_catalog(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:
+    return spark.read.options(**options).table(path)
+
+
+_READERS = {
+    "csv": _read_csv,
+    "json": _read_json,
+    "parquet": _read_parquet,
+    "delta": _read_delta,
+    "jdbc": _read_jdbc,
+    "table": _read_catalog,
+}
+
+
+def target_schema(spark: SparkSession, target: str) -> StructType | None:
+    """The schema of an existing Delta table; None where there is none yet."""
+    if is_path(target):
+        return read_table(spark, target).schema if is_delta(target) else None
+    return spark.table(target).schema if spark.catalog.tableExists(target) else None
+
+
+def write_day(
+    df: DataFrame, target: str, day: dt.date, *, run_id: str, where: dict[str, str] | None = None
+) -> int:
+    """Replace one day of a Delta table (made when it is not there) in one commit.
+
+    Args:
+        df: the day's rows, without the column `day`.
+        target: folder or catalog name.
+        day: the value of the column `day`, by which the table is partitioned.
+        run_id: recorded in the commit, as Delta's `userMetadata`.
+        where: further columns of `df` that are constant; only rows of the day that have these
+            values are replaced, and the table is partitioned by them too.
+
+    Returns:
+        The version of the table that the commit made.
+
+    Raises:
+        StorageError: the table has other columns, or the write failed; the table is unchanged.
+    """
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+    from pyspark.sql import functions as F
+
+    spark = df.sparkSession
+    rows = df.withColumn("day", F.lit(day))
+    _same_schema(target_schema(spark, target), rows.schema, target)
+    condition = " AND ".join(
+        [f"day = DATE'{day.isoformat()}'"]
+        + [f"{quote(name)} = {sql_string(value)}" for name, value in (where or {}).items()]
+    )
+    writer = (
+        rows.write.format("delta")
+        .mode("overwrite")
+        .partitionBy("day", *(where or {}))
+        .option("replaceWhere", condition)
+        .option("userMetadata", run_id)
+    )
+    try:
+        if is_path(target):
+            writer.save(target)
+        else:
+            writer.saveAsTable(target)
+        return _version_of(spark, target, run_id)
+    except (PySparkException, Py4JError) as error:
+        raise StorageError(
+            f"{target}: the day {day} could not be written, the table is unchanged: "
+            f"{first_line(error)}"
+        ) from error
+
+
+def quarantine(
+    bad: DataFrame, target: str, *, table: str, day: dt.date, job: str, run_id: str
+) -> None:
+    """Replace the bad rows of one table, day and job in the quarantine table.
+
+    Args:
+        bad: has `_tfspark_reasons` (array of strings) and `_tfspark_raw` (string).
+    """
+    from pyspark.sql import functions as F
+
+    rows = bad.select(
+        F.lit(table).alias("table"),
+        F.lit(job).alias("job"),
+        F.col(REASONS).alias("reasons"),
+        F.col(RAW).alias("raw"),
+        F.lit(run_id).alias("run_id"),
+        F.current_timestamp().alias("quarantined_at"),
+    )
+    if not is_delta(target) and rows.isEmpty():
+        return
+    write_day(rows, target, day, run_id=run_id, where={"table": table, "job": job})
+
+
+def _same_schema(old: StructType | None, new: StructType, target: str) -> None:
+    if old is None:
+        return
+    before = {field.name: field.dataType.simpleString() for field in old}
+    after = {field.name: field.dataType.simpleString() for field in new}
+    if before == after:
+        return
+    differ = [
+        f"{name}: {before.get(name, 'not there')} in the table, {after.get(name, 'not there')} now"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
+    raise StorageError(
+        f"{target}: the table has other columns than this run ({'; '.join(differ)}); "
+        "write to a new table, or migrate this one"
+    )
+
+
+def _version_of(spark: SparkSession, target: str, run_id: str) -> int:
+    from delta.tables import DeltaTable
+    from pyspark.sql import functions as F
+
+    table = DeltaTable.forPath(spark, target) if is_path(target) else DeltaTable.forName(spark, target)
+    found = table.history(50).where(F.col("userMetadata") == run_id).select("version").head()
+    if found is None:
+        raise StorageError(f"{target}: the commit of run {run_id} is not in the table's history")
+    return int(found[0])
