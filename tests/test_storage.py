@@ -1,0 +1,76 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfspark import storage
+from tfspark.errors import IntegrityError, StorageError
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = str(tmp_path / "a" / "b.json")
+    storage.write_json(path, {"x": 1})
+    assert storage.read_json(path) == {"x": 1}
+    assert storage.read_json(f"file://{path}") == {"x": 1}
+    assert storage.files(str(tmp_path)) == [("a/b.json", 13)]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.json")
+    storage.write_json(path, 1)
+    with pytest.raises(StorageError, match="cannot write"):
+        storage.write_bytes(f"{path}/below", b"x")
+    assert storage.read_json(path) == 1
+
+
+def test_damaged_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(IntegrityError, match="a.json is not JSON"):
+        storage.read_json(str(tmp_path / "a.json"))
+
+
+def test_an_unknown_scheme_is_an_error_of_storage() -> None:
+    with pytest.raises(StorageError, match="cannot open the file system of ftp://"):
+        storage.names("ftp://host/folder")
+
+
+def test_staging_of_a_dead_process_is_removed_and_of_a_live_one_kept(tmp_path: Path) -> None:
+    root = tmp_path / "_staging"
+    mine = storage.new_staging(str(tmp_path), "job")
+    dead = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"from tfspark import storage; print(storage.new_staging({str(tmp_path)!r}, 'job'))",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    other_job = storage.new_staging(str(tmp_path), "other")
+    assert Path(dead).exists()
+    fresh = storage.new_staging(str(tmp_path), "job")
+    assert not Path(dead).exists()
+    assert {path.name for path in root.iterdir()} == {
+        Path(folder).name for folder in (mine, other_job, fresh)
+    }
+
+
+def test_staging_of_another_machine_is_kept_for_a_week(tmp_path: Path) -> None:
+    folder = Path(storage.new_staging(str(tmp_path), "job"))
+    owner = json.loads((folder / "_owner.json").read_text())
+    assert owner["host"] == socket.gethostname()
+    assert owner["pid"] == os.getpid()
+    (folder / "_owner.json").write_text(json.dumps({**owner, "host": "elsewhere", "pid": 1}))
+    storage.new_staging(str(tmp_path), "job")
+    assert folder.exists()
+    week_ago = owner["since"] - 8 * 24 * 3600
+    (folder / "_owner.json").write_text(
+        json.dumps({"host": "elsewhere", "pid": 1, "since": week_ago})
+    )
+    storage.new_staging(str(tmp_path), "job")
+    assert not folder.exists()
