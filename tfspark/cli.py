@@ -149,11 +149,12 @@ def _parser(name: str, command: Command) -> argparse.ArgumentParser:
         "--conf", action="append", default=[], metavar="spark.X=Y", help="a setting of Spark"
     )
     names = {setting: [short] for short, setting in command.short.items()}
-    _add_flags(parser, Settings, "", names)
+    _add_flags(parser, parser, Settings, "", names)
     return parser
 
 
 def _add_flags(
+    parser: argparse.ArgumentParser,
     group: argparse._ActionsContainer,
     model: type[BaseModel],
     prefix: str,
@@ -163,8 +164,8 @@ def _add_flags(
         path = prefix + name
         inner = info.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            titled = group.add_argument_group(path, (inner.__doc__ or "").split("\n")[0])
-            _add_flags(titled if not prefix else group, inner, f"{path}.", short)
+            titled = parser.add_argument_group(path, (inner.__doc__ or "").split("\n")[0])
+            _add_flags(parser, titled, inner, f"{path}.", short)
         elif path != "spark":
             flags = [*short.get(path, []), f"--{path}"]
             kind = _value if _is_container(info) else str

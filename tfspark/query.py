@@ -46,38 +46,42 @@ class Question:
     limit: int | None = None
     sql: str | None = None
 
-    def to_sql(self, there: list[str], quote: str) -> tuple[str, list[str]]:
-        """The query with `?` for values, and the values.
+    def check(self, there: list[str]) -> None:
+        """Refuse names that are no columns of the table.
 
         Raises:
             ConfigError: a column that is not in the table, or `sql` beside other parts.
         """
+        orders = [name.removeprefix("-") for name in self.order_by]
+        named = [*self.columns, *self.where, *orders, *(["day"] if self.day else [])]
+        if self.sql is not None and named:
+            raise ConfigError("--sql is a whole query: give it without --columns, --day, ...")
+        for name in named:
+            if name not in there:
+                raise ConfigError(f"no column {name!r} in the table; there are: {', '.join(there)}")
+
+    def to_sql(self) -> tuple[str, list[str]]:
+        """The query in DuckDB's SQL with `?` for values, and the values."""
+        limit = "" if self.limit is None else f" LIMIT {self.limit:d}"
         if self.sql is not None:
-            if self.columns or self.day or self.where or self.order_by:
-                raise ConfigError("--sql is a whole query: give it without --columns, --day, ...")
-            limit = "" if self.limit is None else f" LIMIT {self.limit:d}"
             return f"SELECT * FROM ({self.sql}){limit}", []
-
-        def name(column: str) -> str:
-            if column not in there:
-                raise ConfigError(f"no column {column!r} in the table; there are: {', '.join(there)}")
-            return quote + column.replace(quote, quote * 2) + quote
-
-        parts = ["SELECT " + (", ".join(name(c) for c in self.columns) or "*"), f"FROM {VIEW}"]
-        tests = [f"CAST({name(column)} AS STRING) = ?" for column in self.where]
+        parts = [f"SELECT {', '.join(_quoted(c) for c in self.columns) or '*'} FROM {VIEW}"]
+        tests = [f"CAST({_quoted(column)} AS STRING) = ?" for column in self.where]
         values = list(self.where.values())
         if self.day:
             # Compared as a date, so that only the day's files are read.
-            tests.append(f"{name('day')} = CAST(? AS DATE)")
+            tests.append("day = CAST(? AS DATE)")
             values.append(self.day.isoformat())
         if tests:
             parts.append("WHERE " + " AND ".join(tests))
         if self.order_by:
-            orders = [name(c.removeprefix("-")) + " DESC" * c.startswith("-") for c in self.order_by]
+            orders = [_quoted(c.removeprefix("-")) + " DESC" * c.startswith("-") for c in self.order_by]
             parts.append("ORDER BY " + ", ".join(orders))
-        if self.limit is not None:
-            parts.append(f"LIMIT {self.limit:d}")
-        return "\n".join(parts), values
+        return " ".join(parts) + limit, values
+
+
+def _quoted(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
 
 
 class Engine(Protocol):
@@ -92,17 +96,24 @@ class DuckDB:
     def answer(self, table: str, question: Question) -> pa.RecordBatchReader:
         try:
             import duckdb
-            from deltalake import DeltaTable
+            from deltalake import DeltaTable, QueryBuilder
         except ImportError as error:
             raise ConfigError(f"{error.name} is missing: pip install 'tfspark[query]'") from None
         if not DeltaTable.is_deltatable(table):
             raise SourceMissing(f"{table}: no Delta table there (yet); check the path, or run score")
-        scored = DeltaTable(table).to_pyarrow_dataset()
+        delta = DeltaTable(table)
+        scored = delta.to_pyarrow_dataset()
+        names = scored.schema.names
+        if "columnMapping" in (delta.protocol().writer_features or []):
+            # Arrow's dataset knows nothing of Delta's names and would give nulls.
+            rows = QueryBuilder().register(VIEW, delta).execute(f"SELECT * FROM {VIEW}")
+            scored = pa.RecordBatchReader.from_stream(rows)
         connection = duckdb.connect()
         connection.register(VIEW, scored)
-        sql, values = question.to_sql(scored.schema.names, '"')
+        question.check(names)
+        sql, values = question.to_sql()
         try:
-            return connection.execute(sql, values).to_arrow_reader()
+            return connection.sql(sql, params=values or None).to_arrow_reader()
         except duckdb.Error as error:
             raise ConfigError(f"the query does not run: {error}") from None
 
@@ -115,17 +126,30 @@ class SparkSQL:
 
     def answer(self, table: str, question: Question) -> pa.RecordBatchReader:
         from pyspark.errors import AnalysisException, ParseException
+        from pyspark.sql import functions as F
 
-        from tfspark.tables import first_line, read_table
+        from tfspark.tables import first_line, quote, read_table
 
         df = read_table(self.spark, table)
-        df.createOrReplaceTempView(VIEW)
-        sql, values = question.to_sql(df.columns, "`")
-        try:
-            result = self.spark.sql(sql, args=values or None)
-        except (AnalysisException, ParseException) as error:
-            raise ConfigError(f"the query does not run: {first_line(error)}") from None
-        return _stream(result)
+        question.check(df.columns)
+        if question.sql is not None:
+            df.createOrReplaceTempView(VIEW)
+            try:
+                df = self.spark.sql(question.sql)
+            except (AnalysisException, ParseException) as error:
+                raise ConfigError(f"the query does not run: {first_line(error)}") from None
+        # Not SQL text: Delta's parser loses the bound values of spark.sql(..., args=...).
+        for column, value in question.where.items():
+            df = df.where(F.col(quote(column)).cast("string") == value)
+        if question.day:
+            df = df.where(F.col("day") == F.lit(question.day))
+        orders = [
+            F.desc(quote(c.removeprefix("-"))) if c.startswith("-") else F.asc(quote(c))
+            for c in question.order_by
+        ]
+        df = df.orderBy(*orders) if orders else df
+        df = df.select(*[quote(c) for c in question.columns]) if question.columns else df
+        return _stream(df if question.limit is None else df.limit(question.limit))
 
 
 def _stream(df: Any) -> pa.RecordBatchReader:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CORRUPT = "_tfspark_corrupt"
 RAW = "_tfspark_raw"
 REASONS = "_tfspark_reasons"
-QUARANTINE_KEYS = ("table", "day", "job")
+_MAPPED = re.compile(r"[ ,;{}()\n\t=]")
 
 _MISSING = {
     "PATH_NOT_FOUND",
@@ -100,23 +100,21 @@ def read_table(spark: SparkSession, table: str) -> DataFrame:
 def reading(table: str) -> Iterator[None]:
     """Spark's many words for `not there` and `cannot be read` as our errors."""
     from py4j.protocol import Py4JJavaError
-    from pyspark.errors import AnalysisException, PySparkException
+    from pyspark.errors import PySparkException
 
     try:
         yield
-    except AnalysisException as error:
-        condition = error.getCondition() or ""
+    except (PySparkException, Py4JJavaError) as error:
+        condition = (error.getCondition() or "") if isinstance(error, PySparkException) else ""
+        said = f"{condition} {error}"
         if condition.split(".")[0] in _MISSING:
             raise SourceMissing(
                 f"{table}: is not there (yet); check the path, or try again when it has arrived"
             ) from None
-        if "UNABLE_TO_INFER_SCHEMA" in condition:
-            raise ContractViolation(f"{table}: holds no file of this format with rows") from None
-        raise StorageError(f"{table}: cannot be read: {first_line(error)}") from None
-    except (PySparkException, Py4JJavaError) as error:
-        said = str(error)
         if "FAILED_JDBC" in said or "java.sql." in said:
             raise SourceMissing(f"{table}: cannot be reached: {first_line(error)}") from None
+        if "UNABLE_TO_INFER_SCHEMA" in said:
+            raise ContractViolation(f"{table}: holds no file of this format with rows") from None
         if "CSV header does not conform" in said:
             raise ContractViolation(
                 f"{table}: files with different headers: {first_line(error)}"
@@ -230,6 +228,9 @@ def write_day(
         .option("replaceWhere", condition)
         .option("userMetadata", run_id)
     )
+    if any(_MAPPED.search(name) for name in rows.columns):
+        # Delta's own names for Parquet columns, since Parquet's cannot hold these characters.
+        writer = writer.option("delta.columnMapping.mode", "name")
     try:
         if is_path(target):
             writer.save(target)

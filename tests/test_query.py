@@ -1,0 +1,110 @@
+import csv
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfspark.cli import main
+from tfspark.errors import ConfigError, SourceMissing
+from tfspark.query import DuckDB, Question, SparkSQL, save
+from tfspark.tables import write_day
+
+ODD = "od`d \"co'l; --"
+DAY, OTHER = dt.date(2026, 11, 20), dt.date(2026, 11, 21)
+
+
+@pytest.fixture(scope="module")
+def table(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    target = str(tmp_path_factory.mktemp("query") / "scored")
+    for day, rows in ((DAY, [(1, 0.5, "a'b"), (2, 0.25, "c")]), (OTHER, [(3, 1.0, "a'b")])):
+        df = spark.createDataFrame(rows, "id bigint, p double, s string")
+        write_day(df.withColumnRenamed("s", ODD), target, day, run_id=str(day))
+    return target
+
+
+@pytest.fixture(params=["spark", "duckdb"])
+def engine(request: pytest.FixtureRequest, spark: Any) -> Any:
+    return SparkSQL(spark) if request.param == "spark" else DuckDB()
+
+
+@pytest.mark.parametrize(
+    ("question", "ids"),
+    [
+        (Question(order_by=["id"]), [1, 2, 3]),
+        (Question(order_by=["-id"], limit=2), [3, 2]),
+        (Question(day=DAY, order_by=["id"]), [1, 2]),
+        (Question(where={ODD: "a'b"}, order_by=["id"]), [1, 3]),
+        (Question(where={ODD: "a'b", "id": "3"}), [3]),
+        (Question(where={ODD: "' OR '1'='1"}), []),
+        (Question(sql="SELECT id FROM scored WHERE p > 0.3 ORDER BY id"), [1, 3]),
+        (Question(columns=["id", ODD], order_by=[ODD, "id"]), [1, 3, 2]),
+    ],
+)
+def test_both_engines_give_the_same(
+    engine: Any, table: str, question: Question, ids: list[int]
+) -> None:
+    answer = engine.answer(table, question).read_all()
+    assert answer["id"].to_pylist() == ids
+    if question.columns:
+        assert answer.column_names == question.columns
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        Question(columns=["id; DROP TABLE scored"]),
+        Question(order_by=["p DESC; --"]),
+        Question(where={"1=1 OR id": "1"}),
+    ],
+)
+def test_a_name_that_is_no_column_is_refused(engine: Any, table: str, question: Question) -> None:
+    with pytest.raises(ConfigError, match="no column .* there are: id, p"):
+        engine.answer(table, question)
+
+
+def test_a_wrong_query_or_table_is_named(engine: Any, table: str) -> None:
+    with pytest.raises(ConfigError, match="the query does not run"):
+        engine.answer(table, Question(sql="SELEC 1"))
+    with pytest.raises(ConfigError, match="whole query"):
+        engine.answer(table, Question(sql="SELECT 1", day=DAY))
+    with pytest.raises(SourceMissing, match="/nowhere/at/all"):
+        engine.answer("/nowhere/at/all", Question())
+
+
+@given(st.text(min_size=1))
+def test_a_quoted_name_cannot_end_early(name: str) -> None:
+    sql, values = Question(columns=[name]).to_sql()
+    inside = sql.removeprefix('SELECT "').removesuffix('" FROM scored')
+    assert inside.replace('""', "").count('"') == 0
+    assert inside.replace('""', '"') == name
+    assert values == []
+
+
+def test_answers_are_saved_whole(engine: Any, table: str, tmp_path: Path) -> None:
+    question = Question(order_by=["id"])
+    assert save(engine.answer(table, question), str(tmp_path / "out.parquet")) == 3
+    assert pq.read_table(tmp_path / "out.parquet")["p"].to_pylist() == [0.5, 0.25, 1.0]
+    assert save(engine.answer(table, question), str(tmp_path / "out.csv")) == 3
+    with (tmp_path / "out.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert [line[ODD] for line in lines] == ["a'b", "c", "a'b"]
+    with pytest.raises(ConfigError, match=r"\.csv or \.parquet"):
+        save(engine.answer(table, question), str(tmp_path / "out.xls"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "out.parquet"]
+
+
+def test_the_command(
+    table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ["--table", table, "--engine", "duckdb"]
+    assert main("query", [*flags, "--where", "id=2", "--columns", "id,p"]) == 0
+    assert capsys.readouterr().out.split() == ["id", "p", "2", "0.25"]
+    assert main("query", [*flags, "--day", "2026-11-21", "--to", str(tmp_path / "x.csv")]) == 0
+    assert "rows   1" in capsys.readouterr().out
+    assert main("query", [*flags, "--where", "nothing"]) == 2
+    assert main("query", []) == 2
+    assert main("query", ["--table", str(tmp_path / "none"), "--engine", "duckdb"]) == 75
