@@ -1,0 +1,1 @@
+"""Model versions: manifest, signature, safety, MLflow."""

@@ -1,0 +1,129 @@
+"""From what a user names, a folder or an MLflow URI, to a model that may be opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tfspark import storage
+from tfspark.contracts import TensorSpec, default_null
+from tfspark.dataset import digest_of
+from tfspark.errors import ModelNotFound
+from tfspark.registry.manifest import file_sums, read_manifest, verify
+from tfspark.registry.safety import check_ops
+from tfspark.registry.savedmodel import FILE
+from tfspark.registry.signature import DEFAULT, Signature, read_signature
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A SavedModel that is verified: its files are those of its manifest, its ops are allowed.
+
+    Attributes:
+        name: the registered name, or the folder's.
+        version: the registered version; "" where there is none.
+        path: the folder.
+        digest: of its files, see `tfspark.registry.manifest`.
+        files: path in the folder → `sha256` and `bytes`.
+        signature: inputs (with the values that stand for null) and outputs.
+        manifest: None for a model that has none.
+    """
+
+    name: str
+    version: str
+    path: str
+    digest: str
+    files: dict[str, dict[str, Any]]
+    signature: Signature
+    manifest: dict[str, Any] | None
+
+
+def resolve_model(
+    model: str, tracking_uri: str | None = None, signature: str | None = None
+) -> ModelFolder:
+    """Find a model, verify its files and its ops, read its signature.
+
+    Args:
+        model: a folder with `saved_model.pb`, or an MLflow URI `models:/name@alias`,
+            `models:/name/3`.
+        tracking_uri: the MLflow server of a URI; default: MLflow's own.
+        signature: default: the one that the manifest names, else `serving_default`.
+
+    Raises:
+        ModelNotFound: there is no model there.
+        IntegrityError: a file differs from the manifest.
+        UnsafeModelError: it holds ops that are not allow-listed.
+        SignatureError: it has no such signature.
+    """
+    name = version = ""
+    path = model
+    if model.startswith("models:/"):
+        from tfspark.registry.tracking import download
+
+        path, name, version = download(model, tracking_uri)
+    _is_model(path, model)
+    path = storage.absolute(path)
+    manifest = read_manifest(path)
+    if manifest is None:
+        files = file_sums(path)
+        digest = digest_of(files)
+    else:
+        verify(path, manifest)
+        files, digest = manifest["files"], str(manifest["digest"])
+        name, version = name or manifest.get("name", ""), version or manifest.get("version", "")
+    check_ops(path)
+    found = read_signature(path, signature or (manifest or {}).get("signature", DEFAULT))
+    found = replace(found, inputs=_with_nulls(found.inputs, manifest))
+    if not name:
+        name, version = _name_of(path)
+    return ModelFolder(str(name), str(version), path, digest, files, found, manifest)
+
+
+def _is_model(path: str, model: str) -> None:
+    if storage.exists(storage.join(path, FILE)):
+        return
+    if not storage.exists(path):
+        raise ModelNotFound(
+            f"{model}: there is no such folder; name a SavedModel's folder, or models:/name@alias"
+        )
+    there = storage.names(path)
+    versions = [n for n in there if storage.exists(storage.join(path, n, FILE))]
+    if versions:
+        numbers = sorted(versions, key=lambda n: (len(n), n))
+        raise ModelNotFound(
+            f"{model}: holds the versions {', '.join(numbers)}, and is no version itself; name "
+            f"one: {storage.join(model, numbers[-1])}"
+        )
+    if "model" in there and storage.exists(storage.join(path, "model", FILE)):
+        raise ModelNotFound(f"{model}: the SavedModel is in {storage.join(model, 'model')}")
+    said = f"there is: {', '.join(there[:8])}" if there else "it is empty"
+    raise ModelNotFound(f"{model}: holds no {FILE}, so it is no SavedModel ({said})")
+
+
+def _with_nulls(
+    inputs: dict[str, TensorSpec], manifest: dict[str, Any] | None
+) -> dict[str, TensorSpec]:
+    """The inputs with the values that stand for null.
+
+    The manifest declares them. A model without one gets NaN and "" where the dtype has such a
+    value; for its integers and booleans nothing stands for null.
+    """
+    declared = (manifest or {}).get("inputs", {})
+    result = {}
+    for name, spec in inputs.items():
+        if name in declared:
+            null = TensorSpec.from_json(declared[name]).null
+        elif manifest is None and (spec.dtype == "string" or "float" in spec.dtype):
+            null = default_null(spec.dtype)
+        else:
+            null = None
+        result[name] = replace(spec, null=null)
+    return result
+
+
+def _name_of(path: str) -> tuple[str, str]:
+    """`models/passengers/3` → (passengers, 3); `models/mine` → (mine, "")."""
+    parts = path.rstrip("/").split("/")
+    if parts[-1].isdigit() and len(parts) > 1:
+        return parts[-2], parts[-1]
+    return parts[-1], ""

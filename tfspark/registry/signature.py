@@ -1,0 +1,103 @@
+"""What a SavedModel takes and gives: its serving signature, read without TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tfspark.contracts import TensorSpec
+from tfspark.errors import SignatureError
+from tfspark.registry.savedmodel import read_saved_model
+
+DEFAULT = "serving_default"
+_INIT_OP = "__saved_model_init_op"
+_DTYPES = {
+    1: "float32",
+    2: "float64",
+    3: "int32",
+    4: "uint8",
+    5: "int16",
+    6: "int8",
+    7: "string",
+    8: "complex64",
+    9: "int64",
+    10: "bool",
+    14: "bfloat16",
+    17: "uint16",
+    18: "complex128",
+    19: "float16",
+    22: "uint32",
+    23: "uint64",
+}
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One signature of a SavedModel.
+
+    Attributes:
+        inputs: name → tensor of one row, in the order of their names.
+        outputs: the same of the outputs.
+        name: of the signature.
+        batch: the number of rows that the model takes at a time; None for any number.
+    """
+
+    inputs: dict[str, TensorSpec]
+    outputs: dict[str, TensorSpec]
+    name: str = DEFAULT
+    batch: int | None = None
+
+
+def read_signature(folder: str, name: str = DEFAULT) -> Signature:
+    """The signature of a SavedModel folder.
+
+    Raises:
+        SignatureError: there is no such signature (the message lists those there are), or a
+            tensor of it has no rows or is sparse or ragged.
+    """
+    there: dict[str, Any] = {}
+    for graph in read_saved_model(folder).meta_graphs:
+        if "serve" in graph.info.tags:
+            there |= {entry.key: entry.value for entry in graph.signatures}
+    there.pop(_INIT_OP, None)
+    if name not in there:
+        names = ", ".join(sorted(there)) or "none"
+        raise SignatureError(
+            f"model {folder}: has no signature {name} (there are: {names}); "
+            "export it with one: keras Model.export, or tf.saved_model.save(..., signatures=...)"
+        )
+    found = there[name]
+    batches: set[int] = set()
+    inputs = _specs(folder, "input", found.inputs, batches)
+    outputs = _specs(folder, "output", found.outputs, batches)
+    if not inputs or not outputs:
+        raise SignatureError(f"model {folder}: signature {name} has no inputs or no outputs")
+    if len(batches) > 1:
+        sizes = ", ".join(map(str, sorted(batches)))
+        raise SignatureError(
+            f"model {folder}: signature {name} has batches of {sizes} rows at once"
+        )
+    return Signature(inputs, outputs, name, next(iter(batches), None))
+
+
+def _specs(folder: str, what: str, entries: Any, batches: set[int]) -> dict[str, TensorSpec]:
+    specs = {}
+    for entry in sorted(entries, key=lambda e: str(e.key)):
+        tensor, place = entry.value, f"model {folder}: {what} {entry.key}"
+        if tensor.sparse or tensor.composite or tensor.dtype not in _DTYPES:
+            raise SignatureError(
+                f"{place} is no plain tensor (sparse, ragged or a resource); "
+                "export a signature of dense tensors"
+            )
+        # An unknown rank is taken as one value a row; another shape is an error when it runs.
+        sizes = [dim.size for dim in tensor.shape.dim]
+        if not sizes and not tensor.shape.unknown_rank:
+            raise SignatureError(
+                f"{place} is one value for the whole batch, not one a row; "
+                "export a signature in which it has the batch dimension"
+            )
+        if sizes and sizes[0] >= 0:
+            batches.add(sizes[0])
+        shape = tuple(None if size < 0 else int(size) for size in sizes[1:])
+        specs[str(entry.key)] = TensorSpec(_DTYPES[tensor.dtype], shape)
+    return specs

@@ -1,0 +1,332 @@
+"""MLflow: runs, model versions, the aliases `champion` and `challenger`.
+
+A version of ours carries the tags `tfspark.train_key` (what it was trained from) and, last of
+all, `tfspark.complete`. One without it was not finished: nothing points to it, and the same
+training, run again, finishes it under its number.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import re
+import shutil
+import tempfile
+import time
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfspark.errors import ConfigError, ModelNotFound, StorageError
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+TRAIN_KEY, COMPLETE, GATE = "tfspark.train_key", "tfspark.complete", "tfspark.gate"
+ARTIFACT = "model"
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+_SECRET = re.compile(r"(://[^/\s:@]*:)[^@/\s]+@")
+_PIECE = 500  # MLflow takes at most 1000 metrics and 100 parameters at once
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version of ours."""
+
+    number: int
+    run_id: str
+    complete: bool
+    gate: str | None
+
+
+def connect(tracking_uri: str) -> Any:
+    """A client of an MLflow store; a SQLite store that is not there yet is made.
+
+    Raises:
+        ConfigError: the store is a SQLite file in a place that is no folder of this machine.
+        StorageError: the store cannot be opened.
+    """
+    file = _sqlite_file(tracking_uri)
+    with warnings.catch_warnings():  # MLflow's own, about the libraries that it uses
+        warnings.simplefilter("ignore", DeprecationWarning)
+        client_class = _mlflow()
+        with _reported(tracking_uri):
+            if file and not file.exists():
+                _make_store(client_class, file)
+            return client_class(tracking_uri, tracking_uri)
+
+
+def download(uri: str, tracking_uri: str | None = None) -> tuple[str, str, str]:
+    """The files of a registered version on this machine: (folder, name, version).
+
+    Args:
+        uri: `models:/name@alias` or `models:/name/3`.
+        tracking_uri: default: MLflow's own (`MLFLOW_TRACKING_URI`).
+
+    Raises:
+        ModelNotFound: no such version, or one that was not finished.
+        StorageError: the store or its files cannot be reached.
+    """
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise ModelNotFound(f"{uri}: write models:/name@alias or models:/name/3")
+    _mlflow()
+    from mlflow import get_tracking_uri
+
+    where = tracking_uri or get_tracking_uri()
+    file = _sqlite_file(where)
+    if file and not file.exists():
+        raise ModelNotFound(
+            f"{uri}: there is no registry at {_masked(where)}; train a model, or name its "
+            "MLflow server with registry.tracking_uri"
+        )
+    client, name = connect(where), match["name"]
+    with _reported(where):
+        found = _find(client, name, match["alias"], match["version"])
+        if found is None:
+            raise ModelNotFound(f"{uri}: {_known(client, name)} in {_masked(where)}")
+        if TRAIN_KEY in found.tags and COMPLETE not in found.tags:
+            raise ModelNotFound(
+                f"{uri}: version {found.version} was not finished; run the same training again"
+            )
+        source = client.get_model_version_download_uri(name, found.version)
+        return _fetch(source, where), name, str(found.version)
+
+
+class Store:
+    """The runs and versions of one model in an MLflow store."""
+
+    def __init__(self, tracking_uri: str, name: str) -> None:
+        self.uri, self.name = tracking_uri, name
+        self.client = connect(tracking_uri)
+
+    def start_run(
+        self, experiment: str, artifacts: str | None, train_key: str, tags: Mapping[str, str]
+    ) -> str:
+        """The run of this training: the one that a killed job left, or a new one.
+
+        Args:
+            artifacts: folder for the files of a new experiment; None: the server decides.
+        """
+        with _reported(self.uri):
+            found = self.client.get_experiment_by_name(experiment)
+            number = (
+                found.experiment_id
+                if found
+                else self.client.create_experiment(experiment, artifact_location=artifacts)
+            )
+            query = f"tags.`{TRAIN_KEY}` = '{train_key}' and attributes.status = 'RUNNING'"
+            left = self.client.search_runs([number], query, max_results=1)
+            if left:
+                return str(left[0].info.run_id)
+            every = {**tags, TRAIN_KEY: train_key}
+            run = self.client.create_run(number, tags=every, run_name=self.name)
+            return str(run.info.run_id)
+
+    def log_settings(self, run_id: str, parameters: Mapping[str, Any], dataset: Any) -> None:
+        """Parameters of the run, and the dataset it read (`tfspark.dataset.Dataset`)."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+        params = [Param(key, _parameter(value)) for key, value in parameters.items()]
+        source = Dataset(dataset.name, dataset.digest[:36], "local", dataset.path)
+        with _reported(self.uri):
+            for start in range(0, len(params), 100):
+                self.client.log_batch(run_id, params=params[start : start + 100])
+            tags = [InputTag("version", str(dataset.version))]
+            self.client.log_inputs(run_id, [DatasetInput(source, tags)])
+
+    def log_curves(self, run_id: str, history: Mapping[str, list[float]]) -> None:
+        """The curves from epoch 1 on; what the run has already is not logged twice."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        with _reported(self.uri):
+            new = []
+            for key, values in history.items():
+                known = {m.step for m in self.client.get_metric_history(run_id, key)}
+                steps = enumerate(values, start=1)
+                new += [Metric(key, v, now, step) for step, v in steps if step not in known]
+            for start in range(0, len(new), _PIECE):
+                self.client.log_batch(run_id, metrics=new[start : start + _PIECE])
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Metrics of the whole run; logged once."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        with _reported(self.uri):
+            known = self.client.get_run(run_id).data.metrics
+            new = [Metric(k, float(v), now, 0) for k, v in metrics.items() if k not in known]
+            self.client.log_batch(run_id, metrics=new)
+
+    def end_run(self, run_id: str, status: str = "FINISHED") -> None:
+        with _reported(self.uri):
+            if self.client.get_run(run_id).info.status != status:
+                self.client.set_terminated(run_id, status)
+
+    def versions(self, train_key: str) -> list[Version]:
+        """The versions that this training has made, ascending."""
+        with _reported(self.uri):
+            query = f"name = '{self.name}' and tags.`{TRAIN_KEY}` = '{train_key}'"
+            found = self.client.search_model_versions(query)
+        versions = [
+            Version(int(v.version), str(v.run_id), COMPLETE in v.tags, v.tags.get(GATE))
+            for v in found
+        ]
+        return sorted(versions, key=lambda version: version.number)
+
+    def new_version(self, run_id: str, train_key: str) -> int:
+        """Register a version, not complete yet, whose files will be the run's."""
+        from mlflow.exceptions import MlflowException
+
+        with _reported(self.uri):
+            try:
+                self.client.get_registered_model(self.name)
+            except MlflowException:
+                with contextlib.suppress(MlflowException):  # another job was faster
+                    self.client.create_registered_model(self.name)
+            root = self.client.get_run(run_id).info.artifact_uri
+            made = self.client.create_model_version(
+                self.name, f"{root}/{ARTIFACT}", run_id=run_id, tags={TRAIN_KEY: train_key}
+            )
+        return int(made.version)
+
+    def upload(self, run_id: str, folder: str) -> None:
+        """Put the files of a local folder where the run's version points to."""
+        with _reported(self.uri):
+            self.client.log_artifacts(run_id, folder, ARTIFACT)
+
+    def aliases(self) -> dict[str, int]:
+        """Alias → version."""
+        with _reported(self.uri):
+            named = self.client.get_registered_model(self.name).aliases
+        return {alias: int(version) for alias, version in named.items()}
+
+    def set_alias(self, alias: str, number: int) -> None:
+        with _reported(self.uri):
+            self.client.set_registered_model_alias(self.name, alias, str(number))
+
+    def tag(self, number: int, key: str, value: str) -> None:
+        with _reported(self.uri):
+            self.client.set_model_version_tag(self.name, str(number), key, value)
+
+
+def _mlflow() -> Any:
+    """MLflow's client class, imported without its telemetry, its log lines and its prints."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    from mlflow.tracking import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return MlflowClient
+
+
+def _make_store(client_class: Any, file: Path) -> None:
+    """Make the tables under another name: a job killed half-way leaves no half store."""
+    if not str(file).startswith("/") or "://" in str(file):
+        raise ConfigError(
+            f"sqlite:///{file}: is no file of this machine; set registry.tracking_uri"
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for old in file.parent.glob(f"{file.name}.*.partial"):
+        if time.time() - old.stat().st_mtime > 3600:
+            old.unlink(missing_ok=True)
+    partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
+    with _without_sync():
+        client_class(f"sqlite:///{partial}", f"sqlite:///{partial}").search_experiments()
+    with partial.open("rb") as written:
+        os.fsync(written.fileno())
+    with contextlib.suppress(FileExistsError):  # another job was faster: its store is the one
+        os.link(partial, file)  # unlike a rename, it never replaces
+    partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _without_sync() -> Iterator[None]:
+    """Hundreds of migrations, one sync at the end instead of one each."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def relax(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", relax)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", relax)
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def _fetch(source: str, tracking_uri: str) -> str:
+    """A version's files on this machine; copies of a server's live as long as the process."""
+    from mlflow.artifacts import download_artifacts
+
+    if source.startswith(("/", "file:")):
+        return str(download_artifacts(artifact_uri=source))
+    folder = tempfile.mkdtemp(prefix="tfspark-model-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    fetched = download_artifacts(artifact_uri=source, dst_path=folder, tracking_uri=tracking_uri)
+    return str(fetched)
+
+
+def _find(client: Any, name: str, alias: str | None, version: str | None) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if alias is not None:
+            return client.get_model_version_by_alias(name, alias)
+        return client.get_model_version(name, version)
+    except MlflowException as error:
+        if error.error_code in _ABSENT:
+            return None
+        raise
+
+
+def _known(client: Any, name: str) -> str:
+    """What there is instead, for messages."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        aliases = client.get_registered_model(name).aliases
+    except MlflowException:
+        models = sorted(model.name for model in client.search_registered_models(max_results=20))
+        return f"no model {name} (there are: {', '.join(models) or 'none'})"
+    numbers = sorted(int(v.version) for v in client.search_model_versions(f"name = '{name}'"))
+    said = [f"@{alias} ({number})" for alias, number in sorted(aliases.items())]
+    return f"no such version; there are {', '.join([*map(str, numbers), *said]) or 'none'}"
+
+
+@contextlib.contextmanager
+def _reported(uri: str) -> Iterator[None]:
+    """Turn what MLflow and the network raise into one line."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+        first = _masked(str(error).strip().split("\n")[0])
+        raise StorageError(f"MLflow at {_masked(uri)}: {first}") from error
+
+
+def _masked(text: str) -> str:
+    return _SECRET.sub(r"\1***@", text)
+
+
+def _parameter(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 6000 else text[:5997] + "..."
