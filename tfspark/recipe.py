@@ -163,3 +163,9 @@ class Training(Section):
     class_weights: Literal["balanced"] | dict[str, float] | None = None
     seed: int = 0
     force: bool = Field(False, description="train even where this very model exists already")
+
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _text_keys(cls, value: Any) -> Any:
+        """YAML reads the class 0 as a number; names of classes are text."""
+        return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value

@@ -97,7 +97,7 @@ class Tensor(_Part):
 
     dtype: Literal["float32", "float64", "int64", "string"] | None = None
     shape: tuple[int | None, ...] | None = None
-    null: float | int | str | None = None
+    null_value: float | int | str | None = Field(None, alias="nullValue")
 
 
 class Options(_Part):
@@ -184,7 +184,7 @@ class Column(_Part):
                 f"column {self.name}: {self.physical_type} fits no tensor without loss; name the "
                 "narrowing: tensor: {dtype: float64}"
             )
-        null = self.tensor.null
+        null = self.tensor.null_value
         if null is None and not self.required and not shape:
             null = default_null(dtype)
         return TensorSpec(dtype, self.tensor.shape or shape, null)

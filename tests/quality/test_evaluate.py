@@ -1,0 +1,69 @@
+"""Metrics against their definitions, the gate."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfspark.errors import ConfigError
+from tfspark.quality.evaluate import auc, evaluate
+from tfspark.quality.gate import check_names, failures
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.25, 0.5, 1.0])), max_size=40),
+)
+def test_auc_is_the_share_of_pairs_in_the_right_order(rows: list[tuple[bool, float]]) -> None:
+    label = np.array([float(y) for y, _ in rows])
+    score = np.array([p for _, p in rows])
+    ones = [p for y, p in rows if y]
+    zeros = [p for y, p in rows if not y]
+    found = auc(label, score)
+    if not ones or not zeros:
+        assert found is None
+    else:
+        right = sum((a > b) + 0.5 * (a == b) for a in ones for b in zeros)
+        assert found == pytest.approx(right / (len(ones) * len(zeros)))
+
+
+def test_binary() -> None:
+    label = np.array([[1.0], [0.0], [1.0], [0.0]])
+    found = evaluate("binary", label, np.array([[0.9], [0.2], [0.4], [0.0]]))
+    expected = -np.mean(np.log([0.9, 0.8, 0.4, 1 - 1e-7]))
+    assert found == {"rows": 4, "auc": 1.0, "accuracy": 0.75, "logloss": pytest.approx(expected)}
+
+
+def test_multiclass_and_regression() -> None:
+    label = np.eye(3)[[0, 1, 2, 2]]
+    p = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.8, 0.1, 0.1]])
+    found = evaluate("multiclass", label, p)
+    assert found["accuracy"] == 0.75
+    assert found["logloss"] == pytest.approx(-(3 * math.log(0.8) + math.log(0.1)) / 4)
+    found = evaluate("regression", np.array([[1.0], [2.0]]), np.array([[1.0], [5.0]]))
+    assert found == {"rows": 2, "rmse": pytest.approx(math.sqrt(4.5)), "mae": 1.5}
+
+
+def test_what_cannot_be_computed_is_left_out() -> None:
+    assert evaluate("binary", np.empty((0, 1)), np.empty((0, 1))) == {"rows": 0}
+    assert "auc" not in evaluate("binary", np.ones((2, 1)), np.ones((2, 1)))
+
+
+def test_gate() -> None:
+    assert failures({}, {}) == []
+    assert failures({"auc": 0.8}, {"auc": 0.8}) == []
+    assert failures({"logloss": 0.5}, {"logloss": 0.4}) == []
+    assert failures({"auc": 0.8}, {"auc": 0.79}) == ["auc is 0.7900, at least 0.8 is needed"]
+    assert failures({"rmse": 1}, {"rmse": 2.0}) == ["rmse is 2.0000, at most 1 is allowed"]
+    assert failures({"auc": 0.8}, {}) == ["auc cannot be computed on the test split"]
+    assert failures({"auc": 0.8}, {"auc": math.nan})
+    assert failures({"rmse": 0.8}, {"rmse": math.nan})
+
+
+def test_a_gate_that_no_model_can_pass_is_refused() -> None:
+    check_names({"auc": 0.5}, "binary")
+    with pytest.raises(ConfigError, match="rmse is no metric of a binary model; use auc"):
+        check_names({"rmse": 0.5}, "binary")

@@ -1,0 +1,298 @@
+"""`train` from a dataset to a registered version: once, gated, and finished after any kill."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_table import COLUMNS, SETTINGS, rows_of, write_dataset
+
+from tfspark import storage
+from tfspark.config import Settings, load_settings
+from tfspark.console import Steps
+from tfspark.contracts import TensorSpec
+from tfspark.errors import ConfigError, GateError, IntegrityError, ModelNotFound, TrainingError
+from tfspark.registry import tracking
+from tfspark.registry.manifest import read_manifest, verify
+from tfspark.registry.resolve import resolve_model
+from tfspark.registry.tracking import Store, connect
+from tfspark.training import train
+from tfspark.training.fit import Fitted
+
+Make = Callable[..., Settings]
+ROWS = {"x": np.array([0.5, np.nan, 3.0]), "word": np.array([b"a", b"", b"zzz"], object)}
+
+
+@pytest.fixture(autouse=True)
+def ready(warehouse: Path, dataset: Path) -> None:
+    """Every test has a dataset and an empty registry."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    return connect(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def predictions(folder: str) -> list[float]:
+    import tensorflow as tf
+
+    call = tf.saved_model.load(folder).signatures["serving_default"]
+    found: list[float] = call(**{k: tf.constant(v) for k, v in ROWS.items()})[
+        "probability"
+    ].numpy()[:, 0]
+    return list(found)
+
+
+def test_the_first_version_is_the_champion(settings_of: Make, steps: Steps, tmp_path: Path) -> None:
+    summary = train(settings_of(), steps)
+    assert summary["version"] == 1
+    assert summary["aliases"] == "champion"
+    assert summary["uri"] == "models:/small@champion"
+    assert summary["rows"] == 90
+    assert not summary["reused"]
+    assert {"auc", "accuracy", "logloss", "rows"} == set(summary["test"])
+    model = resolve_model(summary["uri"], settings_of().tracking_uri)
+    assert (model.name, model.version) == ("small", "1")
+    assert model.signature.inputs["x"] == TensorSpec("float64", (), pytest.approx(np.nan, nan_ok=1))
+    assert model.signature.inputs["word"] == TensorSpec("string", (), "")
+    assert list(model.signature.outputs) == ["probability"]
+    assert predictions(model.path) == predictions(summary["folder"])
+    assert (Path(summary["folder"]) / "variables").is_dir()
+    assert storage.names(str(tmp_path / "models" / "_staging")) == []
+    assert not list((tmp_path / "checkpoints" / "small").iterdir())
+
+
+def test_the_manifest_says_what_the_model_is(settings_of: Make, steps: Steps) -> None:
+    summary = train(settings_of(), steps)
+    manifest = read_manifest(summary["folder"])
+    assert manifest is not None
+    verify(summary["folder"], manifest)
+    assert manifest["name"] == "small"
+    assert manifest["version"] == "1"
+    assert manifest["inputs"]["x"] == {"dtype": "float64", "shape": [], "null": "NaN"}
+    assert manifest["outputs"] == {"probability": {"dtype": "float32", "shape": [1], "null": None}}
+    assert manifest["classes"] == [0, 1]
+    assert manifest["keys"] == ["id"]
+    assert manifest["dataset"]["version"] == 1
+    assert manifest["metrics"]["test"] == summary["test"]
+    assert manifest["recipe"]["model"]["params"] == SETTINGS["model.params"]
+    assert manifest["versions"]["tensorflow"]
+
+
+def test_what_the_mlflow_run_holds(settings_of: Make, steps: Steps, store: Any) -> None:
+    summary = train(settings_of(), steps)
+    run = store.get_run(summary["mlflow_run"])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["training.epochs"] == "3"
+    assert run.data.params["model.params.units"] == "[4]"
+    assert "numeric" in run.data.params["features.x"]
+    assert run.data.metrics["test_auc"] == pytest.approx(summary["test"]["auc"])
+    curve = store.get_metric_history(run.info.run_id, "val_loss")
+    assert [point.step for point in curve] == [1, 2, 3]
+    assert run.inputs.dataset_inputs[0].dataset.name == "small"
+    assert len(run.data.tags["tfspark.dataset.digest"]) == 64
+    files = {entry.path for entry in store.list_artifacts(run.info.run_id, "model")}
+    assert {"model/saved_model.pb", "model/tfspark.json"} <= files
+    folders = Path(summary["tensorboard"])
+    assert {path.name for path in folders.iterdir()} == {"train", "validation"}
+
+
+def test_the_same_training_is_reused_unless_it_is_forced(settings_of: Make, steps: Steps) -> None:
+    first = train(settings_of(), steps)
+    again = train(settings_of(), steps)
+    assert again["reused"]
+    assert again["version"] == 1
+    assert again["test"] == first["test"]
+    forced = train(settings_of(training__force=True), steps)
+    assert (forced["version"], forced["aliases"]) == (2, "challenger")
+    assert predictions(forced["folder"]) == predictions(first["folder"])
+    assert train(settings_of(), steps)["version"] == 2
+
+
+def test_another_recipe_or_dataset_is_another_version(
+    settings_of: Make, steps: Steps, tmp_path: Path
+) -> None:
+    assert train(settings_of(), steps)["version"] == 1
+    assert train(settings_of(training__seed=1), steps)["version"] == 2
+    write_dataset(tmp_path, shares=(0.7, 0.1), version=2)
+    newest = train(settings_of(), steps)
+    assert (newest["version"], newest["dataset"], newest["aliases"]) == (3, 2, "challenger")
+    first = train(settings_of(dataset=1), steps)
+    assert (first["version"], first["reused"], first["aliases"]) == (1, True, "champion")
+
+
+def test_a_version_that_fails_the_gate_gets_no_alias(settings_of: Make, steps: Steps) -> None:
+    settings = settings_of(registry__gate={"auc": 1.0, "accuracy": 1.0})
+    for _ in range(2):  # also where the version is there already
+        with pytest.raises(GateError, match=r"small version 1: auc is 0\.\d+, at least 1 is"):
+            train(settings, steps)
+    with pytest.raises(ModelNotFound, match="no such version; there are 1 in"):
+        resolve_model("models:/small@champion", settings.tracking_uri)
+    assert resolve_model("models:/small/1", settings.tracking_uri).version == "1"
+    passed = train(settings_of(registry__gate={"auc": 0.1}), steps)
+    assert (passed["version"], passed["reused"], passed["aliases"]) == (1, True, "champion")
+
+
+def test_an_impossible_gate_is_refused_before_training(settings_of: Make, steps: Steps) -> None:
+    with pytest.raises(ConfigError, match="rmse is no metric of a binary model"):
+        train(settings_of(registry__gate={"rmse": 1.0}), steps)
+
+
+def test_multiclass_and_regression(settings_of: Make, steps: Steps, tmp_path: Path) -> None:
+    rows = rows_of(150)
+    rows["y"] = [i % 3 for i in range(150)]
+    columns = [{**c, "validValues": None} if c["name"] == "y" else c for c in COLUMNS]
+    write_dataset(tmp_path, rows, columns, version=2)
+    three = train(settings_of(model__task="multiclass"), steps)
+    assert set(three["test"]) == {"accuracy", "logloss", "rows"}
+    manifest = read_manifest(three["folder"])
+    assert manifest is not None
+    assert manifest["outputs"]["probabilities"]["shape"] == [3]
+    number = train(settings_of(model__task="regression", model__output="y_hat"), steps)
+    assert set(number["test"]) == {"rmse", "mae", "rows"}
+
+
+def test_a_failed_training_ends_its_run(
+    settings_of: Make, steps: Steps, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> Fitted:
+        raise TrainingError("the loss became nan")
+
+    monkeypatch.setattr("tfspark.training.fit.fit", fails)
+    with pytest.raises(TrainingError):
+        train(settings_of(), steps)
+    number = store.get_experiment_by_name("small").experiment_id
+    assert [run.info.status for run in store.search_runs([number])] == ["FAILED"]
+    monkeypatch.undo()
+    assert train(settings_of(), steps)["aliases"] == "champion"
+
+
+class Killed(BaseException):
+    """Not an Exception: like a kill, nothing handles it."""
+
+
+REGISTRY = "tfspark.registry.tracking.Store"
+MOMENTS = [
+    (f"{REGISTRY}.start_run", False),
+    (f"{REGISTRY}.start_run", True),
+    ("tfspark.training.fit.compile_model", False),
+    ("tfspark.training.checkpoint.save", True),
+    (f"{REGISTRY}.log_metrics", False),
+    (f"{REGISTRY}.new_version", False),
+    (f"{REGISTRY}.new_version", True),
+    ("tfspark.training.make.export", True),
+    (f"{REGISTRY}.upload", False),
+    (f"{REGISTRY}.upload", True),
+    ("tfspark.storage.move", True),
+    (f"{REGISTRY}.end_run", True),
+    (f"{REGISTRY}.set_alias", True),
+    (f"{REGISTRY}.tag", True),
+    ("tfspark.storage.delete", False),
+]
+
+
+def state(settings: Settings, warehouse: Path, store: Any) -> dict[str, Any]:
+    """What a user can see of the registry."""
+    versions = store.search_model_versions("name = 'small'")
+    folder = warehouse / "models" / "small"
+    number = store.get_experiment_by_name("small").experiment_id
+    runs = store.search_runs([number])
+    return {
+        "versions": [int(v.version) for v in versions],
+        "tags": [sorted(set(v.tags) - {"tfspark.train_key"}) for v in versions],
+        "aliases": {k: int(v) for k, v in store.get_registered_model("small").aliases.items()},
+        "folders": sorted(path.name for path in folder.iterdir()),
+        "predictions": predictions(
+            resolve_model("models:/small@champion", settings.tracking_uri).path
+        ),
+        "runs": [(run.info.status, sorted(run.data.params), run.data.metrics) for run in runs],
+        "curves": [
+            len(store.get_metric_history(runs[0].info.run_id, key)) for key in runs[0].data.metrics
+        ],
+        "checkpoints": storage.names(str(warehouse / "checkpoints" / "small")),
+    }
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> dict[str, Any]:
+    """The state after a run that nobody killed."""
+    warehouse = tmp_path_factory.mktemp("clean")
+    (warehouse / "mlflow.db").write_bytes(empty_store.read_bytes())
+    write_dataset(warehouse)
+    settings = load_settings(None, {"warehouse": str(warehouse), **SETTINGS})
+    train(settings, Steps("train"))
+    return state(settings, warehouse, connect(settings.tracking_uri))
+
+
+def call_of(moment: str) -> tuple[Any, str]:
+    """The object that holds a function, and its name there."""
+    owner, name = moment.rsplit(".", 1)
+    if owner.endswith(".Store"):
+        return Store, name
+    return importlib.import_module(owner), name
+
+
+@pytest.mark.parametrize(("moment", "after"), MOMENTS)
+def test_killed_at_any_moment_and_run_again(
+    settings_of: Make,
+    steps: Steps,
+    tmp_path: Path,
+    store: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    clean: dict[str, Any],
+    moment: str,
+    after: bool,
+) -> None:
+    settings = settings_of()
+    holder, name = call_of(moment)
+    original = getattr(holder, name)
+
+    def killed(*args: Any, **kwargs: Any) -> Any:
+        if after:
+            original(*args, **kwargs)
+        raise Killed
+
+    monkeypatch.setattr(holder, name, killed)
+    with pytest.raises(Killed):
+        train(settings, steps)
+    monkeypatch.undo()
+    assert train(settings, steps)["aliases"] == "champion"
+    assert state(settings, tmp_path, store) == clean
+    assert train(settings, steps)["reused"]
+
+
+def test_a_version_that_was_not_finished_cannot_be_scored_with(
+    settings_of: Make, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    monkeypatch.setattr(Store, "set_alias", killed)
+    with pytest.raises(Killed):
+        train(settings_of(), steps)
+    with pytest.raises(ModelNotFound, match="version 1 was not finished; run the same training"):
+        tracking.download("models:/small/1", settings_of().tracking_uri)
+
+
+def test_what_must_be_there(settings_of: Make, steps: Steps, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="train needs a name"):
+        train(settings_of(name=""), steps)
+    with pytest.raises(ConfigError, match="no dataset for 2020-01-01 there; run prepare"):
+        train(settings_of(date="2020-01-01"), steps)
+    with pytest.raises(ConfigError, match="contract small has no column nope"):
+        train(settings_of(features=[{"kind": "numeric", "column": "nope"}]), steps)
+    file = tmp_path / "datasets" / "small" / "1" / "train" / "part-0.parquet"
+    file.write_bytes(file.read_bytes() + b"x")
+    with pytest.raises(IntegrityError, match=r"train/part-0.parquet was changed"):
+        train(settings_of(), steps)
+
+
+def test_a_changed_model_folder_is_not_published(settings_of: Make, steps: Steps) -> None:
+    folder = Path(train(settings_of(), steps)["folder"])
+    (folder / "extra.txt").write_text("x")
+    with pytest.raises(IntegrityError, match=r"extra.txt is not in its manifest"):
+        train(settings_of(), steps)

@@ -1,0 +1,1 @@
+"""Preprocessing inside the graph: from a recipe, a contract and statistics to Keras tensors."""

@@ -1,0 +1,262 @@
+"""From a recipe's features, a contract and statistics to Keras inputs and encoded tensors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from tfspark.contracts import INT_NULL, Contract, TensorSpec
+from tfspark.errors import ConfigError
+from tfspark.features.numbers import bucket_bounds, numbers_settings
+from tfspark.features.vocabulary import check_expression, vocabulary_values
+from tfspark.recipe import (
+    Bucketize,
+    Cross,
+    Embedding,
+    Feature,
+    Hash,
+    Identity,
+    Numeric,
+    Vocabulary,
+)
+
+_ROLES = ("feature", "time")
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a model builder starts from.
+
+    Attributes:
+        inputs: raw column → Keras input [rows, ...] in the column's own dtype.
+        by_name: feature → float32 [rows, width], in the recipe's order.
+    """
+
+    inputs: dict[str, Any]
+    by_name: dict[str, Any]
+
+    @cached_property
+    def encoded(self) -> Any:
+        """All features side by side: float32 [rows, sum of widths].
+
+        Raises:
+            ConfigError: the recipe has no features.
+        """
+        import keras
+
+        if not self.by_name:
+            raise ConfigError(
+                "features: the recipe names none, and this model builder needs some; "
+                "list them, or build from the raw inputs with a builder of your own"
+            )
+        tensors = list(self.by_name.values())
+        return keras.layers.Concatenate(name="encoded")(tensors) if tensors[1:] else tensors[0]
+
+
+def input_columns(features: Sequence[Feature], contract: Contract) -> dict[str, TensorSpec]:
+    """The raw columns that a model of this recipe takes, in the contract's order.
+
+    A recipe without features (a builder that works on raw columns) takes every feature column.
+
+    Raises:
+        ConfigError: a column is unknown, is no feature, or has a name no model input can have.
+    """
+    names = {feature.name for feature in features if feature.kind != "numeric"}
+    used: set[str] = set()
+    for feature in features:
+        for name in feature.columns:
+            if not (isinstance(feature, Cross) and name in names):
+                _check_column(feature, name, contract)
+                used.add(name)
+    if not features:
+        used = {c.name for c in contract.columns if c.role == "feature" and not c.key}
+    columns = [c for c in contract.columns if c.name in used]
+    seen: dict[str, str] = {}
+    for column in columns:
+        # TensorFlow replaces these characters in the names of a signature.
+        plain = re.sub(r"[^a-zA-Z0-9_]", "_", column.name)
+        if "/" in column.name or plain in seen:
+            other = f" (too like {seen[plain]!r})" if plain in seen else ""
+            raise ConfigError(
+                f"column {column.name!r}: no model input can have this name{other}; "
+                "rename the column in the raw table"
+            )
+        seen[plain] = column.name
+    try:
+        return {column.name: column.tensor_spec() for column in columns}
+    except ValueError as error:
+        raise ConfigError(f"contract {contract.name}: {error}") from None
+
+
+def build_features(
+    features: Sequence[Feature], contract: Contract, statistics: dict[str, Any]
+) -> Features:
+    """Keras inputs for the raw columns and one encoded tensor for each feature.
+
+    Args:
+        statistics: of the training split, by column (`Dataset.statistics`).
+
+    Raises:
+        ConfigError: a feature that cannot be built, naming it and what to do.
+    """
+    import keras
+
+    specs = input_columns(features, contract)
+    inputs = {
+        name: keras.Input(shape=spec.shape, dtype=spec.dtype, name=name)
+        for name, spec in specs.items()
+    }
+    builder = _Builder(inputs, specs, statistics)
+    for feature in features:
+        if feature.name in builder.by_name:
+            raise ConfigError(f"features: two are named {feature.name}; give one another `name`")
+        builder.by_name[feature.name] = builder.build(feature)
+    return Features(inputs, builder.by_name)
+
+
+class _Builder:
+    """Builds one feature after the other: later ones may cross earlier ones."""
+
+    def __init__(
+        self, inputs: dict[str, Any], specs: dict[str, TensorSpec], statistics: dict[str, Any]
+    ) -> None:
+        self.inputs, self.specs, self.statistics = inputs, specs, statistics
+        self.by_name: dict[str, Any] = {}
+        self.ids: dict[str, Any] = {}
+        self.shared: dict[str, tuple[Any, Any]] = {}
+
+    def build(self, feature: Feature) -> Any:
+        from tfspark.features import layers
+
+        self._check(feature)
+        name = re.sub(r"[^A-Za-z0-9_]", "_", feature.name)
+        columns = [self.inputs[c] for c in feature.columns if c in self.inputs]
+        nulls = [self._null(c) for c in feature.columns if c in self.inputs]
+        if isinstance(feature, Numeric):
+            settings = numbers_settings(feature, self.specs, self.statistics)
+            return layers.Numbers(nulls, name=f"{name}_numbers", **settings)(columns)
+        if isinstance(feature, Bucketize):
+            bounds = bucket_bounds(feature, self.statistics)
+            ids, depth = layers.Buckets(nulls, bounds, name=f"{name}_ids")(columns), len(bounds) + 2
+        elif isinstance(feature, Identity):
+            ids = layers.OwnIds(feature.size, nulls[0], name=f"{name}_ids")(columns[0])
+            depth = feature.size + 1
+        elif isinstance(feature, Hash):
+            text = layers.Text(nulls[0], feature.extract, name=f"{name}_text")(columns[0])
+            ids = layers.HashIds(feature.buckets, True, name=f"{name}_ids")([text])
+            depth = feature.buckets + 1
+        elif isinstance(feature, Cross):
+            parts = [self._part(c, name) for c in feature.columns]
+            ids = layers.HashIds(feature.buckets, False, name=f"{name}_ids")(parts)
+            depth = feature.buckets
+        else:
+            return self._vocabulary(feature, name, nulls[0])
+        return self._encode(feature, ids, depth, (feature.kind, depth))
+
+    def _vocabulary(self, feature: Vocabulary, name: str, null: Any) -> Any:
+        import keras
+
+        from tfspark.features import layers
+
+        column, spec = self.inputs[feature.column], self.specs[feature.column]
+        values = vocabulary_values(feature, spec, self.statistics)
+        if spec.dtype == "string":
+            text = layers.Text(null, feature.extract, name=f"{name}_text")(column)
+            ids = keras.layers.StringLookup(
+                vocabulary=values, num_oov_indices=feature.oov, mask_token="", name=f"{name}_ids"
+            )(text)
+        else:
+            ids = keras.layers.IntegerLookup(
+                vocabulary=values,
+                num_oov_indices=feature.oov,
+                mask_token=INT_NULL if null is None else null,
+                vocabulary_dtype="int64",
+                name=f"{name}_ids",
+            )(column)
+        depth = 1 + feature.oov + len(values)
+        return self._encode(feature, ids, depth, (feature.kind, feature.oov, tuple(values)))
+
+    def _encode(self, feature: Any, ids: Any, depth: int, space: object) -> Any:
+        """One-hot or embedding of ids below `depth`; `space` tells what the ids mean."""
+        import keras
+
+        self.ids[feature.name] = ids
+        name = re.sub(r"[^A-Za-z0-9_]", "_", feature.name)
+        if not isinstance(feature.encode, Embedding):
+            return keras.ops.one_hot(ids, depth, dtype="float32")
+        size, shared = feature.encode.embedding, feature.encode.shared
+        if shared is None:
+            return keras.layers.Embedding(depth, size, name=f"{name}_embedding")(ids)
+        if shared not in self.shared:
+            layer = keras.layers.Embedding(depth, size, name=f"{shared}_embedding")
+            self.shared[shared] = (layer, (space, size))
+        layer, first = self.shared[shared]
+        if first != (space, size):
+            raise ConfigError(
+                f"feature {feature.name}: it cannot share the embedding {shared}: its ids or size "
+                "differ; give all its features the same values (or file, or buckets) and size"
+            )
+        return layer(ids)
+
+    def _part(self, name: str, cross: str) -> Any:
+        from tfspark.features import layers
+
+        if name in self.ids:
+            return self.ids[name]
+        if name not in self.inputs:
+            raise ConfigError(f"feature {cross}: {name} comes later; list it before the cross")
+        plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
+        text = layers.Text(self._null(name), name=f"{cross}_{plain}_text")
+        return text(self.inputs[name])
+
+    def _null(self, column: str) -> Any:
+        return self.specs[column].null
+
+    def _check(self, feature: Feature) -> None:
+        if isinstance(feature, Vocabulary | Hash) and feature.extract is not None:
+            check_expression(feature.extract, f"feature {feature.name}")
+        for name in feature.columns:
+            if name not in self.specs or (isinstance(feature, Cross) and name in self.ids):
+                continue
+            spec = self.specs[name]
+            reason = _misfit(feature, spec)
+            if reason:
+                raise ConfigError(
+                    f"feature {feature.name}: column {name} is {spec.dtype}{list(spec.shape)}, "
+                    f"and {feature.kind} {reason}"
+                )
+
+
+def _misfit(feature: Feature, spec: TensorSpec) -> str | None:
+    """Why a feature of this kind cannot be made of such a column, and what to use instead."""
+    if spec.shape and not (isinstance(feature, Numeric) and spec.dtype != "string"):
+        return "takes single values; work on lists in a model builder of your own"
+    if spec.shape and (len(spec.shape) > 1 or spec.shape[0] is None):
+        return "takes lists of one known length: say it in the contract, tensor: {shape: [n]}"
+    if isinstance(feature, Numeric | Bucketize):
+        return "needs numbers: use vocabulary or hash" if spec.dtype == "string" else None
+    if spec.dtype.startswith("float"):
+        return "needs strings or integers: use bucketize, and cross that feature"
+    if isinstance(feature, Identity) and spec.dtype == "string":
+        return "needs integers: use vocabulary or hash"
+    if isinstance(feature, Vocabulary | Hash) and feature.extract and spec.dtype != "string":
+        return "can extract from strings only: leave `extract` out"
+    return None
+
+
+def _check_column(feature: Feature, name: str, contract: Contract) -> None:
+    known = [c.name for c in contract.columns if c.role in _ROLES]
+    column = next((c for c in contract.columns if c.name == name), None)
+    if column is None:
+        raise ConfigError(
+            f"feature {feature.name}: contract {contract.name} has no column {name}; "
+            f"it has {', '.join(known)}"
+        )
+    if column.role not in _ROLES:
+        raise ConfigError(
+            f"feature {feature.name}: column {name} has the role {column.role} in contract "
+            f"{contract.name}, so a model must not take it; use {', '.join(known)}"
+        )

@@ -1,0 +1,1 @@
+"""Model builders: `builder(features, output, **params) -> keras.Model`."""

@@ -1,0 +1,112 @@
+"""Call the recipe's model builder, ours or the user's own, and check what it gives."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfspark.errors import ConfigError
+from tfspark.models.output import Output
+from tfspark.recipe import Model
+
+if TYPE_CHECKING:
+    from tfspark.features.build import Features
+
+_ACTIVATIONS = {"binary": "sigmoid", "multiclass": "softmax", "regression": "linear"}
+
+
+def build_model(settings: Model, features: Features, units: int) -> Any:
+    """The Keras model of a recipe.
+
+    Args:
+        units: how many numbers the prediction of a row has.
+
+    Raises:
+        ConfigError: the builder is not there, fails, or gives something else than a model from
+            `features.inputs` to one tensor [rows, units].
+    """
+    import keras
+
+    builder = find_builder(settings.builder)
+    output = Output(settings.output_name, units, _ACTIVATIONS[settings.task])
+    place = f"model.builder {settings.builder}"
+    try:
+        inspect.signature(builder).bind(features, output, **settings.params)
+    except TypeError as error:
+        raise ConfigError(
+            f"model.params: {error}; {settings.builder} is "
+            f"{getattr(builder, '__name__', 'it')}{inspect.signature(builder)}"
+        ) from None
+    try:
+        model = builder(features, output, **settings.params)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{place} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(model, keras.Model):
+        raise ConfigError(f"{place} gave {type(model).__name__}, not a keras.Model")
+    shape = getattr(model, "output_shape", None)
+    if shape != (None, units):
+        raise ConfigError(
+            f"{place} gave a model with the output shape {shape}; it must have one output "
+            f"[rows, {units}]: end it with output.layer()"
+        )
+    return model
+
+
+def find_builder(name: str) -> Callable[..., Any]:
+    """The function of `module:function`; modules of the working directory are found too.
+
+    Raises:
+        ConfigError: there is no such module or function, or importing it fails.
+    """
+    module_name, function = name.split(":")
+    _look_here()
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise ConfigError(f"model.builder {name}: cannot import {module_name}: {error}") from error
+    builder = getattr(module, function, None)
+    if not callable(builder):
+        known = [n for n, v in vars(module).items() if inspect.isfunction(v) and n[0] != "_"]
+        raise ConfigError(
+            f"model.builder {name}: {module_name} has no function {function}; it has "
+            f"{', '.join(known) or 'none'}"
+        )
+    return builder  # type: ignore[no-any-return]
+
+
+def builder_digest(name: str) -> str | None:
+    """sha256 of the file of a user's builder, without importing it; None for ours.
+
+    Raises:
+        ConfigError: there is no such module.
+    """
+    if name.startswith("tfspark."):
+        return None
+    module_name = name.split(":")[0]
+    _look_here()
+    try:
+        spec = importlib.util.find_spec(module_name)
+    except ImportError:
+        spec = None
+    if spec is None:
+        raise ConfigError(
+            f"model.builder {name}: there is no module {module_name}; install it, put it into the "
+            "working directory, or ship it with --py-files"
+        )
+    if spec.origin is None or not Path(spec.origin).is_file():
+        return None
+    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
+
+
+def _look_here() -> None:
+    """Let modules of the working directory be found."""
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))

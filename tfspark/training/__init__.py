@@ -1,0 +1,5 @@
+"""Training: dataset → model version in the registry."""
+
+from tfspark.training.train import train
+
+__all__ = ["train"]

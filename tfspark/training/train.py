@@ -1,0 +1,160 @@
+"""The job: dataset → features → fit → evaluate → export → registry, exactly once.
+
+Killed at any moment and run again, it ends as one clean run does: the fit goes on from its
+checkpoint, the MLflow run is taken up again, a version that was registered but not finished
+gets its files under its number. Only then does a version get its alias, and last its tag
+`tfspark.complete`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import tfspark
+from tfspark import storage
+from tfspark.config import Settings
+from tfspark.console import Steps
+from tfspark.dataset import find_dataset
+from tfspark.errors import ConfigError, GateError, StorageError
+from tfspark.quality.gate import check_names, failures
+from tfspark.registry.manifest import read_manifest, verify
+from tfspark.registry.tracking import CHALLENGER, CHAMPION, COMPLETE, GATE, Store, Version
+from tfspark.training.key import git_revision, recipe, train_key
+from tfspark.training.launch import launch
+from tfspark.training.make import Maker
+
+
+def train(settings: Settings, steps: Steps) -> dict[str, Any]:
+    """Train a model version on the newest dataset (of the date, where one is given).
+
+    The same dataset and recipe give the version that is there already, unless
+    `training.force`.
+
+    Returns:
+        The summary: model, version, aliases, uri, metrics, epochs, rows, folder, reused.
+
+    Raises:
+        ConfigError: a recipe that does not fit the dataset.
+        TrainingError: training failed.
+        GateError: the model is registered, but did not pass `registry.gate`.
+    """
+    if not settings.name:
+        raise ConfigError("train needs a name; give it in the configuration: --config FILE")
+    check_names(settings.registry.gate, settings.model.task)
+    with steps.step("open dataset") as info:
+        day = None if settings.date is None else settings.date.isoformat()
+        dataset = find_dataset(settings.datasets, settings.dataset, day)
+        dataset.verify()
+        info |= {"version": dataset.version, "rows": dataset.rows("train")}
+    key = train_key(dataset, settings)
+    with steps.step("open registry"):
+        store = Store(settings.tracking_uri, settings.name)
+        versions = store.versions(key)
+    maker = Maker(settings, steps, dataset, store, key)
+    complete = [v for v in versions if v.complete and maker.has_files(v.number)]
+    reused = bool(complete) and not settings.training.force
+    if reused:
+        version = complete[-1]
+        steps.note(f"version {version.number} was trained from this very dataset and recipe")
+    else:
+        version = _make(maker, [v for v in versions if not v.complete])
+    with steps.step("register", version=version.number) as info:
+        manifest = _publish(maker, version)
+        aliases = sorted(a for a, number in store.aliases().items() if number == version.number)
+        info["aliases"] = ", ".join(aliases) or "none"
+    return {
+        "model": settings.name,
+        "version": version.number,
+        "aliases": info["aliases"],
+        "uri": f"models:/{settings.name}" + (f"@{aliases[0]}" if aliases else f"/{version.number}"),
+        "dataset": dataset.version,
+        "rows": dataset.rows("train"),
+        "epochs": manifest["epochs"]["trained"],
+        "best_epoch": manifest["epochs"]["best"],
+        "validation": manifest["metrics"]["validation"],
+        "test": manifest["metrics"]["test"],
+        "folder": maker.folder(version.number),
+        "tensorboard": maker.tensorboard,
+        "mlflow_run": version.run_id,
+        "reused": reused,
+        "seconds": steps.seconds(),
+    }
+
+
+def _make(maker: Maker, started: Iterable[Version]) -> Version:
+    """Train, and write a version's files; `started` is what killed jobs left of it."""
+    version = next(iter(started), None)
+    if version is not None and maker.has_files(version.number):
+        maker.steps.note(f"version {version.number} is there; finishing it")
+        return version
+    run_id = version.run_id if version else _start_run(maker)
+    try:
+        model = launch(lambda: maker.fit(run_id))
+        number = version.number if version else maker.store.new_version(run_id, maker.key)
+        maker.write(number, run_id, model)
+    except Exception:
+        with suppress(StorageError):
+            maker.store.end_run(run_id, "FAILED")
+        raise
+    return Version(number, run_id, complete=False, gate=None)
+
+
+def _start_run(maker: Maker) -> str:
+    """The MLflow run of this training, with what it is made from."""
+    settings, dataset = maker.settings, maker.dataset
+    tags = {
+        "tfspark.version": tfspark.__version__,
+        "tfspark.job": maker.steps.run_id,
+        "tfspark.dataset.digest": dataset.digest,
+        "tfspark.dataset.version": str(dataset.version),
+    }
+    if revision := git_revision():
+        tags["mlflow.source.git.commit"] = revision
+    artifacts = None
+    if not settings.registry.tracking_uri:  # a server knows where its files go
+        artifacts = f"file://{storage.absolute(settings.warehouse)}/mlflow-artifacts"
+    experiment = settings.registry.experiment or settings.name
+    run_id = maker.store.start_run(experiment, artifacts, maker.key, tags)
+    maker.store.log_settings(run_id, _flat(recipe(settings)), dataset)
+    return run_id
+
+
+def _publish(maker: Maker, version: Version) -> dict[str, Any]:
+    """Gate, alias, complete: a killed job may have done some of it already.
+
+    Returns:
+        The version's manifest.
+    """
+    number, store = version.number, maker.store
+    manifest = read_manifest(maker.folder(number)) or {}
+    verify(maker.folder(number), manifest)
+    failed = failures(maker.settings.registry.gate, manifest["metrics"]["test"])
+    store.end_run(version.run_id)
+    if not failed and not (version.complete and version.gate == "passed"):
+        champion = store.aliases().get(CHAMPION)
+        store.set_alias(CHAMPION if champion in (None, number) else CHALLENGER, number)
+    store.tag(number, GATE, "failed" if failed else "passed")
+    store.tag(number, COMPLETE, "true")
+    storage.delete(maker.checkpoints)
+    if failed:
+        raise GateError(
+            f"model {maker.settings.name} version {number}: {'; '.join(failed)}. It is registered "
+            "without an alias, so nobody scores with it; improve the recipe, or change "
+            "registry.gate"
+        )
+    return manifest
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings with dotted names, a feature by its own."""
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        if key == "features":
+            flat |= {f"features.{feature['name']}": feature for feature in inner}
+        elif isinstance(inner, dict) and inner:
+            flat |= _flat(inner, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = inner
+    return flat
