@@ -1,0 +1,158 @@
+"""`score`: a DataFrame with predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from tfspark.errors import ConfigError, SignatureError
+from tfspark.registry.resolve import ModelFolder, resolve_model
+from tfspark.scoring.binding import Binding, Inputs, bind, check_outputs
+from tfspark.scoring.columns import columns_for
+from tfspark.scoring.predict import Feed
+from tfspark.scoring.udf import ERROR, pandas_plan, scorer_for
+from tfspark.tables import quote
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+PLANS = ("auto", "pandas")
+RESULT = "_tfspark_result"
+REASON = "_tfspark_reason"
+
+
+def score(
+    df: DataFrame,
+    model: str,
+    inputs: Inputs | None = None,
+    keep: Sequence[str] | None = None,
+    plan: str = "auto",
+    *,
+    tracking_uri: str | None = None,
+    signature: str | None = None,
+) -> DataFrame:
+    """The kept columns of a DataFrame and one column per output of a model.
+
+    A row that cannot be scored fails the query when it is reached; the error names the row by its
+    kept columns and says why. (`score_table` quarantines such rows instead.)
+
+    Args:
+        df: any DataFrame.
+        model: the folder of a SavedModel, or an MLflow URI such as `models:/name@champion`.
+        inputs: input of the model → column, or → list of columns that become one tensor; an input
+            that is not named takes the column of its name.
+        keep: columns to keep; None: all.
+        plan: how to run it: `auto` or `pandas`.
+        tracking_uri: the MLflow server; default: MLflow's own.
+        signature: default: the manifest's, else `serving_default`.
+
+    Raises:
+        ModelNotFound, IntegrityError, UnsafeModelError: of the model.
+        SignatureError: the columns do not fit the inputs, or an output takes a kept name.
+        ConfigError: an unknown plan.
+
+    Example:
+        tfspark.score(df, "models/passengers/3", keep=["PassengerId"])
+        tfspark.score(df, "models/mlp", inputs={"features": ["f0", "f1", "f2"]})
+    """
+    check_plan(plan)
+    found = resolve_model(model, tracking_uri, signature)
+    kept = kept_columns(df, keep)
+    check_outputs(found, kept)
+    run = with_result(df, found, bindings(df, found, inputs), kept)
+    names = F.to_json(F.struct(*[F.col(quote(name)) for name in kept])) if kept else F.lit("?")
+    message = F.concat(
+        F.lit(f"model {found.path}: row "),
+        F.substring(names, 1, 500),
+        F.lit(" cannot be scored: "),
+        run.error,
+        F.lit("; leave such rows out, or use score_table, which quarantines them"),
+    )
+    outputs = [
+        F.when(run.error.isNotNull(), F.raise_error(message)).otherwise(value).alias(name)
+        for name, value in run.outputs.items()
+    ]
+    return run.df.select(*[F.col(quote(name)) for name in kept], *outputs)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A DataFrame in which every row has its result: not yet separated into good and bad.
+
+    Attributes:
+        df: the kept columns and the results.
+        outputs: output → its expression, null in a bad row.
+        error: the reason why a row could not be scored, null in a good row.
+    """
+
+    df: DataFrame
+    outputs: dict[str, Column]
+    error: Column
+
+
+def check_plan(plan: str) -> str:
+    """The plan that is run.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if plan not in PLANS:
+        raise ConfigError(f"plan {plan!r}: there is no such plan; plans: {', '.join(PLANS)}")
+    return "pandas"
+
+
+def kept_columns(df: DataFrame, keep: Sequence[str] | None) -> list[str]:
+    """The names of the columns to keep, as the table spells them.
+
+    Raises:
+        SignatureError: one is not there, or two columns of the table have one name.
+    """
+    names = df.columns
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SignatureError(f"the table has two columns of one name: {', '.join(twice)}; rename")
+    if keep is None:
+        return list(names)
+    lower = {name.lower(): name for name in names}
+    missing = [name for name in keep if name not in names and name.lower() not in lower]
+    if missing:
+        raise SignatureError(
+            f"keep: no column {', '.join(missing)} in the table; there are: {', '.join(names[:30])}"
+        )
+    return [name if name in names else lower[name.lower()] for name in dict.fromkeys(keep)]
+
+
+def bindings(df: DataFrame, model: ModelFolder, inputs: Inputs | None) -> list[Binding]:
+    """Which columns of a DataFrame become which inputs."""
+    sensitive = df.sparkSession.conf.get("spark.sql.caseSensitive", "false") == "true"
+    return bind(model, df.schema, inputs, sensitive)
+
+
+def with_result(
+    df: DataFrame, model: ModelFolder, bound: Sequence[Binding], kept: Sequence[str]
+) -> Run:
+    """Score every row once; the rows stay where they are, in the same number."""
+    arguments: list[Column] = []
+    kinds: list[Any] = []
+    reasons: list[Column] = []
+    for binding in bound:
+        columns, types, broken = columns_for(binding, df.schema)
+        arguments, kinds, reasons = arguments + columns, kinds + types, reasons + broken
+    feeds = [Feed(b.name, b.spec, len(b.columns), b.stacked) for b in bound]
+    function = pandas_plan(scorer_for(df.sparkSession, model, feeds), kinds, model)
+    before = reduce(lambda a, b: F.coalesce(a, b), reasons) if reasons else None
+    result = df.select(
+        *[F.col(quote(name)) for name in kept],
+        function(*arguments).alias(RESULT),
+        *([] if before is None else [before.alias(REASON)]),
+    )
+    error = F.col(RESULT).getField(ERROR)
+    if before is not None:
+        error = F.coalesce(F.col(REASON), error)
+    names = model.signature.outputs
+    outputs = {name: F.col(RESULT).getField(f"o{i}") for i, name in enumerate(names)}
+    return Run(result, outputs, error)
