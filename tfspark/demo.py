@@ -1,0 +1,41 @@
+"""`tfspark demo`: the passengers, from the raw table to the scored one, in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tfspark import run
+from tfspark.config import load_settings
+from tfspark.console import Steps, print_summary
+from tfspark.query import Question, SparkSQL, show
+
+CONFIG = "conf/passengers.yaml"
+DATE = "2026-11-20"
+_NEXT = f"""
+Try next:
+  . .venv/bin/activate
+  tfspark query --config {CONFIG} --engine duckdb --order-by -probability
+  tfspark score --config {CONFIG} --date {DATE}      # again: the same rows, one commit
+  tfspark prepare --config {CONFIG} --date {DATE} --input /wrong/file ; echo $?
+  tensorboard --logdir warehouse/tensorboard
+  mlflow ui --backend-store-uri sqlite:///warehouse/mlflow.db
+  spark-submit --properties-file conf/spark-defaults.conf jobs/score.py --help
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the example; the project's folder is where it runs."""
+    steps = Steps("demo")
+    settings = load_settings(CONFIG, {"date": DATE})
+    for job in (run.prepare, run.train, run.score):
+        name = job.__name__
+        print_summary(name, job(settings, steps))
+    from tfspark.session import spark_session
+
+    print(f"\nThe first rows of {settings.scored}:")
+    columns = ["PassengerId", "probability", "model_name", "model_version", "day"]
+    question = Question(columns=columns, order_by=["PassengerId"], limit=10)
+    show(SparkSQL(spark_session("tfspark demo")).answer(settings.scored, question))
+    print_summary("demo: done", {"scored_table": settings.scored, "seconds": steps.seconds()})
+    print(_NEXT)
+    return 0

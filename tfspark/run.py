@@ -1,0 +1,67 @@
+"""What each job calls: from settings to the library's one function and its summary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tfspark.config import Settings, Source, require_date
+from tfspark.console import Steps
+from tfspark.errors import ConfigError
+from tfspark.session import spark_session
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def prepare(settings: Settings, steps: Steps) -> dict[str, Any]:
+    """Raw table → dataset."""
+    from tfspark.prepare import prepare as run
+
+    require_date(settings)
+    return run(_session("prepare", settings, steps), settings, steps)
+
+
+def train(settings: Settings, steps: Steps) -> dict[str, Any]:
+    """Dataset → model version."""
+    from tfspark.training import train as run
+
+    return run(settings, steps)
+
+
+def score(settings: Settings, steps: Steps) -> dict[str, Any]:
+    """Table and model → one day of the scored table.
+
+    Without `score.input` the configuration's own source is scored, checked by its contract.
+    """
+    from tfspark.contracts import load_contract
+    from tfspark.scoring import score_table
+
+    day, asked = require_date(settings), settings.score
+    source: str | Source = asked.input or settings.source
+    if source == Source():
+        raise ConfigError("score: no table: give --input TABLE, or a source with --config FILE")
+    if not asked.model and not settings.name:
+        raise ConfigError("score: no model: give --model FOLDER or models:/name@alias")
+    if not asked.output and not settings.name:
+        raise ConfigError("score: no output: give --output TABLE")
+    contract = load_contract(settings.contract) if settings.contract else None
+    summary = score_table(
+        _session("score", settings, steps),
+        source,
+        asked.model or f"models:/{settings.name}@champion",
+        settings.scored,
+        day,
+        inputs=asked.inputs or None,
+        keep=asked.keep or None,
+        plan=asked.plan,
+        contract=contract,
+        quarantine=settings.quarantine if settings.name else None,
+        tracking_uri=settings.tracking_uri,
+        steps=steps,
+    )
+    return summary.to_dict()
+
+
+def _session(job: str, settings: Settings, steps: Steps) -> SparkSession:
+    with steps.step("start Spark"):
+        return spark_session(f"tfspark {job} {settings.name}".strip(), **settings.spark)
