@@ -24,7 +24,12 @@ def flags(warehouse: Path | str, **more: Any) -> list[str]:
         "training.patience": 3,
         "registry.gate": "{}",
     } | {name.replace("__", "."): value for name, value in more.items()}
-    return [text for name, value in settings.items() if value is not None for text in (f"--{name}", str(value))]
+    return [
+        text
+        for name, value in settings.items()
+        if value is not None
+        for text in (f"--{name}", str(value))
+    ]
 
 
 def run_all(warehouse: Path | str) -> None:

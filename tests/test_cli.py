@@ -132,8 +132,8 @@ def test_steps_are_words_on_a_terminal(
 
 def test_importing_the_package_imports_neither_spark_nor_tensorflow() -> None:
     code = (
-        "import sys, tfspark; "
-        "print(sorted(m for m in ('pyspark', 'tensorflow', 'pandas', 'mlflow') if m in sys.modules))"
+        "import sys, tfspark; heavy = ('pyspark', 'tensorflow', 'pandas', 'mlflow'); "
+        "print(sorted(name for name in heavy if name in sys.modules))"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT

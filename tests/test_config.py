@@ -44,7 +44,10 @@ def test_spark_settings_keep_their_dots(config: str) -> None:
         ("name: [t\n", r"t\.yaml:2: not YAML"),
         ("- name\n", r"t\.yaml:1: a configuration file is a mapping"),
         ("name: a/b\n", r"t\.yaml:1: name: "),
-        ("features:\n  - {kind: numeric}\n", r"t\.yaml:2: features\.0\.numeric\.column: Field required"),
+        (
+            "features:\n  - {kind: numeric}\n",
+            r"t\.yaml:2: features\.0\.numeric\.column: Field required",
+        ),
         (
             "prepare:\n  split: {validation: 0.5, test: 0.5}\n",
             r"t\.yaml:2: prepare\.split: validation \+ test",
@@ -102,7 +105,9 @@ def test_every_setting_can_be_given_by_its_path() -> None:
             leaf
             for key, inner in value.items()
             for leaf in (
-                leaves(inner, f"{path}{key}.") if isinstance(inner, dict) and inner else [path + key]
+                leaves(inner, f"{path}{key}.")
+                if isinstance(inner, dict) and inner
+                else [path + key]
             )
         ]
 

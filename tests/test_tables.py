@@ -80,7 +80,11 @@ def test_quarantine_is_by_table_day_and_job(spark: Any, tmp_path: Path) -> None:
     put(one, "t", DAY, "score")
     put(one.limit(0), "t", DAY, "prepare")
     left = {(r["table"], r["day"], r["job"]) for r in read_table(spark, str(target)).collect()}
-    assert left == {("it's / \\ `odd`", DAY, "prepare"), ("t", OTHER, "prepare"), ("t", DAY, "score")}
+    assert left == {
+        ("it's / \\ `odd`", DAY, "prepare"),
+        ("t", OTHER, "prepare"),
+        ("t", DAY, "score"),
+    }
 
 
 def test_every_format_is_read(spark: Any, tmp_path: Path) -> None:

@@ -187,7 +187,9 @@ def _value(text: str) -> Any:
 
 def _help(info: FieldInfo) -> str:
     kind = getattr(info.annotation, "__name__", str(info.annotation))
-    kind = str(info.annotation) if kind in ("Optional", "Union", "Literal", "list", "dict") else kind
+    kind = (
+        str(info.annotation) if kind in ("Optional", "Union", "Literal", "list", "dict") else kind
+    )
     kind = kind.replace("typing.", "").replace("datetime.", "")
     text = f"{info.description or ''} [{kind}; default {info.default!r}]".strip()
     return text.replace("%", "%%")

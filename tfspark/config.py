@@ -25,7 +25,10 @@ from tfspark.errors import ConfigError
 from tfspark.recipe import Feature, Model, Section, Training
 
 ENV_PREFIX = "TFSPARK_"
-_OWN_VARIABLES = {"TFSPARK_MODEL_CACHE", "TFSPARK_LOG"}
+# Read elsewhere: where models are unpacked, the form of the log, set-up, packages, schedules.
+_OWN_VARIABLES = {
+    f"{ENV_PREFIX}{name}" for name in ("MODEL_CACHE", "LOG", "IVY_SETTINGS", "BASE_PYTHON", "HOME")
+}
 _SECRET = re.compile(r"password|passwd|secret|token|credential|api_?key|access_?key", re.I)
 _URL_SECRET = re.compile(r"(://[^/\s:@]*:)[^@/\s]+@|((?:password|pwd|token)=)[^;&\s]+", re.I)
 
@@ -75,9 +78,7 @@ class Prepare(Section):
 class Registry(Section):
     """Where runs and model versions live."""
 
-    tracking_uri: str = Field(
-        "", description="any MLflow server; default: SQLite in the warehouse"
-    )
+    tracking_uri: str = Field("", description="any MLflow server; default: SQLite in the warehouse")
     experiment: str = Field("", description="default: the name of the configuration")
     gate: dict[str, float] = Field({}, description="metric on the test split: least value")
 

@@ -56,7 +56,8 @@ def spark_session(app: str, **conf: Any) -> SparkSession:
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     builder = SparkSession.builder.appName(app)
     settings: dict[str, Any] = {**_UNLESS_SET, **_ALWAYS}
-    if not submitted and not conf.get("spark.master", "local").startswith(("spark:", "yarn", "k8s")):
+    local = str(conf.get("spark.master", "local")).startswith("local")
+    if local and not submitted:
         scratch = Path(tempfile.gettempdir()) / f"tfspark-{os.getuid()}" / "derby"
         java = f"-Dderby.system.home={scratch} -Dlog4j2.configurationFile={_LOGGING.as_uri()}"
         settings |= {

@@ -31,7 +31,7 @@ def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
         StorageError: the URI's scheme is unknown or its library is missing.
     """
     if "://" not in path and not path.startswith("file:"):
-        return pafs.LocalFileSystem(), os.path.abspath(path)
+        return pafs.LocalFileSystem(), str(Path(path).absolute())
     if path.startswith("file:"):
         return pafs.LocalFileSystem(), unquote(urlparse(path).path)
     try:

@@ -64,7 +64,7 @@ def read_source(spark: SparkSession, source: Source, day: dt.date | None = None)
     from pyspark.sql import functions as F
 
     if not source.path:
-        raise ConfigError("source.path: names no table; set it in the configuration or with --input")
+        raise ConfigError("source.path: names no table; set it in the file or with --source.path")
     if day is None and ("{date}" in source.path or source.day_column):
         raise ConfigError(f"source {source.path}: is by day: give --date YYYY-MM-DD")
     path = source.path.replace("{date}", str(day))
@@ -289,8 +289,14 @@ def _version_of(spark: SparkSession, target: str, run_id: str) -> int:
     from delta.tables import DeltaTable
     from pyspark.sql import functions as F
 
-    table = DeltaTable.forPath(spark, target) if is_path(target) else DeltaTable.forName(spark, target)
-    found = table.history(50).where(F.col("userMetadata") == run_id).select("version").head()
+    named = DeltaTable.forPath if is_path(target) else DeltaTable.forName
+    found = (
+        named(spark, target)
+        .history(50)
+        .where(F.col("userMetadata") == run_id)
+        .select("version")
+        .head()
+    )
     if found is None:
         raise StorageError(f"{target}: the commit of run {run_id} is not in the table's history")
     return int(found[0])

@@ -25,7 +25,10 @@ schema:
       - {name: age, physicalType: double, logicalTypeOptions: {minimum: 0, maximum: 120}}
       - {name: n, physicalType: int, required: true}
       - {name: sex, physicalType: string, validValues: [male, female]}
-      - {name: code, physicalType: string, unique: true, logicalTypeOptions: {pattern: "[A-Z]+[0-9]*", maxLength: 3}}
+      - name: code
+        physicalType: string
+        unique: true
+        logicalTypeOptions: {pattern: "[A-Z]+[0-9]*", maxLength: 3}
       - {name: day, physicalType: date}
 """
 HEADER = "id,age,n,sex,code,day\n"
@@ -151,7 +154,8 @@ def test_a_column_name_may_hold_anything(spark: Any) -> None:
     tricky = "a`b.c \"d' ; --"
     text = CONTRACT.replace("name: sex", "name: " + json.dumps(tricky))
     df = spark.createDataFrame(
-        [(1, 1.0, 1, "none", "A", None)], "id bigint, age double, n int, s string, code string, day date"
+        [(1, 1.0, 1, "none", "A", None)],
+        "id bigint, age double, n int, s string, code string, day date",
     ).withColumnRenamed("s", tricky)
     row = check(df, contract(text)).collect()[0]
     assert row[tricky] == "none"
@@ -160,7 +164,9 @@ def test_a_column_name_may_hold_anything(spark: Any) -> None:
 
 VALUES = st.one_of(
     st.none(),
-    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r\n\ufffd"), max_size=6),
+    st.text(
+        st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r\n\ufffd"), max_size=6
+    ),
     st.integers(-(2**65), 2**65).map(str),
     st.floats().map(str),
     st.decimals(allow_nan=False, allow_infinity=False, places=3).map(str),

@@ -25,7 +25,10 @@ schema:
       - {name: day, physicalType: date}
       - {name: at, physicalType: timestamp}
       - {name: image, physicalType: binary, required: true}
-      - {name: pixels, physicalType: "array<array<float>>", required: true, tensor: {shape: [32, 3]}}
+      - name: pixels
+        physicalType: array<array<float>>
+        required: true
+        tensor: {shape: [32, 3]}
       - {name: tokens, physicalType: array<bigint>, required: true}
       - {name: y, physicalType: int, role: label, required: true}
 """
@@ -56,7 +59,7 @@ def test_specs_survive_json() -> None:
 
 
 def test_spark_schema_follows_from_types() -> None:
-    schema = parse_contract(COLUMNS.encode(), "x").schema()
+    schema = parse_contract(COLUMNS.encode(), "x").spark_schema()
     assert [f.dataType.simpleString() for f in schema][-3:] == [
         "array<array<float>>",
         "array<bigint>",

@@ -29,7 +29,9 @@ KEY = "      - {name: id, physicalType: bigint, primaryKey: true, required: true
             "not a regular expression",
         ),
         (
-            HEAD + KEY + "      - {name: a, physicalType: string, logicalTypeOptions: {minimum: 1}}\n",
+            HEAD
+            + KEY
+            + "      - {name: a, physicalType: string, logicalTypeOptions: {minimum: 1}}\n",
             8,
             "minimum and maximum are for numbers",
         ),

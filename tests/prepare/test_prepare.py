@@ -41,7 +41,7 @@ def test_the_passengers_end_to_end(spark: Any, tmp_path: Path) -> None:
         for file in dataset.files(split):
             table = pq.read_table(file)
             assert table.num_rows <= 200
-            seen |= {key: split for key in table["PassengerId"].to_pylist()}
+            seen |= dict.fromkeys(table["PassengerId"].to_pylist(), split)
     assert len(seen) == 712
     assert all(split_of([key], settings.prepare.split) == split for key, split in seen.items())
     assert len(dataset.files("train")) >= 3
@@ -94,7 +94,9 @@ def test_bad_rows_go_to_quarantine_and_too_many_stop_the_job(spark: Any, tmp_pat
 
     lines = [lines[0], *(line.replace("male", "man") for line in lines[1:])]
     raw.write_text("\n".join(lines) + "\n")
-    with pytest.raises(ContractViolation, match=r"712 of 712 rows break .* it allows 35\. .*Sex: man"):
+    with pytest.raises(
+        ContractViolation, match=r"712 of 712 rows break .* it allows 35\. .*Sex: man"
+    ):
         prepare(spark, settings, Steps("prepare"))
     assert versions(settings.datasets) == [1]
     assert read_table(spark, settings.quarantine).count() == 712

@@ -43,7 +43,9 @@ def test_more_rows_move_no_row() -> None:
     before = {i: split_of([i], split) for i in range(100)}
     assert before == {i: split_of([i], split) for i in range(1000) if i < 100}
     wider = Split(validation=0.2, test=0.3)
-    assert all(split_of([i], wider) == "test" for i in range(1000) if split_of([i], split) == "test")
+    assert all(
+        split_of([i], wider) == "test" for i in range(1000) if split_of([i], split) == "test"
+    )
 
 
 def test_by_time(spark: Any) -> None:

@@ -31,7 +31,7 @@ BIG = 2**60 + 1
 
 
 def frame(spark: Any, rows: list[tuple[Any, ...]], parts: int = 3) -> Any:
-    return spark.createDataFrame(rows, CONTRACT.schema()).repartitionByRange(parts, "id")
+    return spark.createDataFrame(rows, CONTRACT.spark_schema()).repartitionByRange(parts, "id")
 
 
 @settings(
@@ -57,9 +57,7 @@ def test_numbers_are_numpy_s(spark: Any, xs: list[float | None]) -> None:
 
 def test_values_are_the_most_frequent_in_a_fixed_order(spark: Any) -> None:
     words = ["b", "a", "b", "a", "c", None]
-    rows = [
-        (i, float("nan"), BIG, word, True, None, [1], None) for i, word in enumerate(words)
-    ]
+    rows = [(i, float("nan"), BIG, word, True, None, [1], None) for i, word in enumerate(words)]
     found = statistics(frame(spark, rows), CONTRACT, 2)
     assert found["s"]["values"] == [["a", 2], ["b", 2]]
     assert found["s"]["distinct"] == 3

@@ -51,7 +51,7 @@ def check(df: DataFrame, contract: Contract, where: str | None = None) -> DataFr
         ],
     )
     counted = _count_unique(typed, contract)
-    reasons = F.array_compact(F.array(*_reasons(counted, contract)))
+    reasons: Expression = F.array_compact(F.array(*_reasons(counted, contract)))
     if CORRUPT in counted.columns:
         # What was not cut into fields says nothing about its fields.
         broken = F.array(F.lit("the line does not have the fields of the table"))
@@ -104,8 +104,9 @@ def _takes(source: T.DataType, target: T.DataType) -> bool:
         return isinstance(source, T.ByteType | T.ShortType)
     if isinstance(target, T.DoubleType):
         few_digits = isinstance(source, T.DecimalType) and source.precision <= 15
-        return few_digits or isinstance(source, T.FloatType | T.NumericType) and not isinstance(
-            source, T.DecimalType
+        return few_digits or (
+            isinstance(source, T.FloatType | T.NumericType)
+            and not isinstance(source, T.DecimalType)
         )
     if isinstance(target, _WHOLE):
         return isinstance(source, T.NumericType)
@@ -162,15 +163,15 @@ def _unique(contract: Contract) -> dict[str, list[int]]:
 
 
 def _reasons(df: DataFrame, contract: Contract) -> list[Expression]:
-    reasons = []
+    reasons: list[Expression] = []
     for i, column in enumerate(contract.columns):
         value = F.col(_TYPED + str(i))
         for broken, *said in _column_checks(column, F.col(quote(column.name)), value):
             reasons.append(F.when(broken, F.concat(F.lit(f"{column.name}: "), *said)))
     for name in _unique(contract):
         times = F.col(quote(_TIMES + name))
-        said = F.concat(F.lit(f"{name}: there "), times.cast("string"), F.lit(" times"))
-        reasons.append(F.when(times > 1, said))
+        text = F.concat(F.lit(f"{name}: there "), times.cast("string"), F.lit(" times"))
+        reasons.append(F.when(times > 1, text))
     return reasons
 
 

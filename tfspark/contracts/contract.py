@@ -145,7 +145,9 @@ class Column(_Part):
     def _fits(self) -> Column:
         kind = family(self.physical_type)
         if self.logical_type not in (None, LOGICAL[kind]):
-            raise ValueError(f"{self.physical_type} is a {LOGICAL[kind]}, not a {self.logical_type}")
+            raise ValueError(
+                f"{self.physical_type} is a {LOGICAL[kind]}, not a {self.logical_type}"
+            )
         if (self.options.minimum, self.options.maximum) != (None, None) and LOGICAL[kind] not in (
             "integer",
             "number",
@@ -259,10 +261,13 @@ class Contract(_Part):
                 return column
         raise KeyError(name)
 
-    def schema(self) -> T.StructType:
+    def spark_schema(self) -> T.StructType:
         """Spark's schema of the table once it is checked."""
         return T.StructType(
-            [T.StructField(c.name, spark_type(c.physical_type), not c.required) for c in self.columns]
+            [
+                T.StructField(c.name, spark_type(c.physical_type), not c.required)
+                for c in self.columns
+            ]
         )
 
     def tensor_specs(self, roles: tuple[Role, ...] = ("feature",)) -> dict[str, TensorSpec]:

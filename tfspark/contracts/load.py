@@ -56,7 +56,7 @@ def load_yaml(content: bytes, where: str) -> tuple[Any, dict[tuple[Any, ...], in
         if node is None:
             raise ConfigError(f"{where}:1: the file is empty")
         _walk(node, (), lines, where)
-        return loader.construct_document(node), lines  # type: ignore[no-untyped-call]
+        return loader.construct_document(node), lines
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise ConfigError(f"{where}:{line}: not UTF-8: save the file as UTF-8") from None

@@ -9,7 +9,15 @@ from tfspark.config import Settings, require_date
 from tfspark.console import Steps
 from tfspark.contracts import Contract, load_contract
 from tfspark.contracts.checks import check
-from tfspark.dataset import CONTRACT, MANIFEST, SPLITS, STATISTICS, digest_of, open_dataset, versions
+from tfspark.dataset import (
+    CONTRACT,
+    MANIFEST,
+    SPLITS,
+    STATISTICS,
+    digest_of,
+    open_dataset,
+    versions,
+)
 from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
 from tfspark.prepare.statistics import statistics
 from tfspark.prepare.write import check_rows, file_entries, write_splits
@@ -48,8 +56,14 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
             _refuse_empty(settings)
         with steps.step("quarantine", rows=bad):
             bad_rows = checked.where(_BAD)
-            about = {"table": contract.name, "day": day, "job": "prepare", "run_id": steps.run_id}
-            quarantine(bad_rows, settings.quarantine, **about)
+            quarantine(
+                bad_rows,
+                settings.quarantine,
+                table=contract.name,
+                day=day,
+                job="prepare",
+                run_id=steps.run_id,
+            )
         refuse_above_threshold(contract, bad_rows, rows_in, bad, settings.quarantine)
         new = storage.join(staging, "new")
         good = checked.where(~checked[_BAD]).drop(_BAD, REASONS, RAW)
@@ -63,14 +77,12 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
                     f"{sum(rows.values())} were split; nothing was published"
                 )
         with steps.step("statistics"):
-            train = spark.read.schema(contract.schema()).parquet(storage.join(new, "train"))
+            train = spark.read.schema(contract.spark_schema()).parquet(storage.join(new, "train"))
             found = statistics(train, contract, settings.prepare.vocabulary)
             storage.write_json(storage.join(new, STATISTICS), {"columns": found})
             described = _describe(spark, new, contract)
         with steps.step("publish") as info:
-            storage.write_bytes(
-                storage.join(new, CONTRACT), storage.read_bytes(settings.contract)
-            )
+            storage.write_bytes(storage.join(new, CONTRACT), storage.read_bytes(settings.contract))
             manifest = _manifest(settings, contract, new, rows, bad) | described
             path, reused = _publish(settings.datasets, new, manifest)
             info["path"] = path
@@ -145,7 +157,7 @@ def _describe(spark: SparkSession, folder: str, contract: Contract) -> dict[str,
 
     nulls, labels = {}, {}
     for split in SPLITS:
-        part = spark.read.schema(contract.schema()).parquet(storage.join(folder, split))
+        part = spark.read.schema(contract.spark_schema()).parquet(storage.join(folder, split))
         missing = [
             F.count_if(F.col(quote(c.name)).isNull()).alias(str(i))
             for i, c in enumerate(contract.columns)

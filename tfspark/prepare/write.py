@@ -38,7 +38,7 @@ def write_splits(
     hashed = good.withColumn(_HASH, hash_column(contract.keys, settings.split.seed))
     placed = hashed.withColumn(_SPLIT, split_column(F.col(_HASH), settings.split)).cache()
     try:
-        rows = {name: 0 for name in SPLITS}
+        rows = dict.fromkeys(SPLITS, 0)
         rows |= {row[_SPLIT]: row["count"] for row in placed.groupBy(_SPLIT).count().collect()}
         for name in SPLITS:
             share = rows[name] / max(sum(rows.values()), 1)

@@ -1,0 +1,95 @@
+"""Signatures are read as TensorFlow wrote them, without TensorFlow."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tests import models
+from tests.conftest import ROOT
+from tfspark.contracts import TensorSpec
+from tfspark.errors import IntegrityError, SignatureError
+from tfspark.registry.signature import read_signature
+
+
+def test_inputs_and_outputs(tmp_path: Path) -> None:
+    signature = read_signature(models.mixed(tmp_path / "m"))
+    assert signature.name == "serving_default"
+    assert signature.batch is None
+    assert signature.inputs == {
+        "age": TensorSpec("float32"),
+        "paid": TensorSpec("bool"),
+        "sex": TensorSpec("string"),
+        "siblings": TensorSpec("int64"),
+    }
+    assert signature.outputs == {
+        "label": TensorSpec("string"),
+        "p": TensorSpec("float32"),
+        "parts": TensorSpec("float32", (2,)),
+    }
+
+
+def test_open_shapes_and_fixed_batches(tmp_path: Path) -> None:
+    ids = read_signature(models.tokens(tmp_path / "t"))
+    assert ids.inputs == {"ids": TensorSpec("int64", (None,))}
+    three = read_signature(models.fixed_batch(tmp_path / "f"))
+    assert three.batch == 3
+    assert three.inputs == {"x": TensorSpec("float32", (2,))}
+
+
+def test_an_unknown_signature_lists_those_there_are(tmp_path: Path) -> None:
+    folder = models.mlp(tmp_path / "m")
+    with pytest.raises(SignatureError, match=r"no signature nope \(there are: serving_default\)"):
+        read_signature(folder, "nope")
+
+
+def test_a_model_without_signatures(tmp_path: Path) -> None:
+    tf.saved_model.save(tf.Module(), str(tmp_path / "m"))
+    with pytest.raises(SignatureError, match="there are: none"):
+        read_signature(str(tmp_path / "m"))
+
+
+def test_an_input_without_rows_is_refused(tmp_path: Path) -> None:
+    spec = tf.TensorSpec([], tf.float32, name="x")
+    folder = models.save(tmp_path / "m", [spec], lambda x: {"y": tf.reshape(x, [1])})
+    with pytest.raises(SignatureError, match="input x is one value for the whole batch"):
+        read_signature(folder)
+
+
+def test_a_resource_is_no_output(tmp_path: Path) -> None:
+    folder = models.mlp(tmp_path / "m")
+    file = tmp_path / "m" / "saved_model.pb"
+    model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    model.meta_graphs[0].signature_def["serving_default"].outputs["score"].dtype = 20
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(SignatureError, match="output score is no plain tensor"):
+        read_signature(folder)
+
+
+def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
+    folder = models.mlp(tmp_path / "m")
+    file = tmp_path / "m" / "saved_model.pb"
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(IntegrityError, match="cut off"):
+        read_signature(folder)
+    file.write_bytes(b"")
+    with pytest.raises(IntegrityError, match="holds no graph"):
+        read_signature(folder)
+
+
+def test_tensorflow_is_not_imported(tmp_path: Path) -> None:
+    folder = models.mlp(tmp_path / "m")
+    code = (
+        "import sys; from tfspark.registry.resolve import resolve_model; "
+        f"print(resolve_model({folder!r}).signature.inputs, 'tensorflow' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "features" in ran.stdout
+    assert ran.stdout.strip().endswith("False")
