@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -36,7 +35,7 @@ class Dataset:
         path: its folder.
         manifest: `name`, `version`, `digest`, `contract` (digest), `source`, `split`, `format`,
             `rows` by split, `files` (path → rows, bytes, sha256), `label_counts` by split,
-            `nulls` by split and column, `quarantined`.
+            `nulls` by split and column, `row_hashes` by split, `quarantined`.
     """
 
     path: str
@@ -52,7 +51,7 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """sha256 over the sums of all files: the same rows and statistics, the same digest."""
+        """The same rows, splits and contract give the same digest; see `digest_of`."""
         return str(self.manifest["digest"])
 
     @cached_property
@@ -122,7 +121,11 @@ def find_dataset(folder: str, version: int | None = None, day: str | None = None
     raise ConfigError(f"{folder}: no dataset{wanted} there; run prepare first")
 
 
-def digest_of(files: dict[str, dict[str, Any]]) -> str:
-    """sha256 over the sorted names and sums of a manifest's files."""
-    sums: Iterable[tuple[str, str]] = sorted((name, e["sha256"]) for name, e in files.items())
-    return hashlib.sha256(json.dumps(list(sums)).encode()).hexdigest()
+def digest_of(manifest: dict[str, Any], statistics: Any) -> str:
+    """sha256 of what a dataset means: contract, split, the hash of every split's rows, statistics.
+
+    Not of the files: Spark's Parquet writer gives other bytes for the same rows in another JVM.
+    """
+    means = {key: manifest[key] for key in ("contract", "split", "format", "rows", "row_hashes")}
+    text = json.dumps([means, statistics], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -31,6 +31,8 @@ _LOCAL = {
     "spark.driver.memory": "2g",
     "spark.ui.enabled": "false",
     "spark.sql.shuffle.partitions": "8",
+    # Delta reads its log in so many tasks; the default, 50, is for large tables on a cluster.
+    "spark.databricks.delta.snapshotPartitions": "2",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
 }
@@ -51,6 +53,9 @@ def spark_session(app: str, **conf: Any) -> SparkSession:
     """
     # Workers of a virtual environment must be that environment's Python.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    own_java = Path(sys.prefix) / "jre"  # where set-up puts it if the system has none
+    if own_java.exists():
+        os.environ.setdefault("JAVA_HOME", str(own_java))
     from pyspark.sql import SparkSession
 
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ

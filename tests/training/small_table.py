@@ -14,7 +14,7 @@ import yaml
 
 from tfspark import storage
 from tfspark.contracts import parse_contract
-from tfspark.dataset import digest_of
+from tfspark.registry.manifest import digest_of
 
 COLUMNS: list[dict[str, Any]] = [
     {"name": "id", "physicalType": "bigint", "primaryKey": True, "required": True, "role": "key"},
@@ -65,7 +65,7 @@ def write_dataset(
     parsed = parse_contract((folder / "contract.yaml").read_bytes(), "contract.yaml")
     from pyspark.sql.pandas.types import to_arrow_schema
 
-    whole = pa.table(rows, schema=to_arrow_schema(parsed.schema()))
+    whole = pa.table(rows, schema=to_arrow_schema(parsed.spark_schema()))
     first, second = (round(whole.num_rows * share) for share in shares)
     parts = {
         "train": whole.slice(0, first),
