@@ -1,0 +1,105 @@
+"""The jobs as their users start them: spark-submit, on this machine and on a cluster."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import models
+from tests.conftest import ROOT
+from tests.passengers import flags
+from tests.standalone import SPARK_HOME, standalone_cluster
+from tfspark.tables import read_table
+
+SUBMIT = str(SPARK_HOME / "bin" / "spark-submit")
+
+
+def test_a_night_without_its_source_ends_with_75(tmp_path: Path) -> None:
+    """cron and Airflow see the code: conf/nightly.sh → spark-submit → the job."""
+    config = tmp_path / "t.yaml"
+    config.write_text(
+        f"name: t\ncontract: {ROOT}/schemas/passengers.yaml\nwarehouse: {tmp_path}/warehouse\n"
+        f"source: {{format: csv, path: '{tmp_path}/{{date}}.csv'}}\n"
+    )
+    night = subprocess.run(
+        [str(ROOT / "conf" / "nightly.sh"), str(config), "2026-11-20"],
+        cwd=ROOT,
+        env=os.environ | {"SPARK_SUBMIT": SUBMIT, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert night.returncode == 75, night.stderr[-3000:]
+    # spark-submit sends what a Python job says to stdout, all of it.
+    assert "prepare: SourceMissing: " in night.stdout
+    assert "2026-11-20.csv: is not there" in night.stdout
+    assert "score:" not in night.stdout
+
+
+def test_settings_reach_a_submitted_job(tmp_path: Path) -> None:
+    shown = subprocess.run(
+        [
+            *(SUBMIT, "--properties-file", str(ROOT / "conf" / "spark-defaults.conf")),
+            *(str(ROOT / "jobs" / "score.py"), *flags(tmp_path), "--dry-run"),
+        ],
+        env=os.environ | {"TFSPARK_SCORE__PLAN": "pandas", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "plan: pandas" in shown
+    assert "model: models:/passengers@champion" in shown
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_the_package_scores_on_a_cluster(spark: Any, tmp_path: Path) -> None:
+    """Workers have the package alone: neither this checkout nor its environment."""
+    subprocess.run([sys.executable, str(ROOT / "scripts" / "package.py")], cwd=ROOT, check=True)
+    dist = ROOT / "dist"
+    library, archive = next(dist.glob("tfspark-*.zip")), dist / "environment.tar.gz"
+    names = [f"f{i}" for i in range(4)]
+    columns = [f"rand({i}) AS {name}" for i, name in enumerate(names)]
+    rows = spark.range(1000).selectExpr("id", *columns)
+    rows.write.parquet(str(tmp_path / "rows"))
+    model = models.mlp(tmp_path / "model")
+    with standalone_cluster(tmp_path / "cluster") as master:
+        done = subprocess.run(
+            [
+                *(SUBMIT, "--properties-file", str(ROOT / "conf" / "spark-defaults.conf")),
+                *("--master", master, "--conf", "spark.driver.host=127.0.0.1"),
+                *("--conf", "spark.executor.memory=700m", "--conf", "spark.executor.cores=1"),
+                *("--conf", f"spark.executorEnv.TFSPARK_MODEL_CACHE={tmp_path / 'cache'}"),
+                *("--archives", f"{archive}#environment", "--py-files", str(library)),
+                *(str(ROOT / "jobs" / "score.py"), "--input", str(tmp_path / "rows")),
+                *("--model", model, "--output", str(tmp_path / "scored"), "--date", "2026-11-20"),
+                *("--keep", "id", "--score.inputs", "{features: [f0, f1, f2, f3]}"),
+            ],
+            env=os.environ
+            | {
+                "PYSPARK_PYTHON": "./environment/bin/python",
+                "PYSPARK_DRIVER_PYTHON": sys.executable,
+                "SPARK_LOCAL_IP": "127.0.0.1",
+            },
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.search(r"^  rows in +1,000$", done.stdout, re.M)
+    assert re.search(r"^  scored +1,000$", done.stdout, re.M)
+    found = read_table(spark, str(tmp_path / "scored")).orderBy("id").collect()
+    assert [row["id"] for row in found] == list(range(1000))
+    given = np.array([[row[name] for name in names] for row in rows.orderBy("id").collect()])
+    bare = tf.saved_model.load(model).signatures["serving_default"]
+    expected = bare(features=tf.constant(given, tf.float32))["score"].numpy()[:, 0]
+    assert np.abs(np.array([row["score"] for row in found]) - expected).max() <= 1e-6
