@@ -17,9 +17,9 @@ def save(folder: Path, signature: list[Any], function: Callable[..., Any], **sta
     for name, value in state.items():
         setattr(module, name, value)
     if state:
-        module.serve = tf.function(lambda *args: function(module, *args), signature)
+        module.serve = tf.function(lambda *a: function(module, *a), signature, autograph=False)
     else:
-        module.serve = tf.function(function, signature)
+        module.serve = tf.function(function, signature, autograph=False)
     tf.saved_model.save(module, str(folder), signatures=module.serve)
     return str(folder)
 
@@ -62,7 +62,7 @@ def picky(folder: Path) -> str:
     """x float32 → root; the model itself fails for a batch with a negative x."""
 
     def serve(x):  # type: ignore[no-untyped-def]
-        tf.debugging.assert_non_negative(x, "negative x")
+        tf.debugging.Assert(tf.logical_not(tf.reduce_any(x < 0.0)), ["negative x"])
         return {"root": tf.sqrt(x)}
 
     return save(folder, [Spec([None], tf.float32, name="x")], serve)

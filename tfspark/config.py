@@ -80,7 +80,9 @@ class Registry(Section):
 
     tracking_uri: str = Field("", description="any MLflow server; default: SQLite in the warehouse")
     experiment: str = Field("", description="default: the name of the configuration")
-    gate: dict[str, float] = Field({}, description="metric on the test split: least value")
+    gate: dict[str, float] = Field(
+        {}, description="metric on the test split: least value (of a loss or error: most)"
+    )
 
 
 class Score(Section):

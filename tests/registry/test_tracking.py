@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from tfspark.errors import ConfigError, ModelNotFound, StorageError
-from tfspark.registry import tracking
-from tfspark.registry.tracking import COMPLETE, Store, connect, download
+from tfspark.registry import connect as connecting
+from tfspark.registry.connect import connect
+from tfspark.registry.tracking import COMPLETE, Store, download
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_a_store_is_made_whole_or_not_at_all(
     def killed(*_: Any) -> None:
         raise Killed
 
-    monkeypatch.setattr(tracking.os, "link", killed)
+    monkeypatch.setattr(connecting.os, "link", killed)
     with pytest.raises(Killed):
         connect(f"sqlite:///{tmp_path}/mlflow.db")
     assert not (tmp_path / "mlflow.db").exists()

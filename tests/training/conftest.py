@@ -38,7 +38,7 @@ def steps() -> Steps:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh MLflow SQLite store, made once: its migrations take seconds."""
-    from tfspark.registry.tracking import connect
+    from tfspark.registry.connect import connect
 
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     connect(f"sqlite:///{file}")

@@ -19,9 +19,10 @@ from tfspark.console import Steps
 from tfspark.contracts import TensorSpec
 from tfspark.errors import ConfigError, GateError, IntegrityError, ModelNotFound, TrainingError
 from tfspark.registry import tracking
+from tfspark.registry.connect import connect
 from tfspark.registry.manifest import read_manifest, verify
 from tfspark.registry.resolve import resolve_model
-from tfspark.registry.tracking import Store, connect
+from tfspark.registry.tracking import Store
 from tfspark.training import train
 from tfspark.training.fit import Fitted
 

@@ -2,10 +2,11 @@
 
     python -m tfspark.registry.allowlist > tfspark/registry/allowed_ops.txt
 
-An op of the installed TensorFlow is allowed if it has a kernel, is not internal (`_Name`), is not
-named in REFUSED, and either is stateless (TensorFlow's own word for: its outputs follow from its
-inputs alone) or keeps state in memory only and is named in STATEFUL. Stateless is not enough by
-itself: `ReadFile`, `PyFuncStateless` and `Abort` are stateless to TensorFlow; hence REFUSED.
+An op of the installed TensorFlow is allowed if it has a kernel for CPU or GPU, is not internal
+(`_Name`), is not named in REFUSED, and either is stateless (TensorFlow's own word for: its outputs
+follow from its inputs alone) or keeps state in memory only and is named in STATEFUL. Stateless is
+not enough by itself: `ReadFile`, `PyFuncStateless` and `Abort` are stateless to TensorFlow; hence
+REFUSED.
 A new TensorFlow gets a new list by running this again and reading what changed.
 """
 
@@ -55,7 +56,10 @@ def allowed_ops() -> list[str]:
 
     known = op_def_pb2.OpList()
     known.ParseFromString(pywrap_tf_session.TF_GetBuffer(pywrap_tf_session.TF_GetAllOpList()))
-    real = {kernel.op for kernel in kernels.get_all_registered_kernels().kernel}
+    # XLA's kernels come and go with what the process has done so far.
+    devices = ("CPU", "GPU", "DEFAULT")
+    kernels_there = kernels.get_all_registered_kernels().kernel
+    real = {kernel.op for kernel in kernels_there if kernel.device_type in devices}
     refused = re.compile("|".join(REFUSED.values()))
     stateful = re.compile("|".join(STATEFUL.values()))
     return sorted(

@@ -6,10 +6,11 @@ without a manifest has a digest too, and the same files have the same digest eve
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from tfspark import storage
-from tfspark.dataset import digest_of
 from tfspark.errors import IntegrityError
 
 MANIFEST = "tfspark.json"
@@ -23,6 +24,12 @@ def file_sums(folder: str) -> dict[str, dict[str, Any]]:
         for name, size in storage.files(folder)
         if name != MANIFEST
     }
+
+
+def digest_of(files: dict[str, dict[str, Any]]) -> str:
+    """sha256 over the sorted names and sums of a model's files."""
+    sums = sorted((name, entry["sha256"]) for name, entry in files.items())
+    return hashlib.sha256(json.dumps(sums).encode()).hexdigest()
 
 
 def digest_folder(folder: str) -> str:

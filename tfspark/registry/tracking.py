@@ -9,27 +9,22 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
-import os
 import re
 import shutil
 import tempfile
 import time
-import uuid
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from tfspark.errors import ConfigError, ModelNotFound, StorageError
+from tfspark.errors import ModelNotFound
+from tfspark.registry.connect import connect, import_mlflow, masked, reported, sqlite_file
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 TRAIN_KEY, COMPLETE, GATE = "tfspark.train_key", "tfspark.complete", "tfspark.gate"
 ARTIFACT = "model"
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
-_SECRET = re.compile(r"(://[^/\s:@]*:)[^@/\s]+@")
 _PIECE = 500  # MLflow takes at most 1000 metrics and 100 parameters at once
 
 
@@ -41,23 +36,6 @@ class Version:
     run_id: str
     complete: bool
     gate: str | None
-
-
-def connect(tracking_uri: str) -> Any:
-    """A client of an MLflow store; a SQLite store that is not there yet is made.
-
-    Raises:
-        ConfigError: the store is a SQLite file in a place that is no folder of this machine.
-        StorageError: the store cannot be opened.
-    """
-    file = _sqlite_file(tracking_uri)
-    with warnings.catch_warnings():  # MLflow's own, about the libraries that it uses
-        warnings.simplefilter("ignore", DeprecationWarning)
-        client_class = _mlflow()
-        with _reported(tracking_uri):
-            if file and not file.exists():
-                _make_store(client_class, file)
-            return client_class(tracking_uri, tracking_uri)
 
 
 def download(uri: str, tracking_uri: str | None = None) -> tuple[str, str, str]:
@@ -74,21 +52,21 @@ def download(uri: str, tracking_uri: str | None = None) -> tuple[str, str, str]:
     match = _URI.fullmatch(uri)
     if match is None:
         raise ModelNotFound(f"{uri}: write models:/name@alias or models:/name/3")
-    _mlflow()
+    import_mlflow()
     from mlflow import get_tracking_uri
 
     where = tracking_uri or get_tracking_uri()
-    file = _sqlite_file(where)
+    file = sqlite_file(where)
     if file and not file.exists():
         raise ModelNotFound(
-            f"{uri}: there is no registry at {_masked(where)}; train a model, or name its "
+            f"{uri}: there is no registry at {masked(where)}; train a model, or name its "
             "MLflow server with registry.tracking_uri"
         )
     client, name = connect(where), match["name"]
-    with _reported(where):
+    with reported(where):
         found = _find(client, name, match["alias"], match["version"])
         if found is None:
-            raise ModelNotFound(f"{uri}: {_known(client, name)} in {_masked(where)}")
+            raise ModelNotFound(f"{uri}: {_known(client, name)} in {masked(where)}")
         if TRAIN_KEY in found.tags and COMPLETE not in found.tags:
             raise ModelNotFound(
                 f"{uri}: version {found.version} was not finished; run the same training again"
@@ -112,7 +90,7 @@ class Store:
         Args:
             artifacts: folder for the files of a new experiment; None: the server decides.
         """
-        with _reported(self.uri):
+        with reported(self.uri):
             found = self.client.get_experiment_by_name(experiment)
             number = (
                 found.experiment_id
@@ -133,7 +111,7 @@ class Store:
 
         params = [Param(key, _parameter(value)) for key, value in parameters.items()]
         source = Dataset(dataset.name, dataset.digest[:36], "local", dataset.path)
-        with _reported(self.uri):
+        with reported(self.uri):
             for start in range(0, len(params), 100):
                 self.client.log_batch(run_id, params=params[start : start + 100])
             tags = [InputTag("version", str(dataset.version))]
@@ -144,7 +122,7 @@ class Store:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        with _reported(self.uri):
+        with reported(self.uri):
             new = []
             for key, values in history.items():
                 known = {m.step for m in self.client.get_metric_history(run_id, key)}
@@ -158,19 +136,19 @@ class Store:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        with _reported(self.uri):
+        with reported(self.uri):
             known = self.client.get_run(run_id).data.metrics
             new = [Metric(k, float(v), now, 0) for k, v in metrics.items() if k not in known]
             self.client.log_batch(run_id, metrics=new)
 
     def end_run(self, run_id: str, status: str = "FINISHED") -> None:
-        with _reported(self.uri):
+        with reported(self.uri):
             if self.client.get_run(run_id).info.status != status:
                 self.client.set_terminated(run_id, status)
 
     def versions(self, train_key: str) -> list[Version]:
         """The versions that this training has made, ascending."""
-        with _reported(self.uri):
+        with reported(self.uri):
             query = f"name = '{self.name}' and tags.`{TRAIN_KEY}` = '{train_key}'"
             found = self.client.search_model_versions(query)
         versions = [
@@ -183,7 +161,7 @@ class Store:
         """Register a version, not complete yet, whose files will be the run's."""
         from mlflow.exceptions import MlflowException
 
-        with _reported(self.uri):
+        with reported(self.uri):
             try:
                 self.client.get_registered_model(self.name)
             except MlflowException:
@@ -197,77 +175,22 @@ class Store:
 
     def upload(self, run_id: str, folder: str) -> None:
         """Put the files of a local folder where the run's version points to."""
-        with _reported(self.uri):
+        with reported(self.uri):
             self.client.log_artifacts(run_id, folder, ARTIFACT)
 
     def aliases(self) -> dict[str, int]:
         """Alias → version."""
-        with _reported(self.uri):
+        with reported(self.uri):
             named = self.client.get_registered_model(self.name).aliases
         return {alias: int(version) for alias, version in named.items()}
 
     def set_alias(self, alias: str, number: int) -> None:
-        with _reported(self.uri):
+        with reported(self.uri):
             self.client.set_registered_model_alias(self.name, alias, str(number))
 
     def tag(self, number: int, key: str, value: str) -> None:
-        with _reported(self.uri):
+        with reported(self.uri):
             self.client.set_model_version_tag(self.name, str(number), key, value)
-
-
-def _mlflow() -> Any:
-    """MLflow's client class, imported without its telemetry, its log lines and its prints."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    from mlflow.tracking import MlflowClient
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    return MlflowClient
-
-
-def _make_store(client_class: Any, file: Path) -> None:
-    """Make the tables under another name: a job killed half-way leaves no half store."""
-    if not str(file).startswith("/") or "://" in str(file):
-        raise ConfigError(
-            f"sqlite:///{file}: is no file of this machine; set registry.tracking_uri"
-        )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    for old in file.parent.glob(f"{file.name}.*.partial"):
-        if time.time() - old.stat().st_mtime > 3600:
-            old.unlink(missing_ok=True)
-    partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
-    with _without_sync():
-        client_class(f"sqlite:///{partial}", f"sqlite:///{partial}").search_experiments()
-    with partial.open("rb") as written:
-        os.fsync(written.fileno())
-    with contextlib.suppress(FileExistsError):  # another job was faster: its store is the one
-        os.link(partial, file)  # unlike a rename, it never replaces
-    partial.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _without_sync() -> Iterator[None]:
-    """Hundreds of migrations, one sync at the end instead of one each."""
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    def relax(connection: Any, _: Any) -> None:
-        connection.execute("PRAGMA synchronous = OFF")
-
-    event.listen(Engine, "connect", relax)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "connect", relax)
-
-
-def _sqlite_file(uri: str) -> Path | None:
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
 def _fetch(source: str, tracking_uri: str) -> str:
@@ -307,24 +230,6 @@ def _known(client: Any, name: str) -> str:
     numbers = sorted(int(v.version) for v in client.search_model_versions(f"name = '{name}'"))
     said = [f"@{alias} ({number})" for alias, number in sorted(aliases.items())]
     return f"no such version; there are {', '.join([*map(str, numbers), *said]) or 'none'}"
-
-
-@contextlib.contextmanager
-def _reported(uri: str) -> Iterator[None]:
-    """Turn what MLflow and the network raise into one line."""
-    from mlflow.exceptions import MlflowException
-    from requests.exceptions import RequestException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-        first = _masked(str(error).strip().split("\n")[0])
-        raise StorageError(f"MLflow at {_masked(uri)}: {first}") from error
-
-
-def _masked(text: str) -> str:
-    return _SECRET.sub(r"\1***@", text)
 
 
 def _parameter(value: Any) -> str:

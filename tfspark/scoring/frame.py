@@ -12,9 +12,9 @@ from pyspark.sql import functions as F
 from tfspark.errors import ConfigError, SignatureError
 from tfspark.registry.resolve import ModelFolder, resolve_model
 from tfspark.scoring.binding import Binding, Inputs, bind, check_outputs
-from tfspark.scoring.columns import columns_for
+from tfspark.scoring.columns import as_text, columns_for
 from tfspark.scoring.predict import Feed
-from tfspark.scoring.udf import ERROR, pandas_plan, scorer_for
+from tfspark.scoring.udf import ERROR, output_column, pandas_plan, scorer_for
 from tfspark.tables import quote
 
 if TYPE_CHECKING:
@@ -64,10 +64,9 @@ def score(
     kept = kept_columns(df, keep)
     check_outputs(found, kept)
     run = with_result(df, found, bindings(df, found, inputs), kept)
-    names = F.to_json(F.struct(*[F.col(quote(name)) for name in kept])) if kept else F.lit("?")
     message = F.concat(
         F.lit(f"model {found.path}: row "),
-        F.substring(names, 1, 500),
+        F.substring(as_text(df.schema, kept), 1, 500),
         F.lit(" cannot be scored: "),
         run.error,
         F.lit("; leave such rows out, or use score_table, which quarantines them"),
@@ -153,6 +152,8 @@ def with_result(
     error = F.col(RESULT).getField(ERROR)
     if before is not None:
         error = F.coalesce(F.col(REASON), error)
-    names = model.signature.outputs
-    outputs = {name: F.col(RESULT).getField(f"o{i}") for i, name in enumerate(names)}
+    outputs = {
+        name: output_column(F.col(RESULT), number, spec)
+        for number, (name, spec) in enumerate(model.signature.outputs.items())
+    }
     return Run(result, outputs, error)

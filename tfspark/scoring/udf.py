@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import arrow_udf, pandas_udf
 
+from tfspark.contracts import TensorSpec
 from tfspark.errors import SignatureError
 from tfspark.registry.resolve import ModelFolder, resolve_model
 from tfspark.scoring import pack
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 ERROR = "error"
 _THREADS = "spark.tfspark.threads"
+_SHORT = 64
 
 
 def scorer_for(spark: SparkSession, model: ModelFolder, feeds: Sequence[Feed]) -> Scorer:
@@ -41,9 +44,27 @@ def scorer_for(spark: SparkSession, model: ModelFolder, feeds: Sequence[Feed]) -
 
 
 def result_fields(model: ModelFolder) -> list[T.StructField]:
-    """Fields `o0`, `o1`... of the outputs: by number, as outputs may have any name."""
-    specs = model.signature.outputs.values()
-    return [T.StructField(f"o{i}", spark_type(spec)) for i, spec in enumerate(specs)]
+    """The fields of the result: by number, as outputs may have any name.
+
+    Output 0 is `o0`. A short vector is a field a value, `o0_0`, `o0_1`...: pandas passes a list
+    by a Python object a value, numbers by none.
+    """
+    fields = []
+    for number, spec in enumerate(model.signature.outputs.values()):
+        kind = spark_type(spec)
+        if width := _width(spec):
+            element = kind.elementType  # type: ignore[attr-defined]
+            fields += [T.StructField(f"o{number}_{i}", element) for i in range(width)]
+        else:
+            fields.append(T.StructField(f"o{number}", kind))
+    return fields
+
+
+def output_column(result: Column, number: int, spec: TensorSpec) -> Column:
+    """One output of the result of `pandas_plan`."""
+    if width := _width(spec):
+        return F.array(*[result.getField(f"o{number}_{i}") for i in range(width)])
+    return result.getField(f"o{number}")
 
 
 def pandas_plan(
@@ -59,12 +80,19 @@ def pandas_plan(
         row was scored.
     """
     kinds = list(kinds)
+    specs = list(model.signature.outputs.values())
 
     def score(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             series = batch if isinstance(batch, tuple) else (batch,)
             outputs, errors = scorer([_arrow(s, k) for s, k in zip(series, kinds, strict=True)])
-            columns = {f"o{i}": _series(output) for i, output in enumerate(outputs)}
+            columns = {}
+            for number, (spec, output) in enumerate(zip(specs, outputs, strict=True)):
+                if width := _width(spec):
+                    for i in range(width):
+                        columns[f"o{number}_{i}"] = _series(pc.list_element(output, i))
+                else:
+                    columns[f"o{number}"] = _series(output)
             yield pd.DataFrame({**columns, ERROR: _series(errors)})
 
     fields = [*result_fields(model), T.StructField(ERROR, T.StringType())]
@@ -73,6 +101,12 @@ def pandas_plan(
     function: Any = pandas_udf(score, T.StructType(fields))  # type: ignore[call-overload]
     result: Callable[..., Column] = function.asNondeterministic()
     return result
+
+
+def _width(spec: TensorSpec) -> int | None:
+    """The length of a vector that is passed value by value; None for what is passed whole."""
+    short = len(spec.shape) == 1 and 1 < (spec.shape[0] or 0) <= _SHORT
+    return spec.shape[0] if short else None
 
 
 def _arrow(series: pd.Series, kind: pa.DataType) -> pa.Array:
@@ -86,6 +120,9 @@ def _arrow(series: pd.Series, kind: pa.DataType) -> pa.Array:
 
 
 def _series(array: pa.Array) -> pd.Series:
+    """Arrow in pandas as it is; lists as Python's, which is how Spark takes them from pandas."""
+    if isinstance(array.type, pa.ListType):
+        return pd.Series(array.to_pylist(), dtype=object)
     return pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([array])))
 
 

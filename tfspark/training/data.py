@@ -98,13 +98,14 @@ def read_data(
         )
     weight = next((c.name for c in contract.columns if c.role == "weight"), None)
     columns = [*specs, contract.label, *([weight] if weight else [])]
-    tables = {split: _read(dataset, split, columns) for split in ("train", "validation", "test")}
-    rows = tables["train"].num_rows
-    if rows < LEAST_ROWS:
+    if dataset.rows("train") < LEAST_ROWS:
         raise TrainingError(
-            f"dataset {dataset.path}: {rows} rows to train on, at least {LEAST_ROWS} are needed; "
-            "prepare more rows, or smaller shares for validation and test"
+            f"dataset {dataset.path}: {dataset.rows('train')} rows to train on, at least "
+            f"{LEAST_ROWS} are needed; prepare more rows, or smaller shares for validation and test"
         )
+    tables = {"train": _read(dataset, "train", columns)}
+    for name in ("validation", "test"):
+        tables[name] = _read(dataset, name, columns, tables["train"].schema)
     label = _label(tables["train"].column(contract.label), contract, model, dataset.path)
     splits = {}
     for name, table in tables.items():
@@ -127,16 +128,17 @@ def batches(split: Split, size: int) -> Iterator[dict[str, Array]]:
         yield split.take(slice(start, start + size))
 
 
-def _read(dataset: Dataset, split: str, columns: list[str]) -> pa.Table:
+def _read(
+    dataset: Dataset, split: str, columns: list[str], schema: pa.Schema | None = None
+) -> pa.Table:
+    """The columns of all files of a split; `schema` is that of a split without files."""
     parts = []
     for path in dataset.files(split):
         fs, inner = storage.filesystem(path)
-        parts.append(pq.ParquetFile(fs.open_input_file(inner)).read(columns=columns))
-    if not parts:
-        from pyspark.sql.pandas.types import to_arrow_schema
-
-        schema = to_arrow_schema(dataset.contract.schema())
-        parts = [pa.schema([schema.field(name) for name in columns]).empty_table()]
+        with fs.open_input_file(inner) as file:
+            parts.append(pq.ParquetFile(file).read(columns=columns))
+    if not parts and schema is not None:
+        parts = [schema.empty_table()]
     table = pa.concat_tables(parts).select(columns)
     if table.num_rows != dataset.rows(split):
         raise IntegrityError(

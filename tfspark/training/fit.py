@@ -107,4 +107,8 @@ def _validation(split: Split) -> Any:
 
     if not split.rows:
         return None
-    return tf.data.Dataset.from_tensor_slices(whole(split)).batch(_EVALUATE_ROWS)
+    tensors = whole(split)
+    starts = tf.data.Dataset.range(0, split.rows, _EVALUATE_ROWS)
+    return starts.map(
+        lambda at: tf.nest.map_structure(lambda column: column[at : at + _EVALUATE_ROWS], tensors)
+    )

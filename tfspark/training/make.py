@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -76,6 +78,10 @@ class Maker:
 
     def fit(self, run_id: str) -> Trained:
         """Build the model, train it, measure it; curves and metrics go to the run."""
+        with self.steps.step("start TensorFlow"), _quiet():
+            import tensorflow as tf
+
+            tf.config.list_logical_devices()
         from tfspark.features.build import build_features, input_columns
         from tfspark.models.build import build_model
         from tfspark.training.data import read_data
@@ -187,6 +193,26 @@ class Maker:
                 last = time.monotonic()
 
         return report
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what TensorFlow writes while it starts, before any log level counts.
+
+    Whoever sets TF_CPP_MIN_LOG_LEVEL to 0 or 1 sees it.
+    """
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1"):
+        yield
+        return
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @contextmanager
