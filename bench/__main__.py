@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
+import importlib
 import sys
 
 NAMES = ("auc", "scoring")
@@ -11,11 +11,11 @@ NAMES = ("auc", "scoring")
 def main() -> int:
     chosen = sys.argv[1:2] if sys.argv[1:] and sys.argv[1] in NAMES else list(NAMES)
     options = sys.argv[2:] if len(chosen) == 1 else sys.argv[1:]
+    codes = []
     for name in chosen:
         print(f"\n== {name}", flush=True)
-        sys.argv = [f"bench.{name}", *options]
-        runpy.run_module(f"bench.{name}", run_name="__main__", alter_sys=True)
-    return 0
+        codes.append(importlib.import_module(f"bench.{name}").main(options) or 0)
+    return max(codes)
 
 
 if __name__ == "__main__":

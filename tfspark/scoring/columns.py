@@ -7,6 +7,7 @@ timestamps as microseconds, text as its bytes. A null that nothing stands for ma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +47,20 @@ def columns_for(
         columns.append(column)
         kinds.append(arrow_of(kind))
     return columns, kinds, reasons
+
+
+def as_text(schema: T.StructType, names: Sequence[str]) -> Column:
+    """Columns of a row as one JSON text, for people: of binary the length, no maps and structs."""
+    shown = []
+    for name in names:
+        column, kind = F.col(quote(name)), schema[name].dataType
+        leaf = _leaf(kind)
+        if isinstance(kind, T.BinaryType):
+            said = F.concat(F.lit("<"), F.octet_length(column).cast("string"), F.lit(" bytes>"))
+            shown.append(said.alias(name))
+        elif isinstance(leaf, T.AtomicType) and not isinstance(leaf, T.BinaryType | T.VariantType):
+            shown.append(column.alias(name))
+    return F.to_json(F.struct(*shown)) if shown else F.lit("{}")
 
 
 def spark_type(spec: TensorSpec) -> T.DataType:

@@ -28,7 +28,7 @@ from tfspark.contracts.contract import Quarantine
 from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
 from tfspark.registry.resolve import ModelFolder, resolve_model
 from tfspark.scoring.binding import Binding, Inputs, check_outputs
-from tfspark.scoring.columns import spark_type
+from tfspark.scoring.columns import as_text, spark_type
 from tfspark.scoring.frame import bindings, check_plan, with_result
 from tfspark.scoring.source import (
     as_day,
@@ -242,7 +242,7 @@ class _Run:
             .otherwise(F.col(REASONS))
         )
         bad = (F.size(REASONS) > 0) | run.error.isNotNull()
-        text = F.coalesce(F.col(RAW), F.to_json(F.struct(*[F.col(quote(n)) for n in used])))
+        text = F.coalesce(F.col(RAW), as_text(checked.schema, used))
         # By number: Parquet's names are Spark's business, and ours may have any character.
         staged = run.df.select(
             *[F.col(quote(name)).alias(f"k{i}") for i, name in enumerate(kept)],
