@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import models
 from tests.conftest import ROOT
 from tfspark.contracts import TensorSpec
-from tfspark.errors import IntegrityError, SignatureError
+from tfspark.errors import IntegrityError, SignatureError, UnsafeModelError
+from tfspark.registry.safety import check_ops
 from tfspark.registry.signature import read_signature
 
 
@@ -93,3 +96,25 @@ def test_tensorflow_is_not_imported(tmp_path: Path) -> None:
     )
     assert "features" in ran.stdout
     assert ran.stdout.strip().endswith("False")
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = Path(models.mixed(tmp_path_factory.mktemp("models") / "m"))
+    return (folder / "saved_model.pb").read_bytes()
+
+
+@given(st.data())
+def test_damage_is_an_error_of_ours(
+    content: bytes, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    damaged = bytearray(content[: data.draw(st.integers(0, len(content)))])
+    for place in data.draw(st.lists(st.integers(0, max(len(damaged) - 1, 0)), max_size=8)):
+        damaged[place : place + 1] = data.draw(st.binary(min_size=1, max_size=1))
+    folder = tmp_path_factory.mktemp("damaged")
+    (folder / "saved_model.pb").write_bytes(damaged)
+    try:
+        read_signature(str(folder))
+        check_ops(str(folder))
+    except (IntegrityError, SignatureError, UnsafeModelError):
+        pass

@@ -1,11 +1,12 @@
 """`saved_model.pb` read without TensorFlow: the few of its protobuf fields that are needed here.
 
-Fields that are not named below are skipped. Big parts are declared as bytes, so that reading a
-signature does not parse a graph. Maps are written as what they are on the wire, entries.
+Fields that are not named below are skipped. Big parts are declared as bytes, parsed when somebody
+asks, and not even read for a signature. Maps are written as what they are on the wire, entries.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,9 @@ from tfspark import storage
 from tfspark.errors import IntegrityError
 
 FILE = "saved_model.pb"
+_META_GRAPHS = 2
+_LARGE = {2, 7}  # of a MetaGraph: its graph and its objects
+_VARINT, _LENGTH, _FIXED = 0, 2, {1: 8, 5: 4}  # protobuf's wire types; sizes of the fixed ones
 
 _STRING_MAP = {"key": "string 1", "value": "string 2"}
 _MESSAGES: dict[str, dict[str, str]] = {
@@ -82,6 +86,58 @@ def read_saved_model(folder: str) -> Any:
     if not model.meta_graphs:
         raise IntegrityError(f"{path}: holds no graph: it was damaged or cut off; copy it again")
     return model
+
+
+def read_heads(folder: str) -> list[Any]:
+    """The meta graphs of a folder without their graphs: milliseconds, whatever the size.
+
+    Raises:
+        IntegrityError: the file is cut off or no SavedModel.
+    """
+    path = storage.join(folder, FILE)
+    fs, inner = storage.filesystem(path)
+    heads = []
+    with fs.open_input_file(inner) as file:
+        for number, _, start, end in _fields(file, 0, file.size(), path):
+            if number == _META_GRAPHS:
+                inside = _fields(file, start, end, path)
+                small = [(at, to) for field, at, _, to in inside if field not in _LARGE]
+                content = b"".join(_read(file, at, to - at) for at, to in small)
+                heads.append(parse("MetaGraph", content, path))
+    if not heads:
+        raise IntegrityError(f"{path}: holds no graph: it was damaged or cut off; copy it again")
+    return heads
+
+
+def _fields(file: Any, start: int, end: int, where: str) -> Iterator[tuple[int, int, int, int]]:
+    """(number, offset, offset of the value, end) of every field of a message in a file."""
+    while start < end:
+        head = _read(file, start, 20)
+        tag, used = _varint(head, 0)
+        value, size = start + used, _FIXED.get(tag & 7)
+        if size is None:
+            number, used = _varint(head, used)
+            value = start + used
+            size = number if tag & 7 == _LENGTH else 0
+        if used > len(head) or tag & 7 not in (*_FIXED, _LENGTH, _VARINT) or value + size > end:
+            raise IntegrityError(f"{where}: it was damaged or cut off; copy it again")
+        yield tag >> 3, start, value, value + size
+        start = value + size
+
+
+def _varint(content: bytes, at: int) -> tuple[int, int]:
+    """A number of seven bits a byte, and where the next one starts."""
+    number = 0
+    for place, byte in enumerate(content[at : at + 10]):
+        number |= (byte & 0x7F) << (7 * place)
+        if byte < 0x80:
+            return number, at + place + 1
+    return 0, len(content) + 1
+
+
+def _read(file: Any, start: int, size: int) -> bytes:
+    file.seek(start)
+    return bytes(file.read(size))
 
 
 @cache

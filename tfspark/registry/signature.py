@@ -7,7 +7,7 @@ from typing import Any
 
 from tfspark.contracts import TensorSpec
 from tfspark.errors import SignatureError
-from tfspark.registry.savedmodel import read_saved_model
+from tfspark.registry.savedmodel import read_heads
 
 DEFAULT = "serving_default"
 _INIT_OP = "__saved_model_init_op"
@@ -56,7 +56,7 @@ def read_signature(folder: str, name: str = DEFAULT) -> Signature:
             tensor of it has no rows or is sparse or ragged.
     """
     there: dict[str, Any] = {}
-    for graph in read_saved_model(folder).meta_graphs:
+    for graph in read_heads(folder):
         if "serve" in graph.info.tags:
             there |= {entry.key: entry.value for entry in graph.signatures}
     there.pop(_INIT_OP, None)

@@ -116,6 +116,7 @@ def kept_columns(df: DataFrame, keep: Sequence[str] | None) -> list[str]:
         raise SignatureError(f"the table has two columns of one name: {', '.join(twice)}; rename")
     if keep is None:
         return list(names)
+    keep = [keep] if isinstance(keep, str) else keep
     lower = {name.lower(): name for name in names}
     missing = [name for name in keep if name not in names and name.lower() not in lower]
     if missing:

@@ -65,9 +65,7 @@ def running(what: str, target: str) -> Iterator[None]:
 
 
 def _telling(error: Exception) -> str:
-    """The last line of a Python worker's traceback, else Spark's own first line."""
-    raised = re.findall(
-        r"^(?:\w+\.)*\w*(?:Error|Exception|Missing|NotFound): (.+)$", str(error), re.M
-    )
+    """The last exception of a Python worker's traceback, else Spark's own first line."""
+    raised = re.findall(r"^[A-Za-z_][\w.]*: (.+)$", str(error), re.M)
     from_python = "Traceback (most recent call last)" in str(error)
     return raised[-1][:500] if raised and from_python else first_line(error)

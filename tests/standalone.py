@@ -1,0 +1,118 @@
+"""A real standalone Spark cluster on this machine: one master, two workers, separate processes.
+
+with standalone_cluster(tmp_path) as master:
+    subprocess.run(["spark-submit", "--master", master, ...])
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pyspark
+
+SPARK_HOME = Path(pyspark.__file__).parent
+_DEPLOY = "org.apache.spark.deploy"
+_PATIENCE = 120
+
+
+@contextmanager
+def standalone_cluster(
+    folder: Path, workers: int = 2, cores: int = 1, memory: str = "1g"
+) -> Iterator[str]:
+    """Start a cluster on 127.0.0.1 and free ports; gives the master's URL.
+
+    Args:
+        folder: where the processes write: logs, the applications' work folders.
+        workers: how many, each with `cores` cores and `memory`.
+    """
+    started: list[_Daemon] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        master = _Daemon(folder / "master.log", "master.Master", "--port", "0")
+        started.append(master)
+        url = master.wait_for(r"Starting Spark master at (spark://\S+)")
+        for number in range(workers):
+            started.append(
+                _Daemon(
+                    folder / f"worker{number}.log",
+                    "worker.Worker",
+                    *("--port", "0", "--cores", str(cores), "--memory", memory),
+                    *("--work-dir", str(folder / f"work{number}"), url),
+                )
+            )
+        for worker in started[1:]:
+            worker.wait_for(r"(Successfully registered with master)")
+        yield url
+    finally:
+        for daemon in reversed(started):
+            daemon.stop()
+
+
+class _Daemon:
+    """One process and what it says; its executors end with it."""
+
+    def __init__(self, log: Path, name: str, *arguments: str) -> None:
+        self.log = log
+        command = [str(SPARK_HOME / "bin" / "spark-class"), f"{_DEPLOY}.{name}"]
+        command += ["--host", "127.0.0.1", "--webui-port", "0", *arguments]
+        environment = os.environ | {
+            "SPARK_HOME": str(SPARK_HOME),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_DAEMON_MEMORY": "256m",
+            "PYSPARK_PYTHON": sys.executable,
+            # A folder without settings: none of a surrounding installation count.
+            "SPARK_CONF_DIR": str(log.parent),
+        }
+        self.process = subprocess.Popen(
+            command,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._said: list[str] = []
+        self._news = threading.Condition()
+        self._ended = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def wait_for(self, pattern: str) -> str:
+        """The first group of a line that the process writes, sooner or later."""
+        with self._news:
+            found: list[str] = []
+
+            def there() -> bool:
+                found[:] = [m[1] for line in self._said if (m := re.search(pattern, line))]
+                return bool(found) or self._ended
+
+            self._news.wait_for(there, timeout=_PATIENCE)
+        if not found:
+            raise RuntimeError(f"{self.log.name}: never said {pattern}:\n{''.join(self._said)}")
+        return found[0]
+
+    def stop(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._reader.join()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.log.open("w") as log, self.process.stdout as output:
+            for line in output:
+                log.write(line)
+                with self._news:
+                    self._said.append(line)
+                    self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
