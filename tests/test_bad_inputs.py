@@ -118,7 +118,7 @@ CASES = [
     Case("missing column", "prepare", 3, "column Fare of the contract is missing", lambda w: w.csv(lambda ls: [ls[0].replace("Fare", "Fee"), *ls[1:]])),
     Case("wrong type of a column", "prepare", 3, r"Pclass: first is not int \(712 rows\)", lambda w: w.csv(every(2, "first"))),
     Case("wrong type of a typed column", "prepare", 3, "column Survived is array<int>", lambda w: {"source__format": "parquet", "source__path": w.parquet("array(1) AS Survived", *FULL.split(", "), "'C' Embarked")}),
-    Case("all rows bad", "prepare", 3, r"712 of 712 rows break the contract.*Survived: 2 is not one of 0, 1", lambda w: w.csv(every(1, "2"))),
+    Case("all rows bad", "prepare", 3, r"712 of 712 rows are bad.*Survived: 2 is not one of 0, 1", lambda w: w.csv(every(1, "2"))),
     Case("all rows to score bad", "score", 3, "712 of 712 rows", lambda w: w.csv(every(2, "9"))),
     Case("empty table", "prepare", 3, "raw.csv: the table has no rows", lambda w: w.csv(lambda ls: ls[:1])),
     Case("empty table to score", "score", 3, "raw.csv: the table has no rows", lambda w: w.csv(lambda ls: ls[:1])),

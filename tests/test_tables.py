@@ -6,8 +6,8 @@ import pytest
 
 from tfspark.config import Source
 from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
+from tfspark.quarantine import quarantine
 from tfspark.tables import (
-    quarantine,
     read_source,
     read_table,
     reading,

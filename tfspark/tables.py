@@ -218,7 +218,7 @@ def write_day(
 
     spark = df.sparkSession
     rows = df.withColumn("day", F.lit(day))
-    _same_schema(target_schema(spark, target), rows.schema, target)
+    check_columns(target_schema(spark, target), rows.schema, target)
     condition = " AND ".join(
         [f"day = DATE'{day.isoformat()}'"]
         + [f"{quote(name)} = {sql_string(value)}" for name, value in (where or {}).items()]
@@ -246,30 +246,8 @@ def write_day(
         ) from error
 
 
-def quarantine(
-    bad: DataFrame, target: str, *, table: str, day: dt.date, job: str, run_id: str
-) -> None:
-    """Replace the bad rows of one table, day and job in the quarantine table.
-
-    Args:
-        bad: has `_tfspark_reasons` (array of strings) and `_tfspark_raw` (string).
-    """
-    from pyspark.sql import functions as F
-
-    rows = bad.select(
-        F.lit(table).alias("table"),
-        F.lit(job).alias("job"),
-        F.col(REASONS).alias("reasons"),
-        F.col(RAW).alias("raw"),
-        F.lit(run_id).alias("run_id"),
-        F.current_timestamp().alias("quarantined_at"),
-    )
-    if not is_delta(target) and rows.isEmpty():
-        return
-    write_day(rows, target, day, run_id=run_id, where={"table": table, "job": job})
-
-
-def _same_schema(old: StructType | None, new: StructType, target: str) -> None:
+def check_columns(old: StructType | None, new: StructType, target: str) -> None:
+    """Refuse to write to a table of other columns (None: there is no table yet)."""
     if old is None:
         return
     before = {field.name: field.dataType.simpleString() for field in old}

@@ -18,10 +18,11 @@ from tfspark.dataset import (
     open_dataset,
     versions,
 )
-from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
+from tfspark.errors import ConfigError, StorageError
 from tfspark.prepare.statistics import statistics
 from tfspark.prepare.write import check_rows, file_entries, write_splits
-from tfspark.tables import RAW, REASONS, quarantine, quote, read_source, reading
+from tfspark.quarantine import quarantine, refuse_above, refuse_empty
+from tfspark.tables import RAW, REASONS, quote, read_source, reading
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -53,7 +54,7 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
             rows_in, bad = _count(checked)
             info |= {"rows": rows_in, "bad": bad}
         if not rows_in:
-            _refuse_empty(settings)
+            refuse_empty(settings.source, day)
         with steps.step("quarantine", rows=bad):
             bad_rows = checked.where(_BAD)
             quarantine(
@@ -64,7 +65,14 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
                 job="prepare",
                 run_id=steps.run_id,
             )
-        refuse_above_threshold(contract, bad_rows, rows_in, bad, settings.quarantine)
+        refuse_above(
+            contract.table.quarantine,
+            bad_rows,
+            where=settings.source.path,
+            rows=rows_in,
+            bad=bad,
+            table=settings.quarantine,
+        )
         new = storage.join(staging, "new")
         good = checked.where(~checked[_BAD]).drop(_BAD, REASONS, RAW)
         with steps.step("write splits") as info:
@@ -101,32 +109,6 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
     }
 
 
-def refuse_above_threshold(
-    contract: Contract, bad_rows: DataFrame, rows: int, bad: int, table: str
-) -> None:
-    """Stop where there are more bad rows than the contract allows.
-
-    Raises:
-        ContractViolation: with the most frequent reasons and where the rows are.
-    """
-    allowed = contract.table.quarantine
-    bounds = [rows * allowed.max_share if allowed.max_share is not None else rows]
-    if allowed.max_rows is not None:
-        bounds.append(allowed.max_rows)
-    if bad <= min(bounds):
-        return
-    from pyspark.sql import functions as F
-
-    each = bad_rows.select(F.explode(REASONS).alias("reason")).groupBy("reason").count()
-    most = each.orderBy(F.desc("count"), "reason").limit(3).collect()
-    said = "; ".join(f"{row['reason']} ({row['count']} rows)" for row in most)
-    raise ContractViolation(
-        f"table {contract.name}: {bad} of {rows} rows break the contract, it allows "
-        f"{int(min(bounds))}. Most frequent: {said}. All of them, with their reasons, are in "
-        f"{table}; nothing was published"
-    )
-
-
 def _check(spark: SparkSession, settings: Settings, contract: Contract, to: str) -> DataFrame:
     """Read the source once; what follows reads what was checked."""
     from pyspark.sql import functions as F
@@ -141,15 +123,6 @@ def _check(spark: SparkSession, settings: Settings, contract: Contract, to: str)
 def _count(checked: DataFrame) -> tuple[int, int]:
     counts = {row[_BAD]: row["count"] for row in checked.groupBy(_BAD).count().collect()}
     return sum(counts.values()), counts.get(True, 0)
-
-
-def _refuse_empty(settings: Settings) -> None:
-    source = settings.source
-    if source.day_column or "{date}" in source.path:
-        raise SourceMissing(
-            f"{source.path}: has no rows for {settings.date}; try again when they have arrived"
-        )
-    raise ContractViolation(f"{source.path}: the table has no rows; there is nothing to prepare")
 
 
 def _describe(spark: SparkSession, folder: str, contract: Contract) -> dict[str, Any]:

@@ -25,7 +25,9 @@ from tfspark.config import Source
 from tfspark.console import Steps
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import Quarantine
-from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
+from tfspark.errors import ConfigError, StorageError
+from tfspark.quarantine import quarantine as quarantine_rows
+from tfspark.quarantine import refuse_above, refuse_empty
 from tfspark.registry.resolve import ModelFolder, resolve_model
 from tfspark.scoring.binding import Binding, Inputs, check_outputs
 from tfspark.scoring.columns import as_text, spark_type
@@ -139,10 +141,15 @@ def score_table(
         rows, kept = run.stage(storage.join(staging, "rows"), contract, inputs, keep)
         with run.step("quarantine") as info:
             bad_table = quarantine or f"{target.rstrip('/')}_quarantine"
-            run.quarantine(bad_table)
+            run.quarantine(bad_table, contract.name if contract else run.source.path)
             info["rows"] = run.bad
-        run.refuse_above(
-            limit or (contract.table.quarantine if contract else Quarantine()), bad_table
+        refuse_above(
+            limit or (contract.table.quarantine if contract else Quarantine()),
+            run.staged,
+            where=run.source.path,
+            rows=rows,
+            bad=run.bad,
+            table=bad_table,
         )
         with run.step("commit") as info:
             version = run.commit(kept)
@@ -200,7 +207,7 @@ class _Run:
         with self.step("count rows") as info, tables.reading(self.source.path):
             self.rows = info["rows"] = df.count()
         if not self.rows:
-            self._refuse_empty()
+            refuse_empty(self.source, self.day)
         checked = self._checked(df, contract, keep)
         bound = bindings(checked, self.model, inputs)
         names = columns_to_keep(checked, keep, contract, self.model, bound)
@@ -255,26 +262,9 @@ class _Run:
             staged.write.parquet(to)
         return self.spark.read.schema(staged.schema).parquet(to)
 
-    def quarantine(self, table: str) -> None:
+    def quarantine(self, table: str, name: str) -> None:
         bad = self.staged.where(F.col(BAD).isNotNull()).select(REASONS, RAW)
-        tables.quarantine(
-            bad, table, table=self.source.path, day=self.day, job="score", run_id=self.run_id
-        )
-
-    def refuse_above(self, limit: Quarantine, bad_table: str) -> None:
-        """Stop where there are more bad rows than the limit, before anything is published."""
-        bounds = [self.rows if limit.max_share is None else int(self.rows * limit.max_share)]
-        bounds += [] if limit.max_rows is None else [limit.max_rows]
-        if self.bad <= min(bounds):
-            return
-        each = self.staged.select(F.explode(REASONS).alias("reason")).groupBy("reason").count()
-        most = each.orderBy(F.desc("count"), "reason").limit(3).collect()
-        said = "; ".join(f"{row['reason']} ({row['count']} rows)" for row in most)
-        raise ContractViolation(
-            f"{self.source.path}: {self.bad} of {self.rows} rows cannot be scored, at most "
-            f"{min(bounds)} may be; most frequent: {said}. All of them, with their reasons, are "
-            f"in {bad_table}; {self.target} is unchanged"
-        )
+        quarantine_rows(bad, table, table=name, day=self.day, job="score", run_id=self.run_id)
 
     def commit(self, kept: Sequence[T.StructField]) -> int:
         """Replace the day by the good rows that are staged; the table's new version."""
@@ -306,12 +296,4 @@ class _Run:
         made = [T.StructField(name, spark_type(spec)) for name, spec in outputs.items()]
         wanted = T.StructType([*kept, *made, *_ABOUT.fields])
         old = tables.target_schema(self.spark, self.target)
-        tables._same_schema(old, wanted, self.target)
-
-    def _refuse_empty(self) -> None:
-        where = self.source.path
-        if self.source.day_column or "{date}" in where:
-            raise SourceMissing(
-                f"{where}: has no rows for {self.day}; try again when they are there"
-            )
-        raise ContractViolation(f"{where}: the table has no rows; there is nothing to score")
+        tables.check_columns(old, wanted, self.target)

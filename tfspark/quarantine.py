@@ -1,0 +1,79 @@
+"""The quarantine: where bad rows go, and when there are too many of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from tfspark.config import Source
+from tfspark.contracts.contract import Quarantine
+from tfspark.errors import ContractViolation, SourceMissing
+from tfspark.tables import RAW, REASONS, is_delta, write_day
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+def quarantine(
+    bad: DataFrame, target: str, *, table: str, day: dt.date, job: str, run_id: str
+) -> None:
+    """Replace the bad rows of one table, day and job in the quarantine table.
+
+    Args:
+        bad: has `_tfspark_reasons` (array of strings) and `_tfspark_raw` (string).
+    """
+    from pyspark.sql import functions as F
+
+    rows = bad.select(
+        F.lit(table).alias("table"),
+        F.lit(job).alias("job"),
+        F.col(REASONS).alias("reasons"),
+        F.col(RAW).alias("raw"),
+        F.lit(run_id).alias("run_id"),
+        F.current_timestamp().alias("quarantined_at"),
+    )
+    if not is_delta(target) and rows.isEmpty():
+        return
+    write_day(rows, target, day, run_id=run_id, where={"table": table, "job": job})
+
+
+def refuse_above(
+    limit: Quarantine, bad_rows: DataFrame, *, where: str, rows: int, bad: int, table: str
+) -> None:
+    """Stop where more rows are bad than the contract allows, before anything is published.
+
+    Args:
+        bad_rows: has `_tfspark_reasons`.
+        where: the table that was checked.
+        table: the quarantine table, which has the rows.
+
+    Raises:
+        ContractViolation: with the most frequent reasons and where the rows are.
+    """
+    bounds = [rows if limit.max_share is None else int(rows * limit.max_share)]
+    bounds += [] if limit.max_rows is None else [limit.max_rows]
+    if bad <= min(bounds):
+        return
+    from pyspark.sql import functions as F
+
+    each = bad_rows.select(F.explode(REASONS).alias("reason")).groupBy("reason").count()
+    most = each.orderBy(F.desc("count"), "reason").limit(3).collect()
+    said = "; ".join(f"{row['reason']} ({row['count']} rows)" for row in most)
+    raise ContractViolation(
+        f"{where}: {bad} of {rows} rows are bad, at most {min(bounds)} may be; most frequent: "
+        f"{said}. All of them, with their reasons, are in {table}; nothing was published"
+    )
+
+
+def refuse_empty(source: Source, day: dt.date) -> None:
+    """A table without rows is a day that is not there yet, or no table to work on.
+
+    Raises:
+        SourceMissing: the source is by day.
+        ContractViolation: it is not.
+    """
+    if source.day_column or "{date}" in source.path:
+        raise SourceMissing(
+            f"{source.path}: has no rows for {day}; try again when they have arrived"
+        )
+    raise ContractViolation(f"{source.path}: the table has no rows; there is nothing to do")
