@@ -42,6 +42,7 @@ FILES = 40
 BATCH = 10_000
 CORES = 2
 DAY = dt.date(2026, 11, 20)
+WAYS = ("score_table", "predict_batch_udf", "no Spark")
 NAMES = [f"f{i}" for i in range(FEATURES)]
 
 
@@ -179,18 +180,17 @@ def same(tables: list[pa.Table]) -> float:
     return worst
 
 
-def run(rows: int, repeats: int, folder: Path) -> dict[str, Any]:
-    """All ways in turns; the medians."""
+def run(rows: int, repeats: int, folder: Path, wanted: list[str]) -> dict[str, Any]:
+    """The ways in turns; the medians."""
     mlp(str(folder / "mlp"))
     make_rows(folder / "rows", rows)
     make_rows(folder / "few", max(rows // 50, FILES), files=4)
     model, results = folder / "mlp", {}
     no_spark = NoSpark(model)
     with session(folder) as spark:
+        every = dict(zip(WAYS, (ours, batch_udf, no_spark), strict=True))
         ways: dict[str, Callable[..., None]] = {
-            "score_table": ours,
-            "predict_batch_udf": batch_udf,
-            "no Spark": no_spark,
+            name: every[name] for name in WAYS if name in wanted
         }
         for name, way in ways.items():  # every process started, everything compiled
             way(spark, folder / "few", model, folder / f"warm-{name}")
@@ -203,15 +203,8 @@ def run(rows: int, repeats: int, folder: Path) -> dict[str, Any]:
                     seconds = time.perf_counter() - started
                 timed[name].append({"seconds": round(seconds, 2), **asdict(usage)})
                 print(f"  {name:<20}{seconds:>8.1f} s", file=sys.stderr, flush=True)
-        columns = ["id", "score"]
-        day = f"DATE'{DAY}'"
-        tables = [
-            spark.read.format("delta").load(str(folder / f"out-{name}")).where(f"day = {day}")
-            for name in ("score_table", "predict_batch_udf")
-        ]
-        scored = [table.select(*columns).toArrow() for table in tables] if rows <= 10**7 else []
+        scored = [_result(spark, name, folder) for name in ways] if rows <= 10**7 else []
     no_spark.close()
-    limit = pads.dataset(str(folder / "out-no Spark")).to_table(columns=columns)
     for name, runs in timed.items():
         seconds = statistics.median(run["seconds"] for run in runs)
         results[name] = {
@@ -220,7 +213,7 @@ def run(rows: int, repeats: int, folder: Path) -> dict[str, Any]:
             "cpu_seconds": statistics.median(run["cpu_seconds"] for run in runs),
             "peak_mb": {
                 kind: max(run["peak_mb"].get(kind, 0) for run in runs)
-                for kind in (("python",) if name == "no Spark" else ("java", "spark python"))
+                for kind in (("python",) if name == WAYS[2] else ("java", "spark python"))
             },
         }
     return {
@@ -228,42 +221,56 @@ def run(rows: int, repeats: int, folder: Path) -> dict[str, Any]:
         "runs": repeats,
         "cores": CORES,
         "ways": results,
-        "largest_difference": same([limit, *scored]) if scored else None,
+        "largest_difference": same(scored) if len(scored) > 1 else None,
     }
+
+
+def _result(spark: Any, name: str, folder: Path) -> pa.Table:
+    """The ids and scores that a way has written."""
+    written = str(folder / f"out-{name}")
+    if name == WAYS[2]:
+        return pads.dataset(written).to_table(columns=["id", "score"])
+    day = spark.read.format("delta").load(written).where(f"day = DATE'{DAY}'")
+    return day.select("id", "score").toArrow()
 
 
 def show(result: dict[str, Any]) -> None:
     """A table as Markdown has it."""
     ways = result["ways"]
-    limit = ways["no Spark"]["rows_per_second"]
+    limit = ways.get(WAYS[2], {}).get("rows_per_second")
     print(f"\n{result['rows']:,} rows, median of {result['runs']} runs, {result['cores']} cores\n")
     print("| way | rows/s | of no Spark | CPU s | most memory of a process, MB |")
     print("|---|--:|--:|--:|---|")
     for name, way in ways.items():
         peak = ", ".join(f"{kind} {mb:,.0f}" for kind, mb in way["peak_mb"].items())
         speed = way["rows_per_second"]
-        print(f"| {name} | {speed:,} | {speed / limit:.2f} | {way['cpu_seconds']:.0f} | {peak} |")
-    ratio = ways["score_table"]["rows_per_second"] / ways["predict_batch_udf"]["rows_per_second"]
-    print(f"\nscore_table / predict_batch_udf: {ratio:.2f}")
+        share = f"{speed / limit:.2f}" if limit else ""
+        print(f"| {name} | {speed:,} | {share} | {way['cpu_seconds']:.0f} | {peak} |")
+    if {WAYS[0], WAYS[1]} <= ways.keys():
+        ratio = ways[WAYS[0]]["rows_per_second"] / ways[WAYS[1]]["rows_per_second"]
+        print(f"\n{WAYS[0]} / {WAYS[1]}: {ratio:.2f}")
     if result["largest_difference"] is not None:
         print(f"largest difference between two scores of a row: {result['largest_difference']:.1e}")
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> int:
+    """Measure and print; see --help."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", help="write the figures to this file too")
-    given = parser.parse_args()
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    given = parser.parse_args(argv)
     folder = Path(tempfile.mkdtemp(prefix="tfspark-bench-"))
     try:
-        result = run(given.rows, given.repeats, folder)
+        result = run(given.rows, given.repeats, folder, given.ways)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     show(result)
     if given.json:
         Path(given.json).write_text(json.dumps(result, indent=2) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,9 @@ PASSENGERS = ROOT / "examples" / "passengers" / "passengers.csv"
 # Spark's workers must be this interpreter, and see this checkout.
 os.environ["PYSPARK_PYTHON"] = sys.executable
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+# Of this run alone; what is unpacked goes when it ends.
+_models = tempfile.TemporaryDirectory(prefix="tfspark-models-")
+os.environ["TFSPARK_MODEL_CACHE"] = _models.name
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 

@@ -298,7 +298,7 @@ def test_what_is_refused_leaves_the_table_alone(
         run(model=models.quoted(tmp_path / "other"))
     with pytest.raises(StorageError, match="x: not there in the table, float now"):
         run(keep=["id", "x"])
-    with pytest.raises(ContractViolation, match="no rows; there is nothing to score"):
+    with pytest.raises(ContractViolation, match="the table has no rows"):
         run(source=write("empty", []))
     (tmp_path / "json").mkdir()
     (tmp_path / "json" / "a.json").write_text('{"x": 1}\n')
