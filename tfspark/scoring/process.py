@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tfspark.errors import SignatureError
+from tfspark.quiet import quiet
 from tfspark.registry.safety import check_ops
 from tfspark.registry.signature import Signature
 from tfspark.scoring.pack import Packed, unpack
@@ -117,7 +118,7 @@ class OpenModel:
 
 
 def _set_up_tensorflow(threads: int) -> None:
-    with _quiet(), _without_keras():
+    with quiet(), _without_keras():
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
@@ -144,23 +145,3 @@ def _without_keras() -> Iterator[None]:
         yield
     finally:
         del sys.modules["keras.src"]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the lines that TensorFlow writes while it is imported, before any log level counts.
-
-    Whoever set TF_CPP_MIN_LOG_LEVEL gets what they asked for.
-    """
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") not in ("2", "3"):
-        yield
-        return
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +21,7 @@ from tfspark.console import Steps
 from tfspark.contracts import TensorSpec
 from tfspark.dataset import Dataset
 from tfspark.quality.evaluate import evaluate, predict
+from tfspark.quiet import quiet
 from tfspark.registry.export import SIGNATURE, check_export, export
 from tfspark.registry.manifest import read_manifest, write_manifest
 from tfspark.registry.tracking import Store
@@ -78,7 +77,7 @@ class Maker:
 
     def fit(self, run_id: str) -> Trained:
         """Build the model, train it, measure it; curves and metrics go to the run."""
-        with self.steps.step("start TensorFlow"), _quiet():
+        with self.steps.step("start TensorFlow"), quiet():
             import tensorflow as tf
 
             tf.config.list_logical_devices()
@@ -193,26 +192,6 @@ class Maker:
                 last = time.monotonic()
 
         return report
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what TensorFlow writes while it starts, before any log level counts.
-
-    Whoever sets TF_CPP_MIN_LOG_LEVEL to 0 or 1 sees it.
-    """
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1"):
-        yield
-        return
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 @contextmanager
