@@ -6,13 +6,14 @@ with standalone_cluster(tmp_path) as master:
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,13 +26,14 @@ _PATIENCE = 120
 
 @contextmanager
 def standalone_cluster(
-    folder: Path, workers: int = 2, cores: int = 1, memory: str = "1g"
+    folder: Path, workers: int = 2, cores: int = 1, memory: str = "1g", gpus: int = 0
 ) -> Iterator[str]:
     """Start a cluster on 127.0.0.1 and free ports; gives the master's URL.
 
     Args:
         folder: where the processes write: logs, the applications' work folders.
         workers: how many, each with `cores` cores and `memory`.
+        gpus: that each worker claims to have, by a discovery script that invents them.
     """
     started: list[_Daemon] = []
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,12 +42,14 @@ def standalone_cluster(
         started.append(master)
         url = master.wait_for(r"Starting Spark master at (spark://\S+)")
         for number in range(workers):
+            options = _invented_gpus(folder, number, gpus) if gpus else []
             started.append(
                 _Daemon(
                     folder / f"worker{number}.log",
                     "worker.Worker",
                     *("--port", "0", "--cores", str(cores), "--memory", memory),
                     *("--work-dir", str(folder / f"work{number}"), url),
+                    options=options,
                 )
             )
         for worker in started[1:]:
@@ -56,10 +60,20 @@ def standalone_cluster(
             daemon.stop()
 
 
+def _invented_gpus(folder: Path, worker: int, count: int) -> list[str]:
+    """Java options of a worker with GPUs of its own addresses."""
+    addresses = [str(worker * count + number) for number in range(count)]
+    script = folder / f"gpus{worker}.sh"
+    script.write_text(f"#!/bin/sh\necho '{json.dumps({'name': 'gpu', 'addresses': addresses})}'\n")
+    script.chmod(0o755)
+    gpu = "-Dspark.worker.resource.gpu"
+    return [f"{gpu}.amount={count}", f"{gpu}.discoveryScript={script}"]
+
+
 class _Daemon:
     """One process and what it says; its executors end with it."""
 
-    def __init__(self, log: Path, name: str, *arguments: str) -> None:
+    def __init__(self, log: Path, name: str, *arguments: str, options: Sequence[str] = ()) -> None:
         self.log = log
         command = [str(SPARK_HOME / "bin" / "spark-class"), f"{_DEPLOY}.{name}"]
         command += ["--host", "127.0.0.1", "--webui-port", "0", *arguments]
@@ -67,6 +81,7 @@ class _Daemon:
             "SPARK_HOME": str(SPARK_HOME),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_DAEMON_MEMORY": "256m",
+            "SPARK_WORKER_OPTS": " ".join(options),
             "PYSPARK_PYTHON": sys.executable,
             # A folder without settings: none of a surrounding installation count.
             "SPARK_CONF_DIR": str(log.parent),
