@@ -1,0 +1,57 @@
+"""Fixtures of searches: a warehouse with a small dataset and an empty registry."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "training"))
+from small_table import SETTINGS, write_dataset
+
+from tfspark.config import Settings, load_settings
+from tfspark.console import Steps
+
+SPACE = {
+    "training.learning_rate": {"low": 0.0001, "high": 0.1, "log": True},
+    "model.params.dropout": {"choices": [0.0, 0.2, 0.5]},
+}
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh MLflow SQLite store, made once: its migrations take seconds."""
+    from tfspark.registry.connect import connect
+
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    connect(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path, empty_store: Path) -> Path:
+    """A warehouse with a dataset and an empty registry."""
+    (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())
+    write_dataset(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def settings_of(warehouse: Path) -> Callable[..., Settings]:
+    """Settings of a small search; dotted names override, `__` is a dot."""
+
+    def make(**overrides: Any) -> Settings:
+        dotted = {key.replace("__", "."): value for key, value in overrides.items()}
+        return load_settings(
+            None, {"warehouse": str(warehouse), **SETTINGS, "tune.space": SPACE, **dotted}
+        )
+
+    return make
+
+
+@pytest.fixture
+def steps() -> Steps:
+    return Steps("tune")
