@@ -1,6 +1,6 @@
 """Test AUC on the passengers table, beside scikit-learn, on the same splits.
 
-    python -m bench.auc              # 10 split seeds, about two minutes
+    python -m bench.auc              # 10 split seeds, about five minutes
     python -m bench.auc --seeds 3
 
 Every number of ours comes the real way: `prepare` splits the CSV by the hash of the key with
@@ -27,8 +27,10 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 TARGET = 0.84
+SLACK = 0.005  # of two ranks' mean: their dropout draws other numbers
 COLUMNS = (
     "tfspark",
+    "tfspark, 2 ranks",
     "LR, plain",
     "GB, plain",
     "LR, ours",
@@ -57,8 +59,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"| {seed} | {cells} | {rows} | {seconds:.1f} |", flush=True)
     means = [sum(column) / len(column) for column in zip(*table, strict=True)]
     print("| **mean** | " + " | ".join(f"**{value:.4f}**" for value in means) + " | | |")
-    print(f"\nours {means[0]:.4f}, target {TARGET}")
-    return 0 if means[0] >= TARGET else 1
+    print(f"\nours {means[0]:.4f}, with two ranks {means[1]:.4f}, target {TARGET}")
+    return 0 if min(means[:2]) >= TARGET and means[1] >= means[0] - SLACK else 1
 
 
 def one_split(seed: int, overrides: dict[str, Any]) -> tuple[dict[str, float], str, float]:
@@ -68,7 +70,7 @@ def one_split(seed: int, overrides: dict[str, Any]) -> tuple[dict[str, float], s
     from tfspark.dataset import find_dataset
     from tfspark.prepare import prepare
     from tfspark.session import spark_session
-    from tfspark.training import train
+    from tfspark.training.train import train
 
     with tempfile.TemporaryDirectory() as warehouse, _quiet():
         settings = load_settings(
@@ -78,6 +80,7 @@ def one_split(seed: int, overrides: dict[str, Any]) -> tuple[dict[str, float], s
                 "date": "2026-11-20",
                 "prepare.split.seed": seed,
                 "registry.gate": {},
+                "distributed.ranks": 1,
                 **overrides,
             },
         )
@@ -86,8 +89,19 @@ def one_split(seed: int, overrides: dict[str, Any]) -> tuple[dict[str, float], s
         began = time.monotonic()
         summary = train(settings, Steps("train"))
         seconds = time.monotonic() - began
+        two = settings.model_copy(
+            update={
+                "training": settings.training.model_copy(update={"force": True}),
+                "distributed": settings.distributed.model_copy(update={"ranks": 2}),
+            }
+        )
+        ranks = train(two, Steps("train"), lambda: spark)
         dataset = find_dataset(settings.datasets)
-        found = {"tfspark": summary["test"]["auc"], **baselines(dataset, settings)}
+        found = {
+            "tfspark": summary["test"]["auc"],
+            "tfspark, 2 ranks": ranks["test"]["auc"],
+            **baselines(dataset, settings),
+        }
     rows = dataset.manifest["rows"]
     return found, f"{rows['train']}/{rows['validation']}/{rows['test']}", seconds
 
@@ -142,18 +156,23 @@ def _plain(dataset: Any) -> dict[str, tuple[Any, Any]]:
 
 def _ours(dataset: Any, settings: Any) -> dict[str, tuple[Any, Any]]:
     import keras
+    import numpy as np
 
-    from tfspark.features.build import build_features
-    from tfspark.quality.evaluate import predict
-    from tfspark.training.data import read_data
+    from tfspark.features.build import build_features, input_columns
+    from tfspark.training.data import encoder_of
+    from tfspark.training.readers import open_reader
 
     features = build_features(settings.features, dataset.contract, dataset.statistics)
-    specs = {name: dataset.contract.column(name).tensor_spec() for name in features.inputs}
-    splits, _ = read_data(dataset, settings.model, settings.training, specs)
+    inputs = input_columns(settings.features, dataset.contract)
+    encoder = encoder_of(dataset, settings.model, settings.training, inputs)
     encode = keras.Model(features.inputs, features.encoded)
-    return {
-        name: (predict(encode, split.inputs), split.label[:, 0]) for name, split in splits.items()
-    }
+    found = {}
+    for name in ("train", "validation", "test"):
+        reader = open_reader(dataset, name, encoder, batch=4096, seed=0, shuffle=False)
+        parts = [(encode(batch[0]).numpy(), batch[1].numpy()[:, 0]) for batch in reader.once()]
+        x, y = (np.concatenate(column) for column in zip(*parts, strict=True))
+        found[name] = (x, y)
+    return found
 
 
 def _frames(dataset: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def flags(warehouse: Path | str, **more: Any) -> list[str]:
         "date": DAY,
         "training.epochs": 3,
         "training.patience": 3,
+        "distributed.ranks": 1,
         "registry.gate": "{}",
     } | {name.replace("__", "."): value for name, value in more.items()}
     return [

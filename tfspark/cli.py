@@ -37,7 +37,16 @@ COMMANDS = {
         "raw table -> checked dataset",
         {"--input": "source.path", "--format": "source.format"},
     ),
-    "train": Command("tfspark.run:train", "dataset -> model version in the registry"),
+    "train": Command(
+        "tfspark.run:train",
+        "dataset -> model version in the registry",
+        {"--ranks": "distributed.ranks"},
+    ),
+    "tune": Command(
+        "tfspark.run:tune",
+        "dataset and a space of settings -> the best recipe",
+        {"--ranks": "distributed.ranks", "--trials": "tune.trials"},
+    ),
     "score": Command(
         "tfspark.run:score",
         "table and model -> scored Delta table, one day",

@@ -75,6 +75,64 @@ class Prepare(Section):
     vocabulary: int = Field(10_000, ge=1, description="most values of a column kept in statistics")
 
 
+class Distributed(Section):
+    """Where a training runs, and on how many ranks."""
+
+    ranks: int = Field(1, ge=1, description="processes that train together")
+    least_ranks: int | None = Field(
+        None, ge=1, description="go on with as few where slots are missing; default: all"
+    )
+    launcher: Literal["auto", "local", "spark"] = Field(
+        "auto", description="local: in this process; auto: that for one rank, else spark"
+    )
+    tries: int = Field(3, ge=1, description="starts in all, when ranks are lost")
+    start_seconds: float = Field(120, gt=0, description="for all ranks to meet; + 1 s a rank")
+    stall_seconds: float = Field(600, gt=0, description="a rank without a step so long hangs")
+    slots_seconds: float = Field(30, ge=0, description="to wait for enough executors")
+    threads: int | None = Field(None, ge=1, description="TensorFlow's, of a rank")
+    pin: bool = Field(True, description="bind each rank of a machine to cores of its own")
+    interface: str = Field("", description="of the driver, for ranks to meet: address or name")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Distributed:
+        if self.launcher == "local" and self.ranks > 1:
+            raise ValueError("launcher local has one rank; use spark, or horovodrun")
+        if self.least_ranks is not None and self.least_ranks > self.ranks:
+            raise ValueError("least_ranks is more than ranks")
+        return self
+
+
+class Space(Section):
+    """The values that a search tries for one setting."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    step: float | None = Field(None, gt=0)
+    choices: list[Any] | None = Field(None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Space:
+        if (self.choices is None) == (self.low is None or self.high is None):
+            raise ValueError("give low and high, or choices")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError("low is above high")
+        return self
+
+
+class Tune(Section):
+    """A search for the settings of the recipe that give the best model."""
+
+    trials: int = Field(20, ge=1)
+    parallel: int = Field(0, ge=0, description="trials side by side; 0: as many as there are slots")
+    timeout_seconds: float | None = Field(None, gt=0)
+    metric: str = Field("", description="of the validation split; default: the task's first")
+    sampler_seed: int = 0
+    prune: bool = Field(True, description="end trials that are worse than the median early")
+    space: dict[str, Space] = Field({}, description="training.learning_rate: {low, high, log}")
+    study: str = Field("", description="its name; default: from the dataset, recipe and space")
+
+
 class Registry(Section):
     """Where runs and model versions live."""
 
@@ -129,6 +187,8 @@ class Settings(BaseSettings):
     features: list[Feature] = []
     model: Model = Model()
     training: Training = Training()
+    distributed: Distributed = Distributed()
+    tune: Tune = Tune()
     registry: Registry = Registry()
     score: Score = Score()
     spark: dict[str, str] = Field({}, description="Spark settings: spark.NAME: value")

@@ -16,6 +16,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+_BAR, _WIDTH = 24, 110
+_PROGRESS_SECONDS = 5.0
+
 
 class Steps:
     """The steps of one run of one job."""
@@ -24,6 +27,7 @@ class Steps:
         self.job = job
         self.run_id = run_id or uuid.uuid4().hex
         self.started = time.monotonic()
+        self._progressed = self.started
         wanted = os.environ.get("TFSPARK_LOG", "")
         self.terminal = sys.stderr.isatty() if wanted not in ("json", "text") else wanted == "text"
 
@@ -49,6 +53,18 @@ class Steps:
             print(f"\r    {message}", file=sys.stderr, flush=True)
         else:
             self._json("note", message, {})
+
+    def progress(self, epoch: int, epochs: int, about: Mapping[str, Any]) -> None:
+        """How far a training is: a bar on a terminal, elsewhere a line every few seconds."""
+        if self.terminal:
+            filled = round(_BAR * epoch / max(epochs, 1))
+            bar = "█" * filled + "░" * (_BAR - filled)
+            details = ", ".join(f"{key} {_short(value)}" for key, value in about.items())
+            print(f"\r\033[K  {bar} {epoch}/{epochs}   {details}"[:_WIDTH], end="", file=sys.stderr)
+            sys.stderr.flush()
+        elif time.monotonic() - self._progressed > _PROGRESS_SECONDS:
+            self._progressed = time.monotonic()
+            self._json("progress", "fit", {"epoch": epoch, "epochs": epochs, **about})
 
     def seconds(self) -> float:
         return round(time.monotonic() - self.started, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from tfspark import run
@@ -26,7 +27,9 @@ Try next:
 def main(argv: Sequence[str]) -> int:
     """Run the example; the project's folder is where it runs."""
     steps = Steps("demo")
-    settings = load_settings(CONFIG, {"date": DATE})
+    # Two ranks need two of Spark's slots, also where there is one core.
+    master = f"local[{max(2, os.cpu_count() or 1)}]"
+    settings = load_settings(CONFIG, {"date": DATE, "spark.spark.master": master})
     for job in (run.prepare, run.train, run.score):
         name = job.__name__
         print_summary(name, job(settings, steps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -150,22 +151,95 @@ class Model(Section):
         return self.output or defaults.get(self.task, "prediction")
 
 
+class ReduceRate(Section):
+    """A smaller learning rate when the validation loss no longer falls."""
+
+    patience: int = Field(5, ge=1, description="epochs without a better validation loss")
+    factor: float = Field(0.5, gt=0, lt=1)
+    least: float = Field(0.0, ge=0)
+
+
 class Training(Section):
     """One training."""
 
     epochs: int = Field(100, ge=1)
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(32, ge=1, description="rows of a step")
+    batch: Literal["global", "rank"] = Field(
+        "global", description="batch_size is of all ranks together, or of each rank"
+    )
+    way: Literal["fit", "train_on_batch", "custom"] = Field(
+        "fit", description="model.fit, model.train_on_batch, or a loop over a tf.function"
+    )
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop", "adagrad", "lion"] = "adam"
+    momentum: float = Field(0.0, ge=0, lt=1, description="of sgd and rmsprop")
     learning_rate: float = Field(1e-3, gt=0)
+    scale_learning_rate: Literal["none", "linear", "sqrt"] = Field(
+        "none", description="with batch: rank, by the number of ranks or its root"
+    )
+    warmup_epochs: float = Field(0.0, ge=0, description="the rate rises from 0 for so long")
+    reduce_learning_rate: ReduceRate | None = None
     weight_decay: float = Field(0.0, ge=0, description="AdamW's, decoupled from the loss")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     patience: int = Field(10, ge=1, description="epochs without a better validation loss")
-    checkpoint_epochs: int = Field(1, ge=1, description="a checkpoint every so many epochs")
     class_weights: Literal["balanced"] | dict[str, float] | None = None
+    resample: Literal["balanced"] | dict[str, float] | None = Field(
+        None, description="draw rows by class, with replacement"
+    )
+    reader: Literal["auto", "parquet", "tfrecord", "petastorm"] = "auto"
+    shuffle_rows: int = Field(262_144, ge=1, description="rows that are mixed with each other")
+    compression: Literal["none", "float16"] = Field("none", description="of gradients on the wire")
+    local_steps: int = Field(1, ge=1, description="gradients of so many steps are sent at once")
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    xla: bool = Field(False, description="compile forward and backward pass with XLA")
+    strategy: Literal["none", "mirrored", "tpu"] = Field(
+        "none", description="one process for several GPUs (mirrored) or for TPUs"
+    )
+    callbacks: list[str] = Field([], description="module:function, gives Keras callbacks")
+    checkpoint_epochs: int = Field(1, ge=1, description="a checkpoint every so many epochs")
+    checkpoint_steps: int = Field(0, ge=0, description="and within an epoch; 0: none")
+    keep_checkpoints: int = Field(2, ge=1)
+    compare_steps: int = Field(
+        1000, ge=1, description="ranks compare weights after step 1 and every so many"
+    )
     seed: int = 0
     force: bool = Field(False, description="train even where this very model exists already")
 
-    @field_validator("class_weights", mode="before")
+    @field_validator("class_weights", "resample", mode="before")
     @classmethod
     def _text_keys(cls, value: Any) -> Any:
         """YAML reads the class 0 as a number; names of classes are text."""
         return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("callbacks")
+    @classmethod
+    def _named(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if name.count(":") != 1:
+                raise ValueError(f"{name!r} is not module:function")
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Training:
+        if self.scale_learning_rate != "none" and self.batch != "rank":
+            raise ValueError(
+                "scale_learning_rate is for batch: rank; a global batch is the same for any "
+                "number of ranks, and so is its learning rate"
+            )
+        if self.strategy != "none" and self.way != "fit":
+            raise ValueError(f"strategy {self.strategy} trains with way: fit")
+        if self.strategy != "none" and (self.local_steps > 1 or self.checkpoint_steps or self.xla):
+            raise ValueError(
+                f"local_steps, checkpoint_steps and xla are for ranks, not for {self.strategy}"
+            )
+        if self.class_weights is not None and self.resample is not None:
+            raise ValueError("class_weights and resample both weigh classes; give one")
+        return self
+
+    def global_batch(self, ranks: int) -> int:
+        """Rows of a step over all ranks."""
+        return self.batch_size * (ranks if self.batch == "rank" else 1)
+
+    def peak_rate(self, ranks: int) -> float:
+        """The learning rate after warm-up (Goyal et al. 2017: linear in the batch)."""
+        power = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}[self.scale_learning_rate]
+        return self.learning_rate * math.pow(ranks, power)

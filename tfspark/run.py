@@ -23,9 +23,16 @@ def prepare(settings: Settings, steps: Steps) -> dict[str, Any]:
 
 def train(settings: Settings, steps: Steps) -> dict[str, Any]:
     """Dataset → model version."""
-    from tfspark.training import train as run
+    from tfspark.training.train import train as run
 
-    return run(settings, steps)
+    return run(settings, steps, lambda: _session("train", settings, steps))
+
+
+def tune(settings: Settings, steps: Steps) -> dict[str, Any]:
+    """Dataset → the best recipe of `tune.space`."""
+    from tfspark.tuning import tune as run
+
+    return run(settings, steps, lambda: _session("tune", settings, steps))
 
 
 def score(settings: Settings, steps: Steps) -> dict[str, Any]:

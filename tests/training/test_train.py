@@ -23,8 +23,7 @@ from tfspark.registry.connect import connect
 from tfspark.registry.manifest import read_manifest, verify
 from tfspark.registry.resolve import resolve_model
 from tfspark.registry.tracking import Store
-from tfspark.training import train
-from tfspark.training.fit import Fitted
+from tfspark.training.train import train
 
 Make = Callable[..., Settings]
 ROWS = {"x": np.array([0.5, np.nan, 3.0]), "word": np.array([b"a", b"", b"zzz"], object)}
@@ -162,10 +161,10 @@ def test_multiclass_and_regression(settings_of: Make, steps: Steps, tmp_path: Pa
 def test_a_failed_training_ends_its_run(
     settings_of: Make, steps: Steps, store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: Any, **__: Any) -> Fitted:
+    def fails(*_: Any, **__: Any) -> None:
         raise TrainingError("the loss became nan")
 
-    monkeypatch.setattr("tfspark.training.fit.fit", fails)
+    monkeypatch.setattr("tfspark.training.make.launch", fails)
     with pytest.raises(TrainingError):
         train(settings_of(), steps)
     number = store.get_experiment_by_name("small").experiment_id

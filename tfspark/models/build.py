@@ -51,7 +51,15 @@ def build_model(settings: Model, features: Features, units: int) -> Any:
         raise ConfigError(f"{place} failed: {type(error).__name__}: {error}") from error
     if not isinstance(model, keras.Model):
         raise ConfigError(f"{place} gave {type(model).__name__}, not a keras.Model")
-    shape = getattr(model, "output_shape", None)
+    if isinstance(model, keras.Sequential):  # takes what the features give
+        model = keras.Model(features.inputs, model(features.encoded))
+    try:
+        shape = keras.tree.map_structure(lambda tensor: tensor.shape, model(features.inputs))
+    except Exception as error:
+        raise ConfigError(
+            f"{place} gave a model that does not take the columns as they are, a dict of tensors: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     if shape != (None, units):
         raise ConfigError(
             f"{place} gave a model with the output shape {shape}; it must have one output "
@@ -67,7 +75,7 @@ def find_builder(name: str) -> Callable[..., Any]:
         ConfigError: there is no such module or function, or importing it fails.
     """
     module_name, function = name.split(":")
-    _look_here()
+    look_here()
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
@@ -91,7 +99,7 @@ def builder_digest(name: str) -> str | None:
     if name.startswith("tfspark."):
         return None
     module_name = name.split(":")[0]
-    _look_here()
+    look_here()
     try:
         spec = importlib.util.find_spec(module_name)
     except ImportError:
@@ -106,7 +114,7 @@ def builder_digest(name: str) -> str | None:
     return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
 
 
-def _look_here() -> None:
+def look_here() -> None:
     """Let modules of the working directory be found."""
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))

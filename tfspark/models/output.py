@@ -21,7 +21,8 @@ class Output:
     activation: str
 
     def layer(self, **kwargs: Any) -> Any:
-        """The last layer: dense, of the right width and activation."""
+        """The last layer: dense, of the right width and activation; float32 in any precision."""
         import keras
 
+        kwargs = {"dtype": "float32", **kwargs}
         return keras.layers.Dense(self.units, activation=self.activation, **kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,19 @@ LOWER_IS_BETTER = ("logloss", "rmse", "mae")
 _TINY = 1e-7
 
 
-def predict(model: Any, inputs: dict[str, Array], batch_size: int = 4096) -> Array:
-    """A Keras model's predictions, float32 [rows, units]."""
+def predictor(model: Any) -> Callable[[Mapping[str, Any]], Array]:
+    """A function from a batch (raw column → array or tensor) to predictions, float32
+    [rows, units]."""
     import tensorflow as tf
 
-    rows = len(next(iter(inputs.values())))
     call = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
-    parts = [
-        call({name: tf.constant(c[start : start + batch_size]) for name, c in inputs.items()})
-        for start in range(0, rows, batch_size)
-    ]
-    empty = np.empty((0, *model.output_shape[1:]), "float32")
-    return np.concatenate([empty, *[part.numpy() for part in parts]])
+
+    def predict(batch: Mapping[str, Any]) -> Array:
+        given = {name: tf.convert_to_tensor(column) for name, column in batch.items()}
+        result: Array = tf.cast(call(given), tf.float32).numpy()
+        return result
+
+    return predict
 
 
 def evaluate(task: str, label: Array, prediction: Array) -> dict[str, float]:

@@ -1,5 +1,1 @@
-"""Training: dataset → model version in the registry."""
-
-from tfspark.training.train import train
-
-__all__ = ["train"]
+"""Dataset → model version: `tfspark.training.train.train`. Ranks import this; so it is light."""

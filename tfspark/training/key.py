@@ -14,7 +14,13 @@ from tfspark.dataset import Dataset
 from tfspark.models.build import builder_digest
 from tfspark.recipe import Vocabulary
 
-_NO_MATTER = {"force", "checkpoint_epochs"}
+_NO_MATTER = {
+    "force",
+    "checkpoint_epochs",
+    "checkpoint_steps",
+    "keep_checkpoints",
+    "compare_steps",
+}
 
 
 def recipe(settings: Settings) -> dict[str, Any]:
@@ -38,6 +44,7 @@ def train_key(dataset: Dataset, settings: Settings) -> str:
         "recipe": recipe(settings),
         "files": files,
         "builder": builder_digest(settings.model.builder),
+        "batch": settings.training.global_batch(settings.distributed.ranks),
         "tfspark": tfspark.__version__,
     }
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()

@@ -6,12 +6,13 @@ import datetime as dt
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pyarrow import fs as pafs
 
 import tfspark
@@ -19,13 +20,22 @@ from tfspark import storage
 from tfspark.config import Settings
 from tfspark.console import Steps
 from tfspark.contracts import TensorSpec
-from tfspark.dataset import Dataset
-from tfspark.quality.evaluate import evaluate, predict
+from tfspark.dataset import SPLITS, Dataset
+from tfspark.errors import TrainingError
+from tfspark.quality.evaluate import evaluate, predictor
 from tfspark.quiet import quiet
 from tfspark.registry.export import SIGNATURE, check_export, export
 from tfspark.registry.manifest import read_manifest, write_manifest
 from tfspark.registry.tracking import Store
+from tfspark.tensors import Array
+from tfspark.training.data import Label, head
 from tfspark.training.key import git_revision, recipe
+from tfspark.training.launch import launch
+from tfspark.training.work import Parts, Spec
+from tfspark.training.world import World, connect, started_by_horovodrun
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 _CURVES_EVERY = 5.0  # seconds
 _CHECK_ROWS = 256
@@ -38,15 +48,16 @@ class Trained:
     Attributes:
         metrics: of `validation` and `test`.
         sample: some rows of the training split, to compare the exported model with.
-        classes: of the label, in the order of the output; None for a number.
+        label: with its classes in the order of the output.
         epochs: `trained` and `best`.
     """
 
     keras: Any
+    predict: Callable[[Mapping[str, Any]], Array]
     inputs: dict[str, TensorSpec]
     metrics: dict[str, dict[str, float]]
     sample: dict[str, Any]
-    classes: list[Any] | None
+    label: Label
     epochs: dict[str, int]
 
 
@@ -59,6 +70,7 @@ class Maker:
     dataset: Dataset
     store: Store
     key: str
+    spark: Callable[[], SparkSession] | None = None
 
     @property
     def checkpoints(self) -> str:
@@ -75,52 +87,63 @@ class Maker:
     def has_files(self, number: int) -> bool:
         return read_manifest(self.folder(number)) is not None
 
+    @property
+    def spec(self) -> Spec:
+        """What every rank is told."""
+        settings, ranks = self.settings, self.settings.distributed.ranks
+        training = settings.training
+        return Spec(
+            dataset=self.dataset.path,
+            features=settings.features,
+            model=settings.model,
+            training=training,
+            checkpoints=storage.absolute(self.checkpoints),
+            tensorboard=self._curves_folder(),
+            batch=training.global_batch(ranks),
+            rate=training.peak_rate(ranks),
+        )
+
     def fit(self, run_id: str) -> Trained:
-        """Build the model, train it, measure it; curves and metrics go to the run."""
-        with self.steps.step("start TensorFlow"), quiet():
-            import tensorflow as tf
-
-            tf.config.list_logical_devices()
-        from tfspark.features.build import build_features, input_columns
-        from tfspark.models.build import build_model
-        from tfspark.training.data import read_data
-        from tfspark.training.fit import fit, make_deterministic
-
-        settings, training = self.settings, self.settings.training
-        contract = self.dataset.contract
-        with self.steps.step("build model") as info:
-            make_deterministic(training.seed)
-            inputs = input_columns(settings.features, contract)
-            splits, label = read_data(self.dataset, settings.model, training, inputs)
-            features = build_features(settings.features, contract, self.dataset.statistics)
-            model = build_model(settings.model, features, label.units)
-            info |= {"inputs": len(inputs), "weights": model.count_params()}
-        with self.steps.step("fit") as info:
-            fitted = fit(
-                model,
-                splits,
-                settings.model,
-                training,
-                checkpoints=self.checkpoints,
-                tensorboard=self._curves_folder(),
-                report=self._report(run_id),
-            )
-            self.store.log_curves(run_id, fitted.history)
-            info |= {"epochs": fitted.epochs, "best": fitted.best_epoch}
-            if fitted.resumed_at:
-                info["resumed_after_epoch"] = fitted.resumed_at
+        """Train on all ranks, take the weights from the last checkpoint, measure them."""
+        spec, distributed = self.spec, self.settings.distributed
+        with self.steps.step("fit", ranks=distributed.ranks):
+            reports = Reports(self.steps, lambda curves: self.store.log_curves(run_id, curves))
+            if started_by_horovodrun():
+                connect().tell(spec.to_json())
+            launch(spec.to_json(), distributed, reports, self.spark)
         with self.steps.step("evaluate") as info:
-            metrics = {
-                name: evaluate(settings.model.task, split.label, predict(model, split.inputs))
-                for name, split in splits.items()
-                if name != "train"
-            }
+            with quiet():
+                import tensorflow as tf
+
+                tf.config.list_logical_devices()
+            from tfspark.training.state import keep_best
+
+            parts = Parts(spec)
+            model = parts.model()
+            state = keep_best(spec.checkpoints, model)
+            if state is None:
+                raise TrainingError(
+                    f"{spec.checkpoints}: the ranks ended, but their last checkpoint is not there; "
+                    "`warehouse` must be a folder that this process and all executors see"
+                )
+            info |= {"weights": model.count_params(), "epochs": state.epoch}
+            info["best"] = state.best_epoch + 1
+            self.store.log_curves(run_id, state.history)
+            task = self.settings.model.task
+            predict = predictor(model)
+            metrics = {split: _measure(parts, predict, split, task) for split in SPLITS[1:]}
             info |= metrics["test"]
             named = {f"{name}_{key}": v for name, m in metrics.items() for key, v in m.items()}
-            self.store.log_metrics(run_id, {**named, "best_epoch": fitted.best_epoch})
-        epochs = {"trained": fitted.epochs, "best": fitted.best_epoch}
-        sample = splits["train"].take(slice(0, _CHECK_ROWS))
-        return Trained(model, inputs, metrics, sample, label.classes, epochs)
+            self.store.log_metrics(run_id, {**named, "best_epoch": state.best_epoch + 1})
+        return Trained(
+            keras=model,
+            predict=predict,
+            inputs=parts.inputs,
+            metrics=metrics,
+            sample=head(self.dataset, parts.encoder, _CHECK_ROWS),
+            label=parts.encoder.label,
+            epochs={"trained": state.epoch, "best": state.best_epoch + 1},
+        )
 
     def write(self, number: int, run_id: str, model: Trained) -> None:
         """Export, compare, describe and upload in a staging folder; then one rename."""
@@ -129,7 +152,7 @@ class Maker:
         with self.steps.step("export", version=number) as info, _local(staging) as local:
             folder = storage.join(local, "model")
             export(model.keras, folder, model.inputs, output)
-            expected = predict(model.keras, model.sample)
+            expected = model.predict(model.sample)
             info["apart"] = check_export(folder, model.sample, output, expected)
             write_manifest(folder, self._manifest(number, run_id, model))
             self.store.upload(run_id, folder)
@@ -142,14 +165,14 @@ class Maker:
         import tensorflow as tf
 
         contract, dataset = self.dataset.contract, self.dataset
-        output = TensorSpec("float32", (model.keras.output_shape[1],))
+        output = TensorSpec("float32", (model.label.units,))
         return {
             "name": self.settings.name,
             "version": str(number),
             "signature": SIGNATURE,
             "inputs": {name: spec.to_json() for name, spec in model.inputs.items()},
             "outputs": {self.settings.model.output_name: output.to_json()},
-            "classes": model.classes,
+            "classes": model.label.classes,
             "contract": contract.digest(),
             "keys": contract.keys,
             "dataset": {
@@ -181,17 +204,41 @@ class Maker:
             return None
         return self.tensorboard
 
-    def _report(self, run_id: str) -> Callable[[dict[str, list[float]]], None]:
-        """Log the curves while training runs, every few seconds."""
-        last = time.monotonic()
 
-        def report(history: dict[str, list[float]]) -> None:
-            nonlocal last
-            if time.monotonic() - last > _CURVES_EVERY:
-                self.store.log_curves(run_id, history)
-                last = time.monotonic()
+class Reports:
+    """Takes what ranks say: curves to MLflow every few seconds, notes and progress to the log."""
 
-        return report
+    def __init__(self, steps: Steps, log_curves: Callable[[dict[str, list[float]]], None]) -> None:
+        self.steps, self.log_curves = steps, log_curves
+        self.logged = time.monotonic()
+
+    def __call__(self, report: dict[str, Any]) -> None:
+        kind = report["kind"]
+        if kind == "epoch":
+            last = {name: values[-1] for name, values in report["history"].items()}
+            self.steps.progress(report["epoch"], report["epochs"], last)
+            if time.monotonic() - self.logged > _CURVES_EVERY:
+                self.log_curves(report["history"])
+                self.logged = time.monotonic()
+        elif kind == "progress":
+            about = {"step": report["step"], "steps": report["steps"]}
+            self.steps.progress(report["epoch"], report["epochs"], about)
+        elif kind == "resumed":
+            self.steps.note(f"goes on after epoch {report['epoch']}, step {report['step']}")
+        elif kind == "note":
+            self.steps.note(report["text"])
+
+
+def _measure(
+    parts: Parts, predict: Callable[[Mapping[str, Any]], Array], split: str, task: str
+) -> dict[str, float]:
+    """The metrics of a split; only labels and predictions are held in memory."""
+    labels, predictions = [], []
+    for inputs, label, *_ in parts.reader(split, World(), shuffle=False).once():
+        labels.append(label.numpy())
+        predictions.append(predict(inputs))
+    empty = np.empty((0, parts.encoder.label.units), "float32")
+    return evaluate(task, np.concatenate([empty, *labels]), np.concatenate([empty, *predictions]))
 
 
 @contextmanager

@@ -8,9 +8,9 @@ gets its files under its number. Only then does a version get its alias, and las
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tfspark
 from tfspark import storage
@@ -22,15 +22,25 @@ from tfspark.quality.gate import check_names, failures
 from tfspark.registry.manifest import read_manifest, verify
 from tfspark.registry.tracking import CHALLENGER, CHAMPION, COMPLETE, GATE, Store, Version
 from tfspark.training.key import git_revision, recipe, train_key
-from tfspark.training.launch import launch
 from tfspark.training.make import Maker
+from tfspark.training.reports import Direct
+from tfspark.training.work import work
+from tfspark.training.world import connect, started_by_horovodrun
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
-def train(settings: Settings, steps: Steps) -> dict[str, Any]:
+def train(
+    settings: Settings, steps: Steps, spark: Callable[[], SparkSession] | None = None
+) -> dict[str, Any]:
     """Train a model version on the newest dataset (of the date, where one is given).
 
     The same dataset and recipe give the version that is there already, unless
     `training.force`.
+
+    Args:
+        spark: gives the session whose executors train; not asked for one rank in this process.
 
     Returns:
         The summary: model, version, aliases, uri, metrics, epochs, rows, folder, reused.
@@ -40,6 +50,8 @@ def train(settings: Settings, steps: Steps) -> dict[str, Any]:
         TrainingError: training failed.
         GateError: the model is registered, but did not pass `registry.gate`.
     """
+    if started_by_horovodrun() and connect().rank:
+        return follow()
     if not settings.name:
         raise ConfigError("train needs a name; give it in the configuration: --config FILE")
     check_names(settings.registry.gate, settings.model.task)
@@ -52,10 +64,11 @@ def train(settings: Settings, steps: Steps) -> dict[str, Any]:
     with steps.step("open registry"):
         store = Store(settings.tracking_uri, settings.name)
         versions = store.versions(key)
-    maker = Maker(settings, steps, dataset, store, key)
+    maker = Maker(settings, steps, dataset, store, key, spark)
     complete = [v for v in versions if v.complete and maker.has_files(v.number)]
     reused = bool(complete) and not settings.training.force
     if reused:
+        connect().tell(None)  # nothing to train, for ranks that horovodrun started
         version = complete[-1]
         steps.note(f"version {version.number} was trained from this very dataset and recipe")
     else:
@@ -83,15 +96,26 @@ def train(settings: Settings, steps: Steps) -> dict[str, Any]:
     }
 
 
+def follow() -> dict[str, Any]:
+    """As a rank that horovodrun started: train with rank 0, which does all the rest."""
+    world = connect()
+    spec = world.tell(None)
+    if spec is not None:
+        work(spec, world, Direct(lambda report: None, world.rank))
+    world.close()
+    return {"rank": world.rank, "trained": spec is not None}
+
+
 def _make(maker: Maker, started: Iterable[Version]) -> Version:
     """Train, and write a version's files; `started` is what killed jobs left of it."""
     version = next(iter(started), None)
     if version is not None and maker.has_files(version.number):
+        connect().tell(None)
         maker.steps.note(f"version {version.number} is there; finishing it")
         return version
     run_id = version.run_id if version else _start_run(maker)
     try:
-        model = launch(lambda: maker.fit(run_id))
+        model = maker.fit(run_id)
         number = version.number if version else maker.store.new_version(run_id, maker.key)
         maker.write(number, run_id, model)
     except Exception:
