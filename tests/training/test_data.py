@@ -1,18 +1,22 @@
-"""Splits as tensors: labels, weights, and rows that cannot be trained on."""
+"""Rows as tensors: labels, weights, and rows that cannot be trained on."""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from small_table import COLUMNS, rows_of, write_dataset
 
-from tfspark.dataset import Dataset, open_dataset
+from tfspark.dataset import SPLITS, Dataset, open_dataset
 from tfspark.errors import ConfigError, IntegrityError, TrainingError
 from tfspark.recipe import Model, Training
-from tfspark.training.data import Label, Split, batches, read_data
+from tfspark.training.data import Encoder, encoder_of, head
+from tfspark.training.readers import open_reader
 
 BINARY, MULTICLASS = Model(), Model(task="multiclass")
 REGRESSION = Model(task="regression")
@@ -25,33 +29,80 @@ def opened(tmp_path: Path, rows: dict[str, list[Any]], **changed: dict[str, Any]
     return open_dataset(str(write_dataset(tmp_path, rows, columns)))
 
 
+@dataclass
+class Split:
+    """A split as its reader gives it, in file order."""
+
+    inputs: dict[str, Any]
+    label: Any
+    weight: Any = None
+
+
+def encoder(dataset: Dataset, model: Model = BINARY, **training: Any) -> Encoder:
+    return encoder_of(dataset, model, Training(**training), dataset.contract.tensor_specs())
+
+
 def read(
     dataset: Dataset, model: Model = BINARY, **training: Any
-) -> tuple[dict[str, Split], Label]:
-    specs = dataset.contract.tensor_specs()
-    return read_data(dataset, model, Training(**training), specs)
+) -> tuple[dict[str, Split], Encoder]:
+    coder, splits = encoder(dataset, model, **training), {}
+    for name in SPLITS:
+        reader = open_reader(dataset, name, coder, batch=25)
+        parts = [tf.nest.flatten(batch) for batch in reader.once()]
+        if parts:
+            flat = [np.concatenate([x.numpy() for x in some]) for some in zip(*parts, strict=True)]
+            element = coder.element_spec(coder.weighs(name == "train"))
+            splits[name] = Split(*tf.nest.pack_sequence_as(element, flat))
+    return splits, coder
 
 
 def test_every_split_in_the_order_of_its_files(tmp_path: Path) -> None:
     rows = rows_of(100)
-    splits, label = read(opened(tmp_path, rows))
-    assert [split.rows for split in splits.values()] == [60, 20, 20]
-    assert label.classes == [0, 1]
+    dataset = opened(tmp_path, rows)
+    splits, coder = read(dataset)
+    assert [len(split.label) for split in splits.values()] == [60, 20, 20]
+    assert coder.label.classes == [0, 1]
     assert splits["train"].label[:, 0].tolist() == rows["y"][:60]
     words = splits["validation"].inputs["word"].tolist()
     assert words == [(w or "").encode() for w in rows["word"][60:80]]
     x = splits["test"].inputs["x"]
     assert np.isnan(x[[i for i in range(20) if rows["x"][80 + i] is None]]).all()
-    sizes = [len(batch["x"]) for batch in batches(splits["train"], 25)]
-    assert sizes == [25, 25, 10]
+    first = head(dataset, coder, 35)
+    assert first["word"].tolist() == [(w or "").encode() for w in rows["word"][:35]]
+    assert np.array_equal(first["x"], splits["train"].inputs["x"][:35], equal_nan=True)
+    assert len(head(dataset, coder, 1000)["x"]) == 60
+
+
+def test_the_counts_of_the_manifest_are_taken_for_whole_ones(tmp_path: Path) -> None:
+    rows = rows_of(100)
+    rows["y"] = [bool(y) for y in rows["y"]]
+    dataset = opened(tmp_path, rows, y={"physicalType": "boolean", "validValues": None})
+    scanned = encoder(dataset)
+    sizes = {"train": (0, 60), "validation": (60, 80), "test": (80, 100)}
+    told = {
+        name: {str(k).lower(): v for k, v in Counter(rows["y"][start:stop]).items()}
+        for name, (start, stop) in sizes.items()
+    }
+    dataset.manifest["label_counts"] = told
+    dataset.manifest["nulls"] = {name: {"y": 0} for name in sizes}
+    for path in dataset.files("train"):
+        Path(path).unlink()
+    from_manifest = encoder(dataset)
+    assert from_manifest.label == scanned.label
+    assert scanned.counts is not None
+    assert from_manifest.counts is not None
+    assert from_manifest.counts.tolist() == scanned.counts.tolist()
+    told["train"]["true"] -= 1  # counts that were cut off
+    with pytest.raises(IntegrityError, match="cannot be read"):
+        encoder(dataset)
 
 
 def test_classes_of_any_type(tmp_path: Path) -> None:
     rows = rows_of(90)
     rows["y"] = ["cat", "dog", "cow"] * 30
     kind = {"physicalType": "string", "validValues": None}
-    splits, label = read(opened(tmp_path, rows, y=kind), MULTICLASS)
-    assert label.classes == ["cat", "cow", "dog"]
+    splits, coder = read(opened(tmp_path, rows, y=kind), MULTICLASS)
+    assert coder.label.classes == ["cat", "cow", "dog"]
     assert splits["train"].label[:3].tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
 
 
@@ -59,20 +110,19 @@ def test_a_boolean_and_a_number(tmp_path: Path) -> None:
     rows = rows_of(90)
     rows["y"] = [bool(y) for y in rows["y"]]
     kind = {"physicalType": "boolean", "validValues": None}
-    splits, label = read(opened(tmp_path / "a", rows, y=kind))
-    assert label.classes == [False, True]
+    splits, coder = read(opened(tmp_path / "a", rows, y=kind))
+    assert coder.label.classes == [False, True]
     assert splits["test"].label[:, 0].tolist() == [float(y) for y in rows["y"][72:]]
     rows["y"] = [float(i) for i in range(90)]
     kind = {"physicalType": "double", "validValues": None}
-    splits, label = read(opened(tmp_path / "b", rows, y=kind), REGRESSION)
-    assert label.classes is None
+    splits, coder = read(opened(tmp_path / "b", rows, y=kind), REGRESSION)
+    assert coder.label.classes is None
     assert splits["validation"].label[:2].tolist() == [[54.0], [55.0]]
 
 
 def test_an_empty_test_split(tmp_path: Path) -> None:
     splits, _ = read(open_dataset(str(write_dataset(tmp_path, shares=(0.8, 0.2)))))
-    assert splits["test"].rows == 0
-    assert splits["test"].inputs["word"].shape == (0,)
+    assert list(splits) == ["train", "validation"]
 
 
 def test_balanced_class_weights_give_each_class_the_same_sum(tmp_path: Path) -> None:
@@ -100,12 +150,21 @@ def test_given_class_weights_and_the_weight_of_rows(tmp_path: Path) -> None:
     assert other.tolist() == rows["w"][60:80]
 
 
+def fail(dataset: Dataset, coder: Encoder) -> None:
+    """Read until it fails, and raise why."""
+    reader = open_reader(dataset, "train", coder, batch=25)
+    with pytest.raises(tf.errors.OpError):
+        list(reader.once())
+    reader.raise_error()
+
+
 def test_what_cannot_be_trained_on(tmp_path: Path) -> None:
     def refused(error: type[Exception], said: str, rows: Any, *more: Any, **columns: Any) -> None:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         model, training = (*more, BINARY, {})[:2]
+        dataset = opened(folder, rows, **columns)
         with pytest.raises(error, match=said):
-            read(opened(folder, rows, **columns), model, **training)
+            fail(dataset, encoder(dataset, model, **training))
 
     refused(TrainingError, "9 rows to train on, at least 10", rows_of(15))
     one = rows_of(100) | {"y": [1] * 100}
@@ -143,7 +202,7 @@ def test_what_cannot_be_trained_on(tmp_path: Path) -> None:
     nulls = rows_of(100) | {"list": [None] * 100}
     refused(
         TrainingError,
-        "train: list: null.*in the contract",
+        "list: null.*in the contract",
         nulls,
         list={"physicalType": "array<float>", "tensor": {"shape": [2]}},
     )
@@ -154,4 +213,4 @@ def test_a_split_that_lost_rows(tmp_path: Path) -> None:
     dataset = open_dataset(str(folder))
     dataset.manifest["rows"]["train"] += 1
     with pytest.raises(IntegrityError, match="train holds 90 rows, its manifest says 91"):
-        read(dataset)
+        encoder(dataset)

@@ -51,6 +51,8 @@ class Keeper(keras.callbacks.Callback):
         self.run = run
         self.begun = self.ticks = self.part = 0
         self.stopped = self.compared = False
+        # Made once: a tf.data pipeline takes longer to make than a small split to read.
+        self.validation = run.validation.once() if run.validation is not None else None
         self.said = self.started = time.monotonic()
         run.talk.watch(lambda: 1_000_000 * (run.world.count() + self.ticks) + self.part)
 
@@ -107,7 +109,7 @@ class Keeper(keras.callbacks.Callback):
             told |= metric_values(self.model, values)
         if run.validation is not None:
             run.talk.phase("evaluate")
-            result = validate(self.model, run.validation, run.world, self._tick)
+            result = validate(self.model, self.validation, run.world, self._tick)
             told |= {f"val_{name}": value for name, value in result.items()}
         run.sync.compare(f"after epoch {epoch + 1}")
         run.state.seconds += time.monotonic() - self.started

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tfspark.training.readers import Reader
 from tfspark.training.world import World
 
 
 def validate(
-    model: Any, reader: Reader, world: World, tick: Callable[[], None] = lambda: None
+    model: Any, batches: Any, world: World, tick: Callable[[], None] = lambda: None
 ) -> dict[str, float]:
     """Each rank takes its part of the rows; the metrics are those of all rows.
 
@@ -20,14 +19,15 @@ def validate(
     not an average. Resets the model's metrics.
 
     Args:
+        batches: this rank's part, as `Reader.once` gives it.
         tick: called after every batch.
     """
     if model.distribute_strategy.num_replicas_in_sync > 1:
-        told: dict[str, float] = model.evaluate(reader.once(), return_dict=True, verbose=0)
+        told: dict[str, float] = model.evaluate(batches, return_dict=True, verbose=0)
         return told
     step = _test_function(model)
     model.reset_metrics()
-    for batch in reader.once():
+    for batch in batches:
         step(batch)
         tick()
     values = world.sum([v.value.numpy() for v in model.metrics_variables])

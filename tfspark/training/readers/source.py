@@ -1,0 +1,146 @@
+"""Blocks: the pieces that a split is read by, whatever its files are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import pyarrow as pa
+from pyspark.sql.pandas.types import to_arrow_type
+
+from tfspark.contracts import Contract
+from tfspark.contracts.contract import spark_type
+from tfspark.dataset import Dataset
+from tfspark.errors import ConfigError, IntegrityError
+
+Kind = Literal["auto", "parquet", "tfrecord", "petastorm"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows that are read in one go: a row group, or a whole file.
+
+    Attributes:
+        file: its path or URI.
+        part: which row group of the file.
+        rows: as the file's footer or the dataset's manifest says.
+    """
+
+    file: str
+    part: int
+    rows: int
+
+
+class Source(Protocol):
+    """Lists the blocks of a split, and reads one."""
+
+    blocks: list[Block]
+    """In file order, those without rows left out."""
+
+    def read(self, block: Block, schema: pa.Schema) -> pa.Table:
+        """These columns of a block, in these types.
+
+        Raises:
+            IntegrityError: the file cannot be read or lacks a column; the message names it.
+        """
+
+    def close(self) -> None:
+        """Close what is open."""
+
+
+def open_source(dataset: Dataset, split: str, kind: Kind = "auto") -> Source:
+    """The blocks of a split; `auto` takes the reader of the dataset's own format.
+
+    Raises:
+        IntegrityError: the blocks of the split, or of one file, hold another number of rows than
+            the manifest says.
+        ConfigError: the format and the reader do not fit.
+    """
+    stored = dataset.manifest.get("format", "parquet")
+    if kind == "auto":
+        kind = stored
+    if (kind == "tfrecord") != (stored == "tfrecord"):
+        raise ConfigError(f"dataset {dataset.path}: its files are {stored}, reader {kind} is not")
+    files = {path: _rows(dataset, path) for path in dataset.files(split)}
+    source = _open(kind, files)
+    total = sum(block.rows for block in source.blocks)
+    if total != dataset.rows(split):
+        source.close()
+        raise IntegrityError(
+            f"dataset {dataset.path}: {split} holds {total} rows, its manifest says "
+            f"{dataset.rows(split)}; prepare it again"
+        )
+    return source
+
+
+def read_whole(source: Source, block: Block, schema: pa.Schema) -> pa.Table:
+    """These columns of a block, counted.
+
+    Raises:
+        IntegrityError: it cannot be read, or has another number of rows than it should.
+    """
+    table = source.read(block, schema)
+    if table.num_rows != block.rows:
+        raise IntegrityError(
+            f"{block.file} holds {table.num_rows} rows, it should be {block.rows}; prepare it again"
+        )
+    return table
+
+
+def _open(kind: str, files: dict[str, int | None]) -> Source:
+    if kind == "parquet":
+        from tfspark.training.readers.parquet import ParquetSource
+
+        return ParquetSource(files)
+    if kind == "tfrecord":
+        from tfspark.training.readers.tfrecord import TFRecordSource
+
+        return TFRecordSource(files)
+    if kind == "petastorm":
+        from tfspark.training.readers.petastorm import PetastormSource
+
+        return PetastormSource(files)
+    raise ConfigError(f"reader {kind}: there is parquet, tfrecord and petastorm")
+
+
+def _rows(dataset: Dataset, path: str) -> int | None:
+    """What the manifest says of a file."""
+    entry: dict[str, Any] = dataset.manifest["files"][path[len(dataset.path.rstrip("/")) + 1 :]]
+    return entry.get("rows")
+
+
+def arrow_schema(contract: Contract, columns: Sequence[str]) -> pa.Schema:
+    """Columns in the Arrow types of a contract; timestamps are in UTC."""
+    fields = []
+    for name in columns:
+        column = contract.column(name)
+        kind = to_arrow_type(spark_type(column.physical_type), timezone="UTC")
+        fields.append(pa.field(name, kind, not column.required))
+    return pa.schema(fields)
+
+
+def in_schema(table: pa.Table, schema: pa.Schema, file: str) -> pa.Table:
+    """A table's columns in the types of a schema.
+
+    Raises:
+        IntegrityError: a column is missing, or has values that its type does not hold.
+    """
+    missing = [name for name in schema.names if name not in table.column_names]
+    if missing:
+        raise IntegrityError(
+            f"{file}: no column {', '.join(missing)}, which the contract has; prepare it again"
+        )
+    table = table.select(schema.names)
+    if table.schema.types == schema.types:
+        return table
+    columns = []
+    for name, kind in zip(schema.names, schema.types, strict=True):
+        try:
+            columns.append(table.column(name).cast(kind))
+        except pa.ArrowException as error:
+            raise IntegrityError(
+                f"{file}: column {name} is not {kind}, as the contract says: {error}; prepare it "
+                "again"
+            ) from None
+    return pa.Table.from_arrays(columns, schema.names)
