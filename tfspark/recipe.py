@@ -186,7 +186,7 @@ class Training(Section):
         None, description="draw rows by class, with replacement"
     )
     reader: Literal["auto", "parquet", "tfrecord", "petastorm"] = "auto"
-    shuffle_rows: int = Field(262_144, ge=1, description="rows that are mixed with each other")
+    shuffle_rows: int = Field(131_072, ge=1, description="rows that are mixed with each other")
     compression: Literal["none", "float16"] = Field("none", description="of gradients on the wire")
     local_steps: int = Field(1, ge=1, description="gradients of so many steps are sent at once")
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"

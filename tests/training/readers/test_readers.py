@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
@@ -216,6 +217,17 @@ def test_every_type_is_the_same_from_every_reader(tmp_path: Path) -> None:
             for x, y in zip(tf.nest.flatten(a), tf.nest.flatten(b), strict=True):
                 assert x.dtype == y.dtype
                 np.testing.assert_array_equal(x.numpy(), y.numpy())
+
+
+def test_files_that_differ_in_what_may_be_null(tmp_path: Path) -> None:
+    dataset = write(tmp_path, "parquet", [20, 10])
+    path = dataset.files("train")[1]
+    table = pq.read_table(path)
+    fields = [field.with_nullable(field.name != "id") for field in table.schema]
+    pq.write_table(table.cast(pa.schema(fields, {"of": "another writer"})), path)
+    for kind in ("parquet", "petastorm"):
+        one = reader(dataset, kind)
+        assert sorted(chain(*taken(one.batches(0).take(one.steps)))) == list(range(30))
 
 
 def test_gzip(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class PetastormSource:
                     )
                 reader._results_queue_reader = _Tables()
                 # Asked again after its last table, its pool can wait for ever.
-                tables, missing = [schema.empty_table()], block.rows
+                tables, missing = [in_schema(schema.empty_table(), schema, block.file)], block.rows
                 while missing > 0 and (table := next(reader, None)) is not None:
                     tables.append(in_schema(table, schema, block.file))
                     missing -= table.num_rows

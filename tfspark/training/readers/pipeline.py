@@ -1,7 +1,7 @@
 """The one reader: windows of rows as tensors, cut into batches by tf.data.
 
-Python runs once a window, in a thread that is a window ahead; batches are slices that TensorFlow
-makes. So at most two windows are in memory, and the batches that wait.
+Python runs once a window, in a thread of its own that is ahead; batches are slices that TensorFlow
+makes. So at most three windows are in memory: one in use, one that waits, one that is read.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from tfspark.training.data import Encoder
 
 _WAITING = 2  # batches
+_END_SECONDS = 1.0
 Loaded = tuple[Iterator[Any], int]
 
 
@@ -58,7 +58,7 @@ class BlockReader:
         self._own_weight = encoder.weighs(train)
         self.weighted = self._own_weight or order.has_fillers(*place)
         self._error: BaseException | None = None
-        self._ahead = _Ahead()
+        self._producers: list[_Producer] = []
 
     def batches(self, epoch: int, step: int = 0) -> Any:
         if not self.rows:
@@ -94,7 +94,8 @@ class BlockReader:
             raise self._error
 
     def close(self) -> None:
-        self._ahead.close()
+        for producer in self._producers:
+            producer.close()
         self._source.close()
 
     def _window(self, epoch: int, window: int, skip: int) -> Loaded:
@@ -150,21 +151,16 @@ class BlockReader:
         import tensorflow as tf
 
         layout = Layout(self._encoder.element_spec(weighted))
-        last = None if count is None else first + count - 1
 
-        def cut(number: int) -> list[Any]:
-            columns, rows = load(number)
-            return layout.cut(columns, rows)
+        def loaded() -> Iterator[Loaded]:
+            numbers = itertools.count(first) if count is None else range(first, first + count)
+            return (load(number) for number in numbers)
 
-        def read(number: Any) -> Any:
-            try:
-                return self._ahead.get(cut, int(number), last)
-            except BaseException as error:
-                self._error = error
-                raise
+        producer = _Producer(layout, loaded, self._failed)
+        self._producers.append(producer)
 
-        def window(number: Any) -> Any:
-            tensors = tf.py_function(read, [number], [spec.dtype for spec in layout.specs])
+        def window(_: Any) -> Any:
+            tensors = producer.queue.dequeue()
             for tensor, spec in zip(tensors, layout.specs, strict=True):
                 tensor.set_shape(spec.shape)
             return tuple(tensors)
@@ -175,33 +171,71 @@ class BlockReader:
             body = tf.data.Dataset.from_tensor_slices(full)
             return body.concatenate(tf.data.Dataset.from_tensors(rest).take(left))
 
-        stop = tf.int64.max if count is None else first + count
-        windows = tf.data.Dataset.range(first, stop).map(window)
-        return windows.flat_map(steps).map(lambda *batch: layout.unpack(batch)).prefetch(_WAITING)
+        def windows(started: Any) -> Any:
+            last = tf.int64.max if count is None else count
+            return tf.data.Dataset.range(started, last).map(window)
+
+        start = tf.data.Dataset.range(1).map(
+            lambda _: tf.ensure_shape(tf.py_function(producer.start, [], tf.int64), [])
+        )
+        batches = start.flat_map(windows).flat_map(steps)
+        return batches.map(lambda *batch: layout.unpack(batch)).prefetch(_WAITING)
+
+    def _failed(self, error: BaseException) -> None:
+        self._error = error
 
 
-class _Ahead:
-    """Loads a window in a thread of its own while the one before is used."""
+class _Producer:
+    """Puts windows into a queue, from a thread that is a window ahead.
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "tfspark-read")
-        self._lock = threading.Lock()
-        self._next: tuple[Any, int, Future[list[Any]]] | None = None
+    tf.data calls Python only to start it. A pipeline that calls Python for every window can
+    block for ever when its iterator is dropped: TensorFlow then waits for the pipeline's thread
+    with Python's lock held, and that thread waits for the lock.
+    """
 
-    def get(self, load: Callable[[int], list[Any]], number: int, last: int | None) -> list[Any]:
-        """What `load(number)` gives; `load(number + 1)` is begun, unless that is past the last."""
-        with self._lock:
-            if self._next is not None and self._next[:2] == (load, number):
-                future = self._next[2]
-            else:
-                if self._next is not None:
-                    self._next[2].cancel()
-                future = self._thread.submit(load, number)
-            self._next = None
-            loaded = future.result()
-            if last is None or number < last:
-                self._next = load, number + 1, self._thread.submit(load, number + 1)
-        return loaded
+    def __init__(
+        self,
+        layout: Layout,
+        windows: Callable[[], Iterator[Loaded]],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        import tensorflow as tf
+
+        self._layout, self._windows, self._failed = layout, windows, failed
+        self._thread: threading.Thread | None = None
+        with tf.device("CPU:0"):
+            self.queue = tf.queue.FIFOQueue(1, [spec.dtype for spec in layout.specs])
+
+    def start(self) -> Any:
+        """Called by the pipeline where a pass begins; gives 0.
+
+        Raises:
+            RuntimeError: the pass before was not read to its end.
+        """
+        import tensorflow as tf
+
+        if self._thread is not None:
+            self._thread.join(_END_SECONDS)
+            if self._thread.is_alive():
+                raise RuntimeError(
+                    "another pass of this dataset is not over: ask for a new dataset"
+                )
+        self._thread = threading.Thread(target=self._run, name="tfspark-read", daemon=True)
+        self._thread.start()
+        return tf.constant(0, tf.int64)
 
     def close(self) -> None:
-        self._thread.shutdown(cancel_futures=True)
+        self.queue.close(cancel_pending_enqueues=True)
+
+    def _run(self) -> None:
+        import tensorflow as tf
+
+        try:
+            for columns, rows in self._windows():
+                with tf.device("CPU:0"):
+                    self.queue.enqueue(self._layout.cut(columns, rows))
+        except tf.errors.CancelledError:
+            return  # nobody reads on
+        except BaseException as error:
+            self._failed(error)
+            self.queue.close()  # who reads on gets an error, and asks for the cause

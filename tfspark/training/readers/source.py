@@ -131,16 +131,15 @@ def in_schema(table: pa.Table, schema: pa.Schema, file: str) -> pa.Table:
         raise IntegrityError(
             f"{file}: no column {', '.join(missing)}, which the contract has; prepare it again"
         )
-    table = table.select(schema.names)
-    if table.schema.types == schema.types:
-        return table
     columns = []
     for name, kind in zip(schema.names, schema.types, strict=True):
+        column = table.column(name)
         try:
-            columns.append(table.column(name).cast(kind))
+            columns.append(column if column.type == kind else column.cast(kind))
         except pa.ArrowException as error:
             raise IntegrityError(
                 f"{file}: column {name} is not {kind}, as the contract says: {error}; prepare it "
                 "again"
             ) from None
+    # Without the files' own metadata and nullability: tables of several files go together.
     return pa.Table.from_arrays(columns, schema.names)
