@@ -1,0 +1,140 @@
+"""The bytes of a file as they were before compression, in pieces."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+import pyarrow as pa
+
+from tfspark import storage
+from tfspark.errors import ConfigError, StorageError
+
+Compression = Literal["none", "gzip", "zlib"]
+_SUFFIXES: dict[str, Compression] = {".gz": "gzip", ".gzip": "gzip", ".zlib": "zlib"}
+_SUFFIXES[".deflate"] = "zlib"
+_WINDOW = {"gzip": 31, "zlib": 15}  # of zlib's functions; TensorFlow's GZIP and ZLIB
+_PIECE = 1 << 18
+
+
+class DamageError(ValueError):
+    """What was compressed is damaged or cut off."""
+
+
+def compression_of(path: str, given: str | None = None) -> Compression:
+    """The compression that was given, or that the file's name says (`.gz`; `.zlib`, `.deflate`).
+
+    Raises:
+        ConfigError: the one that was given is unknown.
+    """
+    if given is None:
+        found = [kind for suffix, kind in _SUFFIXES.items() if path.endswith(suffix)]
+        return found[0] if found else "none"
+    if given in ("none", "gzip", "zlib"):
+        return cast(Compression, given)
+    raise ConfigError(f"compression {given!r} is unknown: use none, gzip or zlib")
+
+
+class Source:
+    """A file that is read from begin to end, decompressed on the way; memory is bounded."""
+
+    def __init__(self, path: str, compression: Compression) -> None:
+        fs, inner = storage.filesystem(path)
+        try:
+            self._file = fs.open_input_stream(inner, compression=None)
+        except OSError as error:
+            raise StorageError(f"cannot read {path}: {error}") from error
+        self._path = path
+        self._inflate = None if compression == "none" else _Inflate(_WINDOW[compression])
+
+    def read(self, most: int) -> bytes:
+        """Up to so many bytes; none at the end.
+
+        Raises:
+            StorageError: the file cannot be read.
+            DamageError: what was compressed is damaged.
+        """
+        if self._inflate:
+            return self._inflate.read(most, self._raw)
+        return self._raw(most)
+
+    def _raw(self, most: int) -> bytes:
+        try:
+            return bytes(self._file.read(most))
+        except OSError as error:
+            raise StorageError(f"cannot read {self._path}: {error}") from error
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Inflate:
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._state: Any = None
+        self._left = b""
+
+    def read(self, most: int, raw: Callable[[int], bytes]) -> bytes:
+        pieces, size = [], 0
+        while size < most:
+            if not self._left:
+                self._left = raw(_PIECE)
+            if not self._left and (self._state is None or self._state.eof):
+                break
+            if self._state is None or self._state.eof:  # the next member
+                self._state = zlib.decompressobj(self._window)
+            at_end = not self._left
+            try:
+                piece = self._state.decompress(self._left, most - size)
+            except zlib.error as error:
+                raise DamageError(str(error)) from None
+            self._left = self._state.unused_data or self._state.unconsumed_tail
+            if at_end and not piece and not self._state.eof:
+                raise DamageError("the compressed data ends too early")
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces)
+
+
+class Sink:
+    """A file that is written from begin to end, compressed on the way."""
+
+    def __init__(self, path: str, compression: Compression) -> None:
+        self._path = path
+        fs, inner = storage.filesystem(path)
+        self._file = self._safe(lambda: fs.open_output_stream(inner, compression=None))
+        self._deflate: Any = None
+        if compression != "none":
+            self._deflate = zlib.compressobj(wbits=_WINDOW[compression])
+        self.bytes = 0
+
+    def write(self, data: Any) -> None:
+        """Write a buffer of bytes.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        if self._deflate:
+            data = self._deflate.compress(data)
+        self._put(data)
+
+    def close(self) -> None:
+        if self._deflate:
+            self._put(self._deflate.flush())
+        self._safe(self._file.close)
+
+    def abort(self) -> None:
+        """Close without an end: what is there is not a whole file."""
+        self._safe(self._file.close)
+
+    def _put(self, data: Any) -> None:
+        buffer = pa.py_buffer(data)
+        self.bytes += buffer.size
+        self._safe(lambda: self._file.write(buffer))
+
+    def _safe(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except OSError as error:
+            raise StorageError(f"cannot write {self._path}: {error}") from error
