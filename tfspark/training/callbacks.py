@@ -54,7 +54,7 @@ class Keeper(keras.callbacks.Callback):
         # Made once: a tf.data pipeline takes longer to make than a small split to read.
         self.validation = run.validation.once() if run.validation is not None else None
         self.said = self.started = time.monotonic()
-        run.talk.watch(lambda: 1_000_000 * (run.world.count() + self.ticks) + self.part)
+        run.talk.watch(self._steps)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         run = self.run
@@ -111,6 +111,7 @@ class Keeper(keras.callbacks.Callback):
             run.talk.phase("evaluate")
             result = validate(self.model, self.validation, run.world, self._tick)
             told |= {f"val_{name}": value for name, value in result.items()}
+            self.part = 0  # again the same number on every rank
         run.sync.compare(f"after epoch {epoch + 1}")
         run.state.seconds += time.monotonic() - self.started
         run.state.after_epoch(self.model, told, run.training)
@@ -129,6 +130,11 @@ class Keeper(keras.callbacks.Callback):
         if not self.run.state.done:
             self.run.state.done = True
             self._save()
+
+    def _steps(self) -> int:
+        """Exchanges that this rank has come to (alone: steps), and a little for validation."""
+        done = self.run.world.count() if self.run.world.size > 1 else self.ticks
+        return done + self.part // 100
 
     def _tick(self) -> None:
         self.part += 1

@@ -38,7 +38,13 @@ _QUICK = {
 _PR_SET_PDEATHSIG = 1
 _TRACE_LINES = 12
 # What an operation says when another rank went away under it.
-_PEER_GONE = ("HorovodInternalError", "Horovod has been shut down", "Connection closed by peer")
+_PEER_GONE = (
+    "HorovodInternalError",
+    "Horovod has been shut down",
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "gloo/transport",  # where Gloo's own errors of a connection say they come from
+)
 
 
 def main() -> NoReturn:
