@@ -99,8 +99,8 @@ def apart(first: list[Any], second: list[Any]) -> float:
 
 
 def pid_of(rank: int) -> int:
-    """The process of a rank."""
-    for process in psutil.process_iter():
+    """The process of a rank that this test started."""
+    for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             if process.cmdline()[-2:] == ["tfspark.training.rank", str(rank)]:
                 return process.pid
