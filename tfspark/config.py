@@ -225,6 +225,13 @@ class Settings(BaseSettings):
         return storage.join(self.warehouse, "models")
 
     @property
+    def artifacts(self) -> str | None:
+        """Where files of a new experiment go; None: an MLflow server knows."""
+        if self.registry.tracking_uri:
+            return None
+        return f"file://{storage.absolute(self.warehouse)}/mlflow-artifacts"
+
+    @property
     def tracking_uri(self) -> str:
         if self.registry.tracking_uri:
             return self.registry.tracking_uri

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfspark.tensors import Array
+from tfspark.tfrecord import varint
 
 _TAG = b"\x42"  # string_val: field 8, length-delimited
 _MOST_BYTES = 1 << 30  # a protocol buffer ends at 2 GiB
@@ -84,23 +85,13 @@ def _parse(array: pa.Array) -> Any:
     import tensorflow as tf
 
     lengths = pc.binary_length(array).dictionary_encode()
-    table = [_TAG + _varint(length) for length in lengths.dictionary.to_pylist()]
+    table = [_TAG + varint.one(length) for length in lengths.dictionary.to_pylist()]
     prefixes = pa.array(table, pa.large_binary()).take(lengths.indices)
     joined = pc.binary_join_element_wise(prefixes, array, pa.scalar(b"", pa.large_binary()))
-    dim = b"\x08" + _varint(len(array))
-    shape = b"\x12" + _varint(len(dim)) + dim  # TensorShapeProto.dim
-    header = b"\x08\x07\x12" + _varint(len(shape)) + shape  # dtype: DT_STRING, tensor_shape
+    dim = b"\x08" + varint.one(len(array))
+    shape = b"\x12" + varint.one(len(dim)) + dim  # TensorShapeProto.dim
+    header = b"\x08\x07\x12" + varint.one(len(shape)) + shape  # dtype: DT_STRING, tensor_shape
     _, offsets, data = joined.buffers()
     ends = np.frombuffer(offsets, "int64")[[joined.offset, joined.offset + len(joined)]]
     values = memoryview(data)[ends[0] : ends[1]] if data is not None else b""
     return tf.io.parse_tensor(b"".join([header, values]), tf.string)
-
-
-def _varint(number: int) -> bytes:
-    """A protocol buffer's variable-length integer: seven bits a byte, the lowest first."""
-    parts = bytearray()
-    while number > 127:
-        parts.append(number & 127 | 128)
-        number >>= 7
-    parts.append(number)
-    return bytes(parts)

@@ -35,16 +35,6 @@ def steps() -> Steps:
     return Steps("train")
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh MLflow SQLite store, made once: its migrations take seconds."""
-    from tfspark.registry.connect import connect
-
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    connect(f"sqlite:///{file}")
-    return file
-
-
 @pytest.fixture
 def warehouse(tmp_path: Path, empty_store: Path) -> Path:
     """A warehouse with an empty registry."""

@@ -82,6 +82,14 @@ class Store:
         self.uri, self.name = tracking_uri, name
         self.client = connect(tracking_uri)
 
+    def experiment(self, name: str, artifacts: str | None) -> str:
+        """The id of an experiment, made if it is not there; `artifacts`: see `start_run`."""
+        with reported(self.uri):
+            found = self.client.get_experiment_by_name(name)
+            if found:
+                return str(found.experiment_id)
+            return str(self.client.create_experiment(name, artifact_location=artifacts))
+
     def start_run(
         self, experiment: str, artifacts: str | None, train_key: str, tags: Mapping[str, str]
     ) -> str:
@@ -90,13 +98,8 @@ class Store:
         Args:
             artifacts: folder for the files of a new experiment; None: the server decides.
         """
+        number = self.experiment(experiment, artifacts)
         with reported(self.uri):
-            found = self.client.get_experiment_by_name(experiment)
-            number = (
-                found.experiment_id
-                if found
-                else self.client.create_experiment(experiment, artifact_location=artifacts)
-            )
             query = f"tags.`{TRAIN_KEY}` = '{train_key}' and attributes.status = 'RUNNING'"
             left = self.client.search_runs([number], query, max_results=1)
             if left:

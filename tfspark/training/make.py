@@ -90,18 +90,7 @@ class Maker:
     @property
     def spec(self) -> Spec:
         """What every rank is told."""
-        settings, ranks = self.settings, self.settings.distributed.ranks
-        training = settings.training
-        return Spec(
-            dataset=self.dataset.path,
-            features=settings.features,
-            model=settings.model,
-            training=training,
-            checkpoints=storage.absolute(self.checkpoints),
-            tensorboard=self._curves_folder(),
-            batch=training.global_batch(ranks),
-            rate=training.peak_rate(ranks),
-        )
+        return Spec.of(self.settings, self.dataset, self.checkpoints, self._curves_folder())
 
     def fit(self, run_id: str) -> Trained:
         """Train on all ranks, take the weights from the last checkpoint, measure them."""

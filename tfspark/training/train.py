@@ -16,7 +16,7 @@ import tfspark
 from tfspark import storage
 from tfspark.config import Settings
 from tfspark.console import Steps
-from tfspark.dataset import find_dataset
+from tfspark.dataset import Dataset, find_dataset
 from tfspark.errors import ConfigError, GateError, StorageError
 from tfspark.quality.gate import check_names, failures
 from tfspark.registry.manifest import read_manifest, verify
@@ -55,11 +55,7 @@ def train(
     if not settings.name:
         raise ConfigError("train needs a name; give it in the configuration: --config FILE")
     check_names(settings.registry.gate, settings.model.task)
-    with steps.step("open dataset") as info:
-        day = None if settings.date is None else settings.date.isoformat()
-        dataset = find_dataset(settings.datasets, settings.dataset, day)
-        dataset.verify()
-        info |= {"version": dataset.version, "rows": dataset.rows("train")}
+    dataset = dataset_of(settings, steps)
     key = train_key(dataset, settings)
     with steps.step("open registry"):
         store = Store(settings.tracking_uri, settings.name)
@@ -94,6 +90,16 @@ def train(
         "reused": reused,
         "seconds": steps.seconds(),
     }
+
+
+def dataset_of(settings: Settings, steps: Steps) -> Dataset:
+    """The dataset that the settings name, its files compared with their sums."""
+    with steps.step("open dataset") as info:
+        day = None if settings.date is None else settings.date.isoformat()
+        dataset = find_dataset(settings.datasets, settings.dataset, day)
+        dataset.verify()
+        info |= {"version": dataset.version, "rows": dataset.rows("train")}
+    return dataset
 
 
 def follow() -> dict[str, Any]:
@@ -136,11 +142,8 @@ def _start_run(maker: Maker) -> str:
     }
     if revision := git_revision():
         tags["mlflow.source.git.commit"] = revision
-    artifacts = None
-    if not settings.registry.tracking_uri:  # a server knows where its files go
-        artifacts = f"file://{storage.absolute(settings.warehouse)}/mlflow-artifacts"
     experiment = settings.registry.experiment or settings.name
-    run_id = maker.store.start_run(experiment, artifacts, maker.key, tags)
+    run_id = maker.store.start_run(experiment, settings.artifacts, maker.key, tags)
     maker.store.log_settings(run_id, _flat(recipe(settings)), dataset)
     return run_id
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from tfspark import storage
+from tfspark.config import Settings
 from tfspark.contracts import TensorSpec
 from tfspark.dataset import Dataset, open_dataset
 from tfspark.errors import ConfigError
@@ -47,6 +49,23 @@ class Spec:
     tensorboard: str | None
     batch: int
     rate: float
+
+    @classmethod
+    def of(
+        cls, settings: Settings, dataset: Dataset, checkpoints: str, tensorboard: str | None = None
+    ) -> Spec:
+        """The training of these settings."""
+        training, ranks = settings.training, settings.distributed.ranks
+        return cls(
+            dataset=dataset.path,
+            features=settings.features,
+            model=settings.model,
+            training=training,
+            checkpoints=storage.absolute(checkpoints),
+            tensorboard=tensorboard,
+            batch=training.global_batch(ranks),
+            rate=training.peak_rate(ranks),
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -231,7 +250,7 @@ def _build_metrics(model: Any, reader: Reader, scope: Callable[[], Any]) -> None
     def zeros(spec: Any) -> Any:
         return tf.zeros([size or 1 for size in spec.shape], spec.dtype)
 
-    row = tf.nest.map_structure(zeros, reader.batches(0).element_spec)
+    row = tf.nest.map_structure(zeros, reader.element_spec)
     with scope():
         model.test_step(row)
     model.reset_metrics()

@@ -19,8 +19,9 @@ import yaml
 from tfspark import storage
 from tfspark.config import Settings
 from tfspark.console import Steps
-from tfspark.dataset import Dataset, find_dataset
+from tfspark.dataset import Dataset
 from tfspark.errors import ConfigError, TrainingError
+from tfspark.training.train import dataset_of
 from tfspark.tuning.space import check_space, override, suggest
 from tfspark.tuning.study import ERROR, RUN, Study
 from tfspark.tuning.track import Tracker
@@ -61,11 +62,7 @@ def tune(
     if not settings.name:
         raise ConfigError("tune needs a name; give it in the configuration: --config FILE")
     check_space(settings)
-    with steps.step("open dataset") as info:
-        day = None if settings.date is None else settings.date.isoformat()
-        dataset = find_dataset(settings.datasets, settings.dataset, day)
-        dataset.verify()
-        info |= {"version": dataset.version, "rows": dataset.rows("train")}
+    dataset = dataset_of(settings, steps)
     study = Study(settings, dataset)
     try:
         with steps.step("open study", study=study.name) as info:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from tfspark import storage
 from tfspark.config import Settings
 from tfspark.dataset import Dataset
 from tfspark.registry.connect import reported
@@ -23,17 +22,9 @@ class Tracker:
         self.store = Store(settings.tracking_uri, settings.name)
         self.study, self._written = study, dict[str, float]()
         experiment = settings.registry.experiment or settings.name
-        artifacts = None
-        if not settings.registry.tracking_uri:
-            artifacts = f"file://{storage.absolute(settings.warehouse)}/mlflow-artifacts"
+        self.experiment = self.store.experiment(experiment, settings.artifacts)
         tags = {_STUDY: study, "tfspark.dataset.digest": dataset.digest}
         with reported(self.store.uri):
-            found = self.store.client.get_experiment_by_name(experiment)
-            self.experiment = (
-                found.experiment_id
-                if found
-                else self.store.client.create_experiment(experiment, artifact_location=artifacts)
-            )
             query = f"tags.`{_STUDY}` = '{study}'"
             known = [
                 run

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tfspark import storage
 from tfspark.config import Settings
 from tfspark.dataset import Dataset
 from tfspark.training import checkpoint
@@ -33,17 +32,7 @@ def train_trial(
         spark: the session, for ranks as a stage of it: a process of its own for each trial, as
             TensorFlow's seeds and settings are a process's. None: in this process.
     """
-    ranks, training = settings.distributed.ranks, settings.training
-    spec = Spec(
-        dataset=dataset.path,
-        features=settings.features,
-        model=settings.model,
-        training=training,
-        checkpoints=storage.absolute(checkpoints),
-        tensorboard=None,
-        batch=training.global_batch(ranks),
-        rate=training.peak_rate(ranks),
-    )
+    spec = Spec.of(settings, dataset, checkpoints)
     told = False
 
     def on_report(report: dict[str, Any]) -> dict[str, Any] | None:

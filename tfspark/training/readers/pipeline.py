@@ -57,6 +57,7 @@ class BlockReader:
         self._blocks = Blocks(source, encoder.schema, keep_bytes)
         self._own_weight = encoder.weighs(train)
         self.weighted = self._own_weight or order.has_fillers(*place)
+        self.element_spec = encoder.element_spec(self.weighted)
         self._error: BaseException | None = None
         self._producers: list[_Producer] = []
 

@@ -22,6 +22,9 @@ class Reader(Protocol):
     weighted: bool
     """Whether the elements have a weight."""
 
+    element_spec: Any
+    """tf.TensorSpecs of an element of `batches`."""
+
     def batches(self, epoch: int, step: int = 0) -> Any:
         """An endless tf.data.Dataset: the rest of `epoch` from `step`, then all later epochs.
 
