@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -273,6 +274,34 @@ class Contract(_Part):
     def tensor_specs(self, roles: tuple[Role, ...] = ("feature",)) -> dict[str, TensorSpec]:
         """Column name → tensor, for the columns of these roles."""
         return {c.name: c.tensor_spec() for c in self.columns if c.role in roles}
+
+    def example_spec(self, narrow: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Column name → tf.io feature, to parse the TFRecord files of a dataset with.
+
+            records = tf.data.TFRecordDataset(paths, "GZIP").batch(1024)
+            batches = records.map(lambda r: tf.io.parse_example(r, contract.example_spec()))
+
+        A value is a scalar: int64 (integers, booleans, dates as days, timestamps as microseconds),
+        float32 (float, double) or string (string, binary, decimal); a null is the column's
+        `nullValue`, or what stands for null in its tensor. A list is a RaggedTensor, which shows a
+        null as an empty list, or a tensor where the contract declares its shape.
+
+        Args:
+            narrow: `prepare.narrow`: a decimal that was stored as "float" is float32.
+        """
+        from tfspark.contracts.example import example_spec
+
+        return example_spec(self, narrow)
+
+    def sequence_spec(self, narrow: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Column name → tf.io feature, of the lists of lists.
+
+        A table that has any is stored as SequenceExamples: `tf.io.parse_sequence_example(records,
+        contract.example_spec(), contract.sequence_spec())`.
+        """
+        from tfspark.contracts.example import sequence_spec
+
+        return sequence_spec(self, narrow)
 
     def for_scoring(self) -> Contract:
         """The same contract without what is not known yet at scoring: labels and weights."""

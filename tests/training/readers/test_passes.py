@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,28 @@ def test_an_abandoned_pass_never_blocks(tmp_path: Path) -> None:
             next(batches)
         del batches
     reader.close()
+
+
+def test_closing_waits_for_the_window_that_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = reader_of(tmp_path)
+    read, entered = reader._blocks.read, threading.Event()
+
+    def slowly(numbers: Any) -> Any:
+        entered.set()
+        time.sleep(0.3)
+        return read(numbers)
+
+    monkeypatch.setattr(reader._blocks, "read", slowly)
+    batches = reader.batches(0)
+    [producer] = reader._producers
+    producer.start()
+    assert entered.wait(20)
+    reader.close()
+    assert not producer._thread.is_alive()
+    reader.raise_error()
+    del batches
 
 
 def test_two_passes_of_one_dataset_at_once_are_refused(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _WAITING = 2  # batches
 _END_SECONDS = 1.0
+_CLOSE_SECONDS = 30.0  # for a window that is being read
 Loaded = tuple[Iterator[Any], int]
 
 
@@ -204,6 +205,7 @@ class _Producer:
 
         self._layout, self._windows, self._failed = layout, windows, failed
         self._thread: threading.Thread | None = None
+        self._closed = False
         with tf.device("CPU:0"):
             self.queue = tf.queue.FIFOQueue(1, [spec.dtype for spec in layout.specs])
 
@@ -226,17 +228,25 @@ class _Producer:
         return tf.constant(0, tf.int64)
 
     def close(self) -> None:
+        """End the thread: it reads no file any more."""
+        self._closed = True
         self.queue.close(cancel_pending_enqueues=True)
+        if self._thread is not None:
+            self._thread.join(_CLOSE_SECONDS)
 
     def _run(self) -> None:
         import tensorflow as tf
 
         try:
             for columns, rows in self._windows():
+                if self._closed:
+                    return
                 with tf.device("CPU:0"):
                     self.queue.enqueue(self._layout.cut(columns, rows))
         except tf.errors.CancelledError:
             return  # nobody reads on
         except BaseException as error:
+            if self._closed:
+                return
             self._failed(error)
             self.queue.close()  # who reads on gets an error, and asks for the cause

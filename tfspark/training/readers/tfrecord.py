@@ -1,115 +1,78 @@
-"""TFRecord files of `tf.train.Example`, with tf.data.
-
-Integers, booleans, dates (days) and timestamps (microseconds) are int64 features, floats and
-doubles float features, strings and binary bytes features. A null is a feature that is not there;
-so is an empty list, which is read as null where the contract allows one.
-"""
+"""TFRecord by files, with the codec."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from pyarrow import fs as pafs
 
-from tfspark import storage
-from tfspark.errors import ConfigError, IntegrityError
-from tfspark.tensors import Array
+from tfspark.errors import IntegrityError, StorageError
+from tfspark.tfrecord import Layout, layout_of, read_file, read_sidecar
 from tfspark.training.readers.source import Block, in_schema
-
-_BATCH = 4096
 
 
 class TFRecordSource:
-    """A block is a file; how many rows it has is in the dataset's manifest."""
+    """A block is a file: where its records begin is known only once it is read."""
 
     def __init__(self, files: Mapping[str, int | None]) -> None:
-        self.blocks: list[Block] = []
-        for path, rows in files.items():
-            if rows is None:
-                raise IntegrityError(f"{path}: the manifest does not say how many rows it has")
-            if rows:
-                self.blocks.append(Block(path, 0, rows))
+        """
+        Args:
+            files: path → rows that it should have, None where nobody knows: they are counted.
+
+        Raises:
+            IntegrityError: a file that had to be counted is damaged.
+        """
+        self._declared: dict[str, Layout | None] = {}
+        known = {path: _count(path) if rows is None else rows for path, rows in files.items()}
+        self.blocks = [Block(path, 0, rows) for path, rows in known.items() if rows]
 
     def read(self, block: Block, schema: pa.Schema) -> pa.Table:
-        import tensorflow as tf
-
-        features = {field.name: _feature(field) for field in schema}
-        fs, inner = storage.filesystem(block.file)
-        path = inner if isinstance(fs, pafs.LocalFileSystem) else block.file
-        kind = "GZIP" if path.endswith(".gz") else ""
-        records = tf.data.TFRecordDataset(path, kind).batch(_BATCH)
+        layout = self._layout(block.file) or _layout_of_others(schema)
+        names = [name for name in schema.names if name in layout.schema.names]
         try:
-            # Outside of tf.data: its graph would be made anew for every file.
-            tables = [_table(tf.io.parse_example(some, features), schema) for some in records]
-        except (tf.errors.OpError, ValueError, pa.ArrowException) as error:
-            said = str(error).split(" [Op:")[0]
-            raise IntegrityError(
-                f"{block.file} cannot be read: {said}; it was damaged or is not of this contract: "
-                "prepare it again"
-            ) from error
-        return (
-            in_schema(pa.concat_tables(tables), schema, block.file)
-            if tables
-            else (schema.empty_table())
-        )
+            reading = read_file(block.file, layout, names)
+            table = pa.Table.from_batches(reading, reading.schema)
+        except StorageError as error:
+            raise _unreadable(block.file, error) from error
+        return in_schema(table, schema, block.file)
 
     def close(self) -> None:
         pass
 
-
-def _feature(field: pa.Field) -> Any:
-    import tensorflow as tf
-
-    t, kind = pa.types, field.type
-    listed = t.is_list(kind)
-    leaf = kind.value_type if listed else kind
-    if t.is_floating(leaf):
-        dtype = tf.float32
-    elif t.is_integer(leaf) or t.is_boolean(leaf) or t.is_date(leaf) or t.is_timestamp(leaf):
-        dtype = tf.int64
-    elif t.is_string(leaf) or t.is_binary(leaf):
-        dtype = tf.string
-    else:
-        raise ConfigError(f"column {field.name}: TFRecord holds no {kind}; use Parquet")
-    if listed or field.nullable:
-        return tf.io.VarLenFeature(dtype)
-    return tf.io.FixedLenFeature([], dtype)
+    def _layout(self, file: str) -> Layout | None:
+        """What the sidecar in the file's folder declares."""
+        folder = file.rsplit("/", 1)[0]
+        if folder not in self._declared:
+            self._declared[folder] = read_sidecar(folder)
+        return self._declared[folder]
 
 
-def _table(batch: dict[str, Any], schema: pa.Schema) -> pa.Table:
-    import tensorflow as tf
-
-    columns = []
+def _layout_of_others(schema: pa.Schema) -> Layout:
+    """Of files without a sidecar: doubles are float features, decimals their text."""
+    narrow = {}
     for field in schema:
-        found = batch[field.name]
-        if not isinstance(found, tf.SparseTensor):
-            columns.append(_typed(found.numpy(), field.type))
-            continue
-        rows = int(found.dense_shape[0])
-        counts = np.bincount(found.indices[:, 0].numpy(), minlength=rows)
-        if pa.types.is_list(field.type):
-            values = _typed(found.values.numpy(), field.type.value_type)
-            ends = np.concatenate([[0], np.cumsum(counts)]).astype("int32")
-            mask = pa.array(counts == 0) if field.nullable else None
-            columns.append(pa.ListArray.from_arrays(pa.array(ends), values, mask=mask))
-            continue
-        if counts.max(initial=0) > 1:
-            raise ValueError(f"{field.name} has several values in one row")
-        values = _typed(found.values.numpy(), field.type)
-        at = np.where(counts == 1, np.cumsum(counts) - 1, -1)
-        columns.append(values.take(pa.array(at, mask=at < 0)))
-    return pa.Table.from_arrays(columns, schema.names)
+        leaf = field.type
+        while pa.types.is_list(leaf):
+            leaf = leaf.value_type
+        if pa.types.is_float64(leaf):
+            narrow[field.name] = "float"
+        elif pa.types.is_decimal(leaf):
+            narrow[field.name] = "string"
+    return layout_of(schema, narrow)
 
 
-def _typed(values: Array, kind: pa.DataType) -> pa.Array:
-    t = pa.types
-    if t.is_date(kind):
-        return pa.array(values.astype("int32")).cast(kind)
-    if t.is_boolean(kind) or t.is_timestamp(kind):
-        return pa.array(values).cast(kind)
-    if t.is_string(kind):
-        return pa.array(values, pa.binary()).cast(kind)
-    return pa.array(values).cast(kind) if values.dtype != object else pa.array(values, kind)
+def _count(path: str) -> int:
+    from tfspark.tfrecord import count_records
+
+    try:
+        return count_records(path).rows
+    except StorageError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: StorageError) -> IntegrityError:
+    said = str(error).removeprefix(f"{path}: ").split("; ")[0]
+    return IntegrityError(
+        f"{path} cannot be read: {said}; it was damaged or is not of this contract: prepare it "
+        "again"
+    )
