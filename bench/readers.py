@@ -7,8 +7,9 @@ does not count.
 
 Every way reads the same rows in one run, in turns, on one core, without keeping anything from one
 pass to the next: `bare pyarrow` reads the columns to NumPy arrays and does nothing else; the
-readers of tfspark shuffle them and give batches of 1,024 rows, a label and 17 tensors; Petastorm
-and tf.data give theirs unshuffled. Parquet is written twice: as pyarrow does by default
+readers of tfspark give batches of 1,024 rows, a label and 17 tensors, or as they say: shuffled, or
+"in file order" as validation reads them. Petastorm gives a row group at once as NumPy arrays,
+tf.data batches of 1,024, both unshuffled. Parquet is written twice: as pyarrow does by default
 (dictionaries where they fit), and plain, as Spark writes columns of random floats.
 """
 
@@ -34,6 +35,7 @@ from bench.processes import _memory_mb as memory_mb
 
 FEATURES = 17
 BATCH = 1024
+LARGE = 8192
 GROUP = 1 << 16
 FILES = 8
 AHEAD = 3  # windows that a reader may have read before its turn
@@ -99,6 +101,9 @@ def _ways(folder: Path, rows: int) -> dict[str, Callable[[], int]]:
     return {
         "bare pyarrow": lambda: bare(default),
         "tfspark parquet": ours(default, "parquet"),
+        "tfspark parquet, batches of 8,192": ours(default, "parquet", batch=LARGE),
+        "tfspark parquet, in file order": straight(default, BATCH),
+        "tfspark parquet, in file order, batches of 8,192": straight(default, LARGE),
         "bare pyarrow to [rows, 17]": lambda: bare(default, matrix=True),
         "tfspark parquet, kept in memory": ours(default, "parquet", 1 << 30),
         "bare pyarrow, plain": lambda: bare(plain),
@@ -155,11 +160,11 @@ def _write_records(path: Path, columns: dict[str, Any]) -> None:
             writer.write(example.SerializeToString())
 
 
-def ours(folder: Path, kind: Any, keep_bytes: int = 0) -> Callable[[], int]:
+def ours(folder: Path, kind: Any, keep_bytes: int = 0, batch: int = BATCH) -> Callable[[], int]:
     """One epoch after the other of one reader, taken by a graph, as training does."""
     import tensorflow as tf
 
-    reader = open_ours(folder, kind, keep_bytes)
+    reader = open_ours(folder, kind, keep_bytes, batch)
     batches = iter(reader.batches(0))
 
     @tf.function
@@ -173,7 +178,23 @@ def ours(folder: Path, kind: Any, keep_bytes: int = 0) -> Callable[[], int]:
     return lambda: int(epoch())
 
 
-def open_ours(folder: Path, kind: Any, keep_bytes: int) -> Any:
+def straight(folder: Path, batch: int) -> Callable[[], int]:
+    """Passes in file order, as validation does."""
+    import tensorflow as tf
+
+    batches = open_ours(folder, "parquet", 0, batch).once()
+
+    @tf.function
+    def whole() -> Any:
+        rows = tf.zeros([], tf.int64)
+        for _, label in batches:
+            rows += tf.shape(label, tf.int64)[0]
+        return rows
+
+    return lambda: int(whole())
+
+
+def open_ours(folder: Path, kind: Any, keep_bytes: int, batch: int) -> Any:
     from tfspark.dataset import open_dataset
     from tfspark.recipe import Model, Training
     from tfspark.training.data import encoder_of
@@ -182,7 +203,7 @@ def open_ours(folder: Path, kind: Any, keep_bytes: int) -> Any:
     dataset = open_dataset(str(folder))
     specs = {name: dataset.contract.column(name).tensor_spec() for name in NAMES}
     encoder = encoder_of(dataset, Model(), Training(), specs)
-    return open_reader(dataset, "train", encoder, batch=BATCH, kind=kind, keep_bytes=keep_bytes)
+    return open_reader(dataset, "train", encoder, batch=batch, kind=kind, keep_bytes=keep_bytes)
 
 
 def bare(folder: Path, matrix: bool = False) -> int:

@@ -15,7 +15,7 @@ from tfspark.dataset import SPLITS, Dataset
 from tfspark.errors import ConfigError, TrainingError
 from tfspark.recipe import Model, Training
 from tfspark.strings import to_tf_strings
-from tfspark.tensors import Array, BadRows, batch_to_tensors, misfit, to_numpy
+from tfspark.tensors import Array, BadRows, batch_to_tensors, misfit, numpy_dtype, to_numpy
 from tfspark.training.readers.layout import aligned
 from tfspark.training.readers.source import arrow_schema, open_source, read_whole
 
@@ -217,7 +217,7 @@ def _column(table: pa.Table, name: str, spec: TensorSpec, rows: Array | None) ->
     try:
         if spec.dtype == "string" and not pa.types.is_list(column.type):
             return _strings(column, spec, rows)
-        return _take(to_numpy(column, spec), rows)
+        return _take(_joined(column, spec), rows)
     except BadRows as bad:
         raise BadRows(bad.rows, f"{name}: {bad.reason}") from None
     except TypeError as error:
@@ -236,6 +236,18 @@ def _strings(column: pa.ChunkedArray, spec: TensorSpec, rows: Array | None) -> A
         column = column.fill_null(pa.scalar(str(spec.null)).cast(column.type))
     tensor = to_tf_strings(column, rows)
     return tf.reshape(tensor, [-1, *spec.shape]) if spec.shape else tensor
+
+
+def _joined(column: pa.ChunkedArray, spec: TensorSpec) -> Array:
+    """`to_numpy`; plain numbers of several blocks go to memory that is used again."""
+    kind = column.type
+    plain = pa.types.is_floating(kind) or pa.types.is_integer(kind)
+    if not plain or column.null_count or spec.shape or column.num_chunks < 2:
+        return to_numpy(column, spec)
+    if kind.to_pandas_dtype() != numpy_dtype(spec.dtype):
+        return to_numpy(column, spec)
+    values = aligned((len(column),), spec.dtype)
+    return np.concatenate([chunk.to_numpy() for chunk in column.chunks], out=values)
 
 
 def _take(values: Array, rows: Array | None) -> Array:

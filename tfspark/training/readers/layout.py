@@ -1,11 +1,10 @@
-"""How a window lies in memory, so that a batch costs TensorFlow one slice a kind of column.
-
-Columns of one number a row and one dtype lie side by side as [steps, columns, rows of a step]: one
-slice is the batch of all of them, and taking it apart again copies nothing.
-"""
+"""How a window lies in memory: a tensor a column, [steps, rows of a step, ...]."""
 
 from __future__ import annotations
 
+import mmap
+import threading
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from tfspark.tensors import Array
 
 _ALIGNMENT = 64  # what TensorFlow takes without a copy
+_PAGES = 1 << 16  # bytes that are had at once
 
 
 class Layout:
@@ -32,22 +32,7 @@ class Layout:
 
         self._element = element
         flat = tf.nest.flatten(element)
-        together: dict[str, list[int]] = {}
-        for i, spec in enumerate(flat):
-            alone = spec.shape.rank != 1 or spec.dtype == tf.string
-            # By name: TensorFlow says that the dtype float32 equals the number 1.
-            together.setdefault(str(i) if alone else spec.dtype.name, []).append(i)
-        # A lone column last: its first dimension says how many rows are left.
-        self._groups = sorted(together.values(), key=lambda group: len(group) == 1)
-        self._places = {
-            i: (g, at) for g, some in enumerate(self._groups) for at, i in enumerate(some)
-        }
-        self.specs = []
-        for lead in ([None], []):
-            for group in self._groups:
-                spec = flat[group[0]]
-                inner = spec.shape if len(group) == 1 else [len(group), None]
-                self.specs.append(tf.TensorSpec([*lead, *inner], spec.dtype))
+        self.specs = [tf.TensorSpec([None, *spec.shape], spec.dtype) for spec in flat] + flat
 
     def cut(self, columns: Iterable[Any], rows: int) -> list[Any]:
         """A window's columns as steps of `rows` rows, and then what is left.
@@ -56,33 +41,23 @@ class Layout:
         """
         import tensorflow as tf
 
-        body, tail = {}, {}
+        steps, rest = [], []
         with tf.device("CPU:0"):
-            for number, column in enumerate(columns):
-                group, at = self._places[number]
-                steps = len(column) // rows
-                full, size = steps * rows, len(self._groups[group])
-                if size == 1:
-                    tensor = as_tensor(column)
-                    body[group] = tf.reshape(tensor[:full], [steps, rows, *tensor.shape[1:]])
-                    tail[group] = tensor[full:]
-                    continue
-                if group not in body:
-                    body[group] = aligned((steps, size, rows), column.dtype)
-                    tail[group] = aligned((size, len(column) - full), column.dtype)
-                body[group][:, at] = column[:full].reshape(steps, rows)
-                tail[group][at] = column[full:]
-            order = range(len(self._groups))
-            return [as_tensor(lead[group]) for lead in (body, tail) for group in order]
+            for column in columns:
+                full = len(column) // rows * rows
+                shape = [full // rows, rows, *column.shape[1:]]
+                if isinstance(column, np.ndarray):
+                    steps.append(as_tensor(column[:full].reshape(shape)))
+                else:
+                    steps.append(tf.reshape(column[:full], shape))
+                rest.append(as_tensor(column[full:]))
+        return steps + rest
 
-    def unpack(self, batch: tuple[Any, ...]) -> Any:
-        """A step's slices as the element."""
+    def pack(self, step: tuple[Any, ...]) -> Any:
+        """A step's tensors as the element."""
         import tensorflow as tf
 
-        flat: dict[int, Any] = {}
-        for group, tensor in zip(self._groups, batch, strict=True):
-            flat |= zip(group, tf.unstack(tensor) if len(group) > 1 else [tensor], strict=True)
-        return tf.nest.pack_sequence_as(self._element, [flat[i] for i in range(len(flat))])
+        return tf.nest.pack_sequence_as(self._element, list(step))
 
 
 def as_tensor(array: Any) -> Any:
@@ -91,17 +66,51 @@ def as_tensor(array: Any) -> Any:
 
     if not isinstance(array, np.ndarray):
         return array
-    shareable = array.flags.c_contiguous and array.flags.writeable and array.size
-    if array.dtype == object or not shareable or array.ctypes.data % _ALIGNMENT:
+    if array.dtype == object or not array.size:
         return tf.constant(array)
+    shareable = array.flags.c_contiguous and array.flags.writeable
+    if not shareable or array.ctypes.data % _ALIGNMENT:
+        copy = aligned(array.shape, array.dtype)
+        copy[...] = array
+        array = copy
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
-    """An empty array in memory that TensorFlow can share."""
+    """An empty array in memory that TensorFlow can share, and that is used again after it.
+
+    The kernel takes longer to hand out new pages than a column takes to be filled.
+    """
     dtype = np.dtype(dtype)
     size = int(np.prod(shape)) * dtype.itemsize
-    memory = np.empty(size + _ALIGNMENT, "uint8")
-    begin = -memory.ctypes.data % _ALIGNMENT
-    array: Array = memory[begin : begin + size].view(dtype).reshape(shape)
+    memory = _FREE.take(size)
+    lease = np.frombuffer(memory, "uint8")  # what is made of it keeps it alive
+    weakref.finalize(lease, _FREE.give, memory).atexit = False
+    array: Array = lease[:size].view(dtype).reshape(shape)
     return array
+
+
+class _Free:
+    """Pages that were used and are no more: at most `most` bytes of them."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._held = most, 0
+        self._by_size: dict[int, list[mmap.mmap]] = {}
+        self._lock = threading.RLock()  # a finalizer may run within another call
+
+    def take(self, size: int) -> mmap.mmap:
+        pages = max(1, -(-size // _PAGES)) * _PAGES
+        with self._lock:
+            if found := self._by_size.get(pages):
+                self._held -= pages
+                return found.pop()
+        return mmap.mmap(-1, pages)
+
+    def give(self, memory: mmap.mmap) -> None:
+        with self._lock:
+            if self._held + len(memory) <= self._most:
+                self._held += len(memory)
+                self._by_size.setdefault(len(memory), []).append(memory)
+
+
+_FREE = _Free(256 << 20)

@@ -19,7 +19,6 @@ row longer than the others: every step but an epoch's last is a full batch.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -87,10 +86,12 @@ class Order:
         self.batch, self.seed, self.shuffle = batch, seed % 2**64, shuffle
         self.rows = int(self.sizes.sum())
         self.steps = -(-self.rows // batch)
-        least = _BLOCKS_A_WINDOW * int(self.sizes.max(initial=0))
+        self._largest = int(self.sizes.max(initial=0))
+        least = _BLOCKS_A_WINDOW * self._largest
         self.window_steps = max(1, max(shuffle_rows, least) // batch)
         self.windows = -(-self.steps // self.window_steps)
-        self._drawn: OrderedDict[tuple[int, int], Array] = OrderedDict()
+        self._drawn: dict[tuple[int, int | None], Array] = {}
+        self._last: tuple[int, int | None] = -1, None
 
     def lanes(self, rank: int, size: int) -> tuple[int, int]:
         """The first lane of a rank and the one after its last."""
@@ -173,13 +174,26 @@ class Order:
     def _rows_of(self, epoch: int, block: int) -> Array:
         if not self.shuffle:
             return np.arange(self.sizes[block])
-        if (epoch, block) not in self._drawn:
-            # A window's last block is often the next one's first.
-            while len(self._drawn) > 1:
-                self._drawn.popitem(last=False)
-            drawn = self._random(_ROWS, epoch, block).permutation(int(self.sizes[block]))
-            self._drawn[epoch, block] = drawn
-        return self._drawn[epoch, block]
+        size, drawn = int(self.sizes[block]), self._drawn
+        if (epoch, block) in drawn:
+            return drawn[epoch, block]
+        if 2 * size <= self._largest:
+            return self._random(_ROWS, epoch, block).permutation(size)
+        # To draw a permutation costs as much as to read two columns: blocks of like size share
+        # one an epoch, and each begins at another place of it.
+        if (epoch, None) not in drawn:
+            drawn.clear()
+            drawn[epoch, None] = self._random(_ROWS, epoch).permutation(self._largest)
+        shared = drawn[epoch, None]
+        at = int(self._random(_ROWS, epoch, block).integers(self._largest))
+        rows = np.concatenate([shared[at:], shared[:at]])
+        if size < self._largest:
+            rows = rows[np.flatnonzero(rows < size)]
+        # A window's last block is often the next one's first.
+        drawn.pop(self._last, None)
+        drawn[epoch, block] = rows
+        self._last = epoch, block
+        return rows
 
     def _random(self, *purpose: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, *purpose])

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from tfspark import storage
@@ -30,7 +32,7 @@ class ParquetSource:
         """
         self.blocks: list[Block] = []
         self._footers: dict[str, Any] = {}
-        self._open: OrderedDict[str, Any] = OrderedDict()
+        self._open: OrderedDict[str, tuple[int, Any]] = OrderedDict()  # mapped bytes, file
         for path, rows in files.items():
             footer = read_footer(path, rows)
             self._footers[path] = footer
@@ -46,20 +48,27 @@ class ParquetSource:
         return in_schema(table, schema, block.file)
 
     def close(self) -> None:
-        for file in self._open.values():
+        for _, file in self._open.values():
             file.close(force=True)
         self._open.clear()
 
     def _file(self, path: str) -> Any:
+        fs, inner = storage.filesystem(path)
+        local = isinstance(fs, pafs.LocalFileSystem)
         if path not in self._open:
             while len(self._open) >= _MOST_OPEN:
-                self._open.popitem(last=False)[1].close(force=True)
-            fs, inner = storage.filesystem(path)
-            self._open[path] = pq.ParquetFile(
-                fs.open_input_file(inner), metadata=self._footers[path]
-            )
+                self._open.popitem(last=False)[1][1].close(force=True)
+            # Pages of a local file are decoded where the kernel has them; `pre_buffer` tells it
+            # to fetch a whole row group.
+            opened = pa.memory_map(inner) if local else fs.open_input_file(inner)
+            file = pq.ParquetFile(opened, metadata=self._footers[path], pre_buffer=True)
+            self._open[path] = opened.size(), file
         self._open.move_to_end(path)
-        return self._open[path]
+        size, file = self._open[path]
+        # To read what was cut off a mapped file would kill the process.
+        if local and Path(inner).stat().st_size < size:
+            raise OSError(f"it was {size} bytes and is shorter now")
+        return file
 
 
 def read_footer(path: str, rows: int | None = None) -> Any:

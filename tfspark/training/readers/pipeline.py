@@ -24,7 +24,6 @@ from tfspark.training.readers.source import Source
 if TYPE_CHECKING:
     from tfspark.training.data import Encoder
 
-_WAITING = 2  # batches
 _END_SECONDS = 1.0
 _CLOSE_SECONDS = 30.0  # for a window that is being read
 Loaded = tuple[Iterator[Any], int]
@@ -110,7 +109,7 @@ class BlockReader:
             classes = self._encoder.class_ids(table.take(pa.array(run)), self._where)
             weights = self._draw[classes]
             index = self._order.draw(weights, len(index), epoch, window, self._rank)
-        index = run[index]
+        index = np.take(run, index, mode="clip")
         columns = self._encode(table, cut.parts, index)
         if self.weighted:
             columns = self._without_fillers(columns, len(index), cut.fillers)
@@ -170,8 +169,8 @@ class BlockReader:
         def steps(*tensors: Any) -> Any:
             full, rest = tensors[: len(tensors) // 2], tensors[len(tensors) // 2 :]
             left = tf.minimum(tf.shape(rest[-1], tf.int64)[0], 1)
-            body = tf.data.Dataset.from_tensor_slices(full)
-            return body.concatenate(tf.data.Dataset.from_tensors(rest).take(left))
+            body = tf.data.Dataset.from_tensor_slices(layout.pack(full))
+            return body.concatenate(tf.data.Dataset.from_tensors(layout.pack(rest)).take(left))
 
         def windows(started: Any) -> Any:
             last = tf.int64.max if count is None else count
@@ -181,7 +180,9 @@ class BlockReader:
             lambda _: tf.ensure_shape(tf.py_function(producer.start, [], tf.int64), [])
         )
         batches = start.flat_map(windows).flat_map(steps)
-        return batches.map(lambda *batch: layout.unpack(batch)).prefetch(_WAITING)
+        options = tf.data.Options()
+        options.autotune.enabled = False  # it costs as much a batch as all else
+        return batches.with_options(options)
 
     def _failed(self, error: BaseException) -> None:
         self._error = error
