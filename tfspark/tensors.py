@@ -42,6 +42,7 @@ _ARROW = {
 }
 DTYPES = tuple(_ARROW)
 """Every dtype that a column can become or come from."""
+NO_NULL = "null, and nothing stands for null in this input"
 
 
 class BadRows(ValueError):
@@ -233,7 +234,7 @@ def _with_null_rows(array: pa.Array, spec: TensorSpec) -> Array:
     """Lists of which some rows are null: the others decide the length, nulls are filled."""
     null = array.is_null().to_numpy(zero_copy_only=False)
     if spec.null is None:
-        _refuse(null, 1, "null, and the input has no value that stands for null")
+        _refuse(null, 1, NO_NULL)
     present = np.flatnonzero(~null)
     try:
         dense = to_numpy(array.drop_null(), spec)
@@ -293,7 +294,7 @@ def _leaves(values: pa.Array, spec: TensorSpec, per_row: int) -> Array:
     if values.null_count:
         null = values.is_null().to_numpy(zero_copy_only=False)
         if spec.null is None:
-            _refuse(null, per_row, "null, and the input has no value that stands for null")
+            _refuse(null, per_row, NO_NULL)
     if pa.types.is_null(values.type):
         return np.full(len(values), _null_value(spec), numpy_dtype(spec.dtype))
     if spec.dtype == "string":

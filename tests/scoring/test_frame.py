@@ -24,6 +24,11 @@ from tfspark.registry.manifest import write_manifest
 ROWS = 20_000
 
 
+@pytest.fixture(params=["arrow", "pandas"])
+def plan(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
 def table(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
     """id and f0 to f3, in Parquet."""
@@ -35,12 +40,12 @@ def table(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_reloaded_through_spark_is_the_bare_model(
-    spark: SparkSession, table: str, tmp_path: Path
+    spark: SparkSession, table: str, tmp_path: Path, plan: str
 ) -> None:
     folder = models.mlp(tmp_path / "m")
     df = spark.read.parquet(table)
     mapping = {"features": ["f0", "f1", "f2", "f3"]}
-    scored = tfspark.score(df, folder, inputs=mapping, keep=["id"])
+    scored = tfspark.score(df, folder, inputs=mapping, keep=["id"], plan=plan)
     assert scored.dtypes == [("id", "bigint"), ("score", "float")]
     result = scored.toArrow().sort_by("id")
     plain = df.toArrow().sort_by("id")
@@ -50,8 +55,8 @@ def test_reloaded_through_spark_is_the_bare_model(
     difference = np.abs(result["score"].to_numpy() - bare["score"].numpy()[:, 0])
     assert difference.max() <= 1e-6
     # A filter on a prediction does not make Spark score twice.
-    plan = scored.where("score > 0.5")._jdf.queryExecution().executedPlan().toString()
-    assert plan.count("ArrowEvalPython") == 1
+    steps = scored.where("score > 0.5")._jdf.queryExecution().executedPlan().toString()
+    assert steps.count("ArrowEvalPython") == 1
 
 
 TYPES = {
@@ -76,7 +81,7 @@ DDL = (
 )
 
 
-def test_every_type_and_its_nulls(spark: SparkSession, tmp_path: Path) -> None:
+def test_every_type_and_its_nulls(spark: SparkSession, tmp_path: Path, plan: str) -> None:
     specs = [tf.TensorSpec([None, *s.shape], s.dtype, name=n) for n, s in TYPES.items()]
     names = list(TYPES)
     folder = models.save(
@@ -91,7 +96,7 @@ def test_every_type_and_its_nulls(spark: SparkSession, tmp_path: Path) -> None:
     )  # fmt: skip
     empty = (2, None, 7, *[None] * 11)
     df = spark.createDataFrame([full, empty], DDL)
-    first, second = tfspark.score(df, folder, keep=["id"]).orderBy("id").collect()
+    first, second = tfspark.score(df, folder, keep=["id"], plan=plan).orderBy("id").collect()
     micros = (late - epoch) // dt.timedelta(microseconds=1)
     assert plain(first) == {
         "id": 1, "big_": 2**62 + 1, "small_": 7, "flag_": 1, "real_": float(np.float32(0.1)),
@@ -117,12 +122,12 @@ def plain(row: Any) -> Any:
     return {name: value(x) for name, x in row.asDict().items()}
 
 
-def test_mixed_inputs_and_several_outputs(spark: SparkSession, tmp_path: Path) -> None:
+def test_mixed_inputs_and_several_outputs(spark: SparkSession, tmp_path: Path, plan: str) -> None:
     df = spark.createDataFrame(
         [(1, None, "f", 2, True), (2, 20.0, None, 0, False)],
         "id int, age float, sex string, siblings int, paid boolean",
     )
-    scored = tfspark.score(df, models.mixed(tmp_path / "m"))
+    scored = tfspark.score(df, models.mixed(tmp_path / "m"), plan=plan)
     assert scored.dtypes[5:] == [("label", "string"), ("p", "float"), ("parts", "array<float>")]
     rows = [row[5:] for row in scored.orderBy("id").collect()]
     assert rows[0] == ("f-2", pytest.approx(12.3), [30.0, 2.0])
@@ -132,12 +137,12 @@ def test_mixed_inputs_and_several_outputs(spark: SparkSession, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        ((3, 1.0, "f", None, True), "siblings: null in siblings, and nothing stands for null"),
+        ((3, 1.0, "f", None, True), "siblings: null, and nothing stands for null"),
         ((3, 1e300, "f", 1, True), "age: outside the range of float32"),
     ],
 )
 def test_a_bad_row_fails_with_its_name(
-    spark: SparkSession, tmp_path: Path, value: tuple[Any, ...], why: str
+    spark: SparkSession, tmp_path: Path, value: tuple[Any, ...], why: str, plan: str
 ) -> None:
     df = spark.createDataFrame(
         [(1, 2.0, "f", 2, True), value],
@@ -145,35 +150,37 @@ def test_a_bad_row_fails_with_its_name(
     )
     # A column that no JSON can show does not stand in the way of the message.
     df = df.withColumn("odd", F.create_map(F.struct("id"), "id")).withColumn("raw", F.lit(b"ab"))
-    scored = tfspark.score(df, models.mixed(tmp_path / "m"), keep=["id", "odd", "raw"])
+    model = models.mixed(tmp_path / "m")
+    scored = tfspark.score(df, model, keep=["id", "odd", "raw"], plan=plan)
     with pytest.raises(Exception, match="cannot be scored") as caught:
         scored.collect()
     assert 'row {"id":3,"raw":"<2 bytes>"}' in str(caught.value)
     assert why in str(caught.value)
 
 
-def test_names_that_must_be_quoted(spark: SparkSession, tmp_path: Path) -> None:
+def test_names_that_must_be_quoted(spark: SparkSession, tmp_path: Path, plan: str) -> None:
     names = ["a.b", "c`d", "e f", "g'h", 'i"j', "k;--", "l,m"]
     df = spark.createDataFrame([tuple(float(i) for i in range(7))], names)
     folder = models.quoted(tmp_path / "m")
-    scored = tfspark.score(df, folder, inputs={"x": "c`d"}, keep=names)
+    scored = tfspark.score(df, folder, inputs={"x": "c`d"}, keep=names, plan=plan)
     assert scored.columns == [*names, "a.b c", "it's", "out`put"]
     assert list(scored.collect()[0]) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 3.0, 4.0, 2.0]
-    wide = tfspark.score(df, models.mlp(tmp_path / "w"), {"features": names[:4]}, keep=["k;--"])
+    mlp = models.mlp(tmp_path / "w")
+    wide = tfspark.score(df, mlp, {"features": names[:4]}, keep=["k;--"], plan=plan)
     assert wide.count() == 1
     # Nothing stands for null here: the rule's expression quotes the names too.
     ints = df.select(F.col("`a.b`").cast("bigint").alias("x`.y"), F.lit(1).alias("z"))
     echo = models.save(
         tmp_path / "e", [tf.TensorSpec([None], tf.int64, name="v")], lambda v: {"w": v}
     )
-    assert tfspark.score(ints, echo, {"v": "x`.y"}).collect()[0]["w"] == 0
+    assert tfspark.score(ints, echo, {"v": "x`.y"}, plan=plan).collect()[0]["w"] == 0
 
 
 def test_what_is_refused_before_any_task_runs(spark: SparkSession, tmp_path: Path) -> None:
     df = spark.createDataFrame([(1, 1.0)], "id int, x float")
     folder = models.picky(tmp_path / "m")
     with pytest.raises(
-        ConfigError, match="plan 'fast': there is no such plan; plans: auto, pandas"
+        ConfigError, match="plan 'fast': there is no such plan; plans: auto, arrow, pandas"
     ):
         tfspark.score(df, folder, plan="fast")
     with pytest.raises(ModelNotFound, match="no such folder"):

@@ -109,7 +109,7 @@ def test_a_row_that_cannot_become_a_tensor(tmp_path: Path) -> None:
     assert reasons == [
         None,
         "age: outside the range of float32",
-        "siblings: null, and the input has no value that stands for null",
+        "siblings: null, and nothing stands for null in this input",
     ]
 
 

@@ -67,7 +67,7 @@ def test_one_day_is_replaced_the_others_are_not(
     source, target = write("in", good(20)), str(tmp_path / "out")
     first = tfspark.score_table(spark, source, picky, target, DAY)
     assert (first.rows_in, first.scored, first.quarantined) == (20, 20, 0)
-    assert (first.table_version, first.day, first.plan) == (0, "2026-11-20", "pandas")
+    assert (first.table_version, first.day, first.plan) == (0, "2026-11-20", "arrow")
     assert (first.model, first.model_version) == ("picky", "7")
     scored = read(spark, target)
     assert scored.columns == ["id", "root", *ABOUT]
@@ -97,12 +97,13 @@ def test_the_same_day_twice_is_the_same_rows(
     assert {row[0] for row in rows(read(spark, target), "run_id")} == {second.run_id}
 
 
+@pytest.mark.parametrize("plan", ["arrow", "pandas"])
 def test_poison_goes_to_quarantine(
-    spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str]
+    spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str], plan: str
 ) -> None:
     target = str(tmp_path / "out")
     source = write("in", [*good(300), (300, -1.0), (301, -2.0), (302, None)])
-    summary = tfspark.score_table(spark, source, picky, target, DAY)
+    summary = tfspark.score_table(spark, source, picky, target, DAY, plan=plan)
     assert (summary.rows_in, summary.scored, summary.quarantined) == (303, 301, 2)
     assert read(spark, target).where("id = 302").collect()[0]["root"] != 0.0  # NaN by the rule
     bad = read(spark, f"{target}_quarantine")

@@ -34,6 +34,10 @@ class Binding:
     columns: tuple[str, ...]
     stacked: bool
 
+    def about(self, place: int) -> str:
+        """What a message on a column begins with: the input, and the column of several."""
+        return f"{self.name} ({self.columns[place]}): " if self.stacked else f"{self.name}: "
+
 
 def bind(
     model: ModelFolder, schema: T.StructType, inputs: Inputs | None, case_sensitive: bool = False

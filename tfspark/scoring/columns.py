@@ -1,4 +1,4 @@
-"""What Spark does to columns before Python sees them.
+"""What Spark does to columns of the pandas plan before Python sees them.
 
 pandas would turn nullable integers into floats and overflow on timestamps outside 1677 to 2262,
 so Spark itself fills nulls with the value that stands for null, and passes dates as days,
@@ -18,7 +18,7 @@ from pyspark.sql import types as T
 from tfspark.contracts import TensorSpec
 from tfspark.scoring.binding import Binding, arrow_of
 from tfspark.tables import quote
-from tfspark.tensors import arrow_type
+from tfspark.tensors import NO_NULL, arrow_type
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -35,14 +35,16 @@ def columns_for(
         The columns without nulls; their Arrow types; and for each rule that a row may break the
         expression of its reason, null for a good row.
     """
-    columns, kinds, reasons = [], [], []
+    columns: list[Column] = []
+    kinds: list[pa.DataType] = []
+    reasons: list[Column] = []
     for name in binding.columns:
         field = schema[name]
         column, kind = _plain(F.col(quote(name)), field.dataType)
         if field.nullable or _has_null_elements(kind):
             column, kind, broken = _without_nulls(column, kind, binding)
             if broken is not None:
-                told = f"{binding.name}: null in {name}, and nothing stands for null in this input"
+                told = binding.about(len(columns)) + NO_NULL
                 reasons.append(F.when(broken, F.lit(told)))
         columns.append(column)
         kinds.append(arrow_of(kind))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
@@ -14,13 +14,13 @@ from tfspark.registry.resolve import ModelFolder, resolve_model
 from tfspark.scoring.binding import Binding, Inputs, bind, check_outputs
 from tfspark.scoring.columns import as_text, columns_for
 from tfspark.scoring.predict import Feed
-from tfspark.scoring.udf import ERROR, output_column, pandas_plan, scorer_for
+from tfspark.scoring.udf import ERROR, arrow_plan, output_column, pandas_plan, scorer_for
 from tfspark.tables import quote
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-PLANS = ("auto", "pandas")
+PLANS = ("auto", "arrow", "pandas")
 RESULT = "_tfspark_result"
 REASON = "_tfspark_reason"
 
@@ -46,7 +46,7 @@ def score(
         inputs: input of the model → column, or → list of columns that become one tensor; an input
             that is not named takes the column of its name.
         keep: columns to keep; None: all.
-        plan: how to run it: `auto` or `pandas`.
+        plan: how to run it: `auto` (which is `arrow`), `arrow` or `pandas`.
         tracking_uri: the MLflow server; default: MLflow's own.
         signature: default: the manifest's, else `serving_default`.
 
@@ -59,11 +59,11 @@ def score(
         tfspark.score(df, "models/passengers/3", keep=["PassengerId"])
         tfspark.score(df, "models/mlp", inputs={"features": ["f0", "f1", "f2"]})
     """
-    check_plan(plan)
+    plan = check_plan(plan)
     found = resolve_model(model, tracking_uri, signature)
     kept = kept_columns(df, keep)
     check_outputs(found, kept)
-    run = with_result(df, found, bindings(df, found, inputs), kept)
+    run = with_result(df, found, bindings(df, found, inputs), kept, plan)
     message = F.concat(
         F.lit(f"model {found.path}: row "),
         F.substring(as_text(df.schema, kept), 1, 500),
@@ -101,7 +101,7 @@ def check_plan(plan: str) -> str:
     """
     if plan not in PLANS:
         raise ConfigError(f"plan {plan!r}: there is no such plan; plans: {', '.join(PLANS)}")
-    return "pandas"
+    return "arrow" if plan == "auto" else plan
 
 
 def kept_columns(df: DataFrame, keep: Sequence[str] | None) -> list[str]:
@@ -133,18 +133,24 @@ def bindings(df: DataFrame, model: ModelFolder, inputs: Inputs | None) -> list[B
 
 
 def with_result(
-    df: DataFrame, model: ModelFolder, bound: Sequence[Binding], kept: Sequence[str]
+    df: DataFrame, model: ModelFolder, bound: Sequence[Binding], kept: Sequence[str], plan: str
 ) -> Run:
     """Score every row once; the rows stay where they are, in the same number."""
-    arguments: list[Column] = []
-    kinds: list[Any] = []
-    reasons: list[Column] = []
-    for binding in bound:
-        columns, types, broken = columns_for(binding, df.schema)
-        arguments, kinds, reasons = arguments + columns, kinds + types, reasons + broken
-    feeds = [Feed(b.name, b.spec, len(b.columns), b.stacked) for b in bound]
-    function = pandas_plan(scorer_for(df.sparkSession, model, feeds), kinds, model)
-    before = reduce(lambda a, b: F.coalesce(a, b), reasons) if reasons else None
+    feeds = []
+    for b in bound:
+        about = tuple(b.about(place) for place in range(len(b.columns)))
+        feeds.append(Feed(b.name, b.spec, len(b.columns), b.stacked, about))
+    scorer = scorer_for(df.sparkSession, model, feeds)
+    before: Column | None = None
+    if plan == "arrow":
+        arguments = [F.col(quote(name)) for binding in bound for name in binding.columns]
+        function = arrow_plan(scorer, model)
+    else:
+        prepared = [columns_for(binding, df.schema) for binding in bound]
+        arguments = [column for columns, _, _ in prepared for column in columns]
+        function = pandas_plan(scorer, [kind for _, kinds, _ in prepared for kind in kinds], model)
+        if reasons := [reason for _, _, reasons in prepared for reason in reasons]:
+            before = reduce(lambda a, b: F.coalesce(a, b), reasons)
     result = df.select(
         *[F.col(quote(name)) for name in kept],
         function(*arguments).alias(RESULT),
@@ -154,7 +160,7 @@ def with_result(
     if before is not None:
         error = F.coalesce(F.col(REASON), error)
     outputs = {
-        name: output_column(F.col(RESULT), number, spec)
+        name: output_column(F.col(RESULT), number, spec, plan)
         for number, (name, spec) in enumerate(model.signature.outputs.items())
     }
     return Run(result, outputs, error)

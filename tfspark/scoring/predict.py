@@ -22,12 +22,17 @@ _HOPELESS = 1000
 
 @dataclass(frozen=True)
 class Feed:
-    """How columns become one input: one column, or several side by side as one tensor."""
+    """How columns become one input: one column, or several side by side as one tensor.
+
+    Attributes:
+        about: what a message on a column begins with, see `Binding.about`.
+    """
 
     name: str
     spec: TensorSpec
     columns: int = 1
     stacked: bool = False
+    about: tuple[str, ...] = ()
 
     def tensor(self, arrays: Sequence[pa.Array]) -> Array:
         """[rows, *shape] of this input's columns.
@@ -35,6 +40,7 @@ class Feed:
         Raises:
             BadRows: rows that cannot become the tensor; the reason names the input.
         """
+        place = 0
         try:
             if not self.stacked:
                 return to_numpy(arrays[0], self.spec)
@@ -49,7 +55,8 @@ class Feed:
         except RaggedRows:
             raise
         except BadRows as bad:
-            raise BadRows(bad.rows, f"{self.name}: {bad.reason}") from None
+            about = self.about[place] if self.about else f"{self.name}: "
+            raise BadRows(bad.rows, about + bad.reason) from None
 
 
 @dataclass(frozen=True)

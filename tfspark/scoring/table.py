@@ -135,6 +135,7 @@ def score_table(
         day,
         run_id or (steps.run_id if steps else uuid.uuid4().hex),
         steps,
+        plan,
     )
     staging = storage.new_staging(*staging_place(spark, target))
     try:
@@ -186,10 +187,12 @@ class _Run:
         day: dt.date,
         run_id: str,
         steps: Steps | None,
+        plan: str,
     ) -> None:
         self.spark, self.source, self.model = spark, source, model
         self.target, self.day, self.run_id, self.steps = target, day, run_id, steps
         self.scored_at = dt.datetime.now(dt.UTC)
+        self.plan = plan
         self.rows = self.bad = 0
 
     def step(self, name: str, **about: Any) -> AbstractContextManager[dict[str, Any]]:
@@ -242,7 +245,7 @@ class _Run:
         self, checked: DataFrame, bound: Sequence[Binding], kept: list[str], to: str
     ) -> DataFrame:
         used = list(dict.fromkeys([*kept, *(c for binding in bound for c in binding.columns)]))
-        run = with_result(checked, self.model, bound, [*used, REASONS, RAW])
+        run = with_result(checked, self.model, bound, [*used, REASONS, RAW], self.plan)
         reasons = (
             F.when(F.size(REASONS) > 0, F.col(REASONS))
             .when(run.error.isNotNull(), F.array(run.error))

@@ -1,8 +1,7 @@
 """The functions that Spark runs in its Python processes, and `score_udf` for columns.
 
-`pandas_plan` is for columns that `columns_for` has prepared. A column function does not know the
-types of its columns before Spark has analysed the query, so `score_udf` takes Arrow arrays, which
-bring their types and nulls with them.
+`arrow_plan` and `score_udf` take Arrow arrays, which bring their types and nulls with them;
+`pandas_plan` is for columns that `columns_for` has prepared.
 """
 
 from __future__ import annotations
@@ -60,11 +59,33 @@ def result_fields(model: ModelFolder) -> list[T.StructField]:
     return fields
 
 
-def output_column(result: Column, number: int, spec: TensorSpec) -> Column:
-    """One output of the result of `pandas_plan`."""
-    if width := _width(spec):
+def output_column(result: Column, number: int, spec: TensorSpec, plan: str) -> Column:
+    """One output of the result of a plan."""
+    if plan == "pandas" and (width := _width(spec)):
         return F.array(*[result.getField(f"o{number}_{i}") for i in range(width)])
     return result.getField(f"o{number}")
+
+
+def arrow_plan(scorer: Scorer, model: ModelFolder) -> Callable[..., Column]:
+    """An Arrow UDF over columns as they are.
+
+    Returns:
+        A function of columns that gives a struct of the outputs by number (`o0`, `o1`...) and
+        `error`, null where the row was scored.
+    """
+    specs = list(model.signature.outputs.values())
+    names = [*(f"o{number}" for number in range(len(specs))), ERROR]
+
+    def score(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
+        for batch in batches:
+            outputs, errors = scorer(batch if isinstance(batch, tuple) else (batch,))
+            yield pa.StructArray.from_arrays([*outputs, errors], names)
+
+    returned = [*(spark_type(spec) for spec in specs), T.StringType()]
+    fields = [T.StructField(name, kind) for name, kind in zip(names, returned, strict=True)]
+    function: Any = arrow_udf(score, T.StructType(fields))  # type: ignore[call-overload]
+    result: Callable[..., Column] = function.asNondeterministic()  # see `pandas_plan`
+    return result
 
 
 def pandas_plan(

@@ -15,7 +15,15 @@ from tfspark.dataset import SPLITS, Dataset
 from tfspark.errors import ConfigError, TrainingError
 from tfspark.recipe import Model, Training
 from tfspark.strings import to_tf_strings
-from tfspark.tensors import Array, BadRows, batch_to_tensors, misfit, numpy_dtype, to_numpy
+from tfspark.tensors import (
+    NO_NULL,
+    Array,
+    BadRows,
+    batch_to_tensors,
+    misfit,
+    numpy_dtype,
+    to_numpy,
+)
 from tfspark.training.readers.layout import aligned
 from tfspark.training.readers.source import arrow_schema, open_source, read_whole
 
@@ -232,7 +240,7 @@ def _strings(column: pa.ChunkedArray, spec: TensorSpec, rows: Array | None) -> A
     if column.null_count and spec.null != "":
         if spec.null is None:
             bad = np.flatnonzero(column.is_null().to_numpy()).tolist()
-            raise BadRows(bad, "null, and the input has no value that stands for null")
+            raise BadRows(bad, NO_NULL)
         column = column.fill_null(pa.scalar(str(spec.null)).cast(column.type))
     tensor = to_tf_strings(column, rows)
     return tf.reshape(tensor, [-1, *spec.shape]) if spec.shape else tensor
