@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import re
 import struct
 import tracemalloc
@@ -15,7 +16,7 @@ import pytest
 
 from tests.tfrecord.test_round_trip import table_of
 from tfspark.errors import ConfigError, IntegrityError, StorageError
-from tfspark.tfrecord import frame, read_file, write_file
+from tfspark.tfrecord import Counted, count_records, layout_of, read_file, write_file
 
 TABLE = pa.table(
     {
@@ -99,6 +100,23 @@ def test_damaged_compression(small: Path, compression: str) -> None:
             list(read_file(str(small), TABLE.schema, compression=compression))
 
 
+def test_what_is_before_damaged_compression_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.tfrecord.gz"
+    table = pa.table({"n": np.arange(200_000), "x": np.random.default_rng(0).random(200_000)})
+    layout = layout_of(table.schema, {"x": "float"})
+    write_file(str(path), table.to_batches(), layout)
+    content = path.read_bytes()
+    damaged = bytearray(content)
+    damaged[-1_000_000] ^= 0xFF
+    for bad in (content[:-1_000_000], bytes(damaged)):
+        path.write_bytes(bad)
+        reading = read_file(str(path), layout, on_corrupt="skip")
+        found = pa.Table.from_batches(list(reading))["n"].to_numpy()
+        assert np.array_equal(found, np.arange(len(found)))
+        assert 0.3 < len(found) / 200_000 < 0.9
+        assert reading.corrupt >= 1
+
+
 def test_damage_in_one_of_many_equal_records(tmp_path: Path) -> None:
     path = tmp_path / "many.tfrecord"
     table = pa.table({"n": np.arange(1000) % 100})
@@ -124,8 +142,11 @@ def test_damage_in_one_of_many_equal_records(tmp_path: Path) -> None:
 
 def header_of(length: int) -> bytes:
     raw = struct.pack("<Q", length)
-    crc = google_crc32c.value(raw)
-    return raw + struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+    return raw + masked(google_crc32c.value(raw))
+
+
+def masked(crc: int) -> bytes:
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 @pytest.mark.parametrize("length", [1 << 63, (1 << 64) - 1, 1 << 62, 1 << 40, 1 << 31])
@@ -162,7 +183,7 @@ def test_a_record_longer_than_the_file(small: Path) -> None:
 
 def test_right_sums_around_what_is_no_example(small: Path) -> None:
     bad = b"\x0a\x7fabc"
-    crc = frame.masked(np.array([google_crc32c.value(bad)], "uint32")).tobytes()
+    crc = masked(google_crc32c.value(bad))
     content = small.read_bytes()
     small.write_bytes(content + header_of(len(bad)) + bad + crc + content)
     with pytest.raises(IntegrityError, match="record 4 .* it is no Example"):
@@ -172,13 +193,39 @@ def test_right_sums_around_what_is_no_example(small: Path) -> None:
     assert (reading.rows, reading.corrupt) == (8, 1)
 
 
-def test_sums_are_those_of_the_standard() -> None:
+def test_sums_are_those_of_the_standard(small: Path) -> None:
     """RFC 3720, B.4: 32 zero bytes have the CRC32C 0x8a9136aa."""
-    zeros = np.zeros((3, 32), "uint8")
-    assert frame.sums_of_rows(zeros, 0, 32).tolist() == [0x8A9136AA] * 3
-    data = zeros.reshape(-1)
-    found = frame.sums_of_ranges(data, np.array([0, 5]), np.array([32, 37]))
-    assert found.tolist() == [0x8A9136AA] * 2
+    assert google_crc32c.value(bytes(32)) == 0x8A9136AA
+    content = small.read_bytes()
+    starts = starts_of(content)
+    for start, stop in itertools.pairwise(starts):
+        record = content[start + 12 : stop - 4]
+        assert content[start : start + 12] == header_of(len(record))
+        assert content[stop - 4 : stop] == masked(google_crc32c.value(record))
+
+
+@pytest.mark.parametrize("chunk", [1, 40, 1 << 20])
+def test_counting_finds_the_same_damage(
+    small: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfspark.tfrecord.read.CHUNK", chunk)
+    monkeypatch.setattr("tfspark.tfrecord.read._ROWS", min(chunk, 3))
+    path, content = str(small), small.read_bytes()
+    starts = starts_of(content)
+    assert count_records(path) == Counted(4, 0, None)
+    small.write_bytes(content[:-1])
+    assert count_records(path, "skip") == Counted(3, 1, starts[3])
+    with pytest.raises(IntegrityError, match=f"record 3 at byte {starts[3]} is damaged"):
+        count_records(path)
+    damaged = bytearray(content)
+    damaged[starts[1] + 14] ^= 1
+    damaged[starts[2] + 14] ^= 1
+    small.write_bytes(gzip.compress(damaged))
+    assert count_records(path, "skip", "gzip") == Counted(2, 2, None)
+    with pytest.raises(IntegrityError, match=f"record 1 at byte {starts[1]} is damaged"):
+        count_records(path, compression="gzip")
+    with pytest.raises(ConfigError, match="on_corrupt is 'ignore'"):
+        count_records(path, "ignore")  # type: ignore[arg-type]
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from tests.tfrecord.tables import same, tables
 from tfspark.errors import ConfigError, StorageError
 from tfspark.tfrecord import (
-    decode,
     encode,
     layout_of,
+    read,
     read_file,
     read_sidecar,
+    write,
     write_file,
     write_sidecar,
 )
@@ -67,17 +68,18 @@ def test_ten_thousand_tables(tmp_path: Path, table: pa.Table) -> None:
     assert same(table_of(path, table.schema), table)
 
 
-@pytest.mark.parametrize("few", [1, 3, 1 << 30])
+@pytest.mark.parametrize("room", [1, 100, 1000])
 @settings(ANY, max_examples=60)
 @given(table=tables(most=20))
-def test_every_way_gives_the_same(tmp_path: Path, table: pa.Table, few: int) -> None:
-    """Templates for every group, for groups of three, for none: the same bytes, the same rows."""
+def test_any_room_gives_the_same(tmp_path: Path, table: pa.Table, room: int) -> None:
+    """Buffers that hold no record, one, or some; a row at a time: the same bytes, the same rows."""
     path = str(tmp_path / "any.tfrecord")
     write_file(path, table.to_batches(), table.schema)
     usual = Path(path).read_bytes()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encode, "_FEW", few)
-        patch.setattr(decode, "_FEW", few)
+        patch.setattr(encode, "ROOM", room)
+        patch.setattr(write, "_ROWS", room)
+        patch.setattr(read, "CHUNK", room)
         write_file(path, table.to_batches(), table.schema)
         assert Path(path).read_bytes() == usual
         assert same(table_of(path, table.schema), table)
@@ -95,12 +97,14 @@ def test_many_rows_in_chunks_of_any_size(
         assert table_of(path, big.schema).equals(big)
 
 
-def test_more_lengths_than_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfspark.tfrecord.walk._KNOWN", 3)
+def test_few_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches end where memory would grow with the features, inside what was read."""
+    monkeypatch.setattr("tfspark.tfrecord.decode._SPANS", 70)
     table = pa.table({"s": ["a" * (i * i % 101) for i in range(5000)]})
     path = str(tmp_path / "a.tfrecord")
     write_file(path, table.to_batches(), table.schema)
     assert table_of(path, table.schema).equals(table)
+    assert max(batch.num_rows for batch in read_file(path, table.schema)) == 70
 
 
 def test_columns_are_pruned_and_ordered(tmp_path: Path) -> None:
@@ -170,6 +174,17 @@ def test_values_that_the_file_cannot_hold(tmp_path: Path) -> None:
         with pytest.raises(StorageError, match=message):
             write_file(path, table.to_batches(), table.schema, narrow=narrow)
         assert not Path(path).exists()
+
+
+def test_a_record_beyond_two_gibibytes(tmp_path: Path) -> None:
+    """Refused by its size; the memory is only reserved, never touched."""
+    path = tmp_path / "a.tfrecord"
+    offsets, data = np.array([0, 0, (1 << 31) - 5]), np.empty(1 << 31, "uint8")
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    table = pa.table({"x": pa.Array.from_buffers(pa.large_binary(), 2, buffers)})
+    with pytest.raises(StorageError, match="row 0 of the batch is a record of 21474836.. bytes"):
+        write_file(str(path), table.to_batches(), table.schema)
+    assert not path.exists()
 
 
 def test_a_batch_of_other_columns(tmp_path: Path) -> None:

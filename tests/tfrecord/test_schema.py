@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tests.tfrecord.test_round_trip import table_of
-from tfspark.errors import ConfigError, IntegrityError
+from tfspark.errors import ConfigError, IntegrityError, StorageError
 from tfspark.tfrecord import (
     SIDECAR,
     infer_schema,
@@ -111,13 +111,53 @@ def test_a_schema_from_a_sample(tmp_path: Path) -> None:
 
 
 def test_a_sample_of_two_minds(tmp_path: Path) -> None:
-    ints, floats = str(tmp_path / "i"), str(tmp_path / "f")
-    one, other = pa.table({"x": [1]}), pa.table({"x": pa.array([1.5], pa.float32())})
-    write_file(ints, one.to_batches(), one.schema)
-    write_file(floats, other.to_batches(), other.schema)
-    both = tmp_path / "both"
-    both.write_bytes(Path(ints).read_bytes() + Path(floats).read_bytes())
-    at = Path(ints).stat().st_size
-    message = f"record 1 at byte {at} holds float values in x, records before it int64"
+    """Integers and floats are floats, one and several values a list; bytes are bytes alone."""
+    columns = {
+        "int": [0, 1 << 24, -(1 << 40)],
+        "float": pa.array([1.5], pa.float32()),
+        "ints": [[1, 2], []],
+        "none": pa.array([[]], pa.list_(pa.float32())),
+        "text": ["1"],
+        "large": [(1 << 24) + 1],
+    }
+    paths = {}
+    for name, values in columns.items():
+        table = pa.table({"x": values})
+        paths[name] = str(tmp_path / name)
+        write_file(paths[name], table.to_batches(), table.schema)
+    content = {name: Path(path).read_bytes() for name, path in paths.items()}
+
+    def joined(*names: str) -> str:
+        path = tmp_path / "-".join(names)
+        path.write_bytes(b"".join(content[name] for name in names))
+        return str(path)
+
+    assert table_of(joined("int", "float"))["x"].to_pylist() == [0, 1 << 24, -(1 << 40), 1.5]
+    assert table_of(joined("float", "int"))["x"].to_pylist() == [1.5, 0, 1 << 24, -(1 << 40)]
+    assert table_of(joined("ints", "float"))["x"].to_pylist() == [[1, 2], [], [1.5]]
+    assert table_of(joined("none", "ints"))["x"].to_pylist() == [[], [1, 2], []]
+    both = [paths["int"], paths["float"], paths["ints"]]
+    assert infer_schema(both) == pa.schema([("x", pa.list_(pa.float32()))])
+    at = len(content["int"])
+    message = f"record 3 at byte {at} holds bytes values in x, records before it int64"
     with pytest.raises(IntegrityError, match=message):
-        infer_schema(str(both))
+        infer_schema(joined("int", "text"))
+    message = "record 0 at byte 0 holds 16777217 in x, which no float is"
+    with pytest.raises(IntegrityError, match=message):
+        infer_schema([paths["float"], paths["large"]])
+    message = "record 1 at byte .* holds an integer in x that is no float"
+    with pytest.raises(StorageError, match=message):
+        table_of(joined("float", "large"), pa.schema([("x", pa.float32())]))
+
+
+def test_a_sample_of_many_files(tmp_path: Path) -> None:
+    empty = [str(tmp_path / f"e{number}") for number in range(40)]
+    for path in empty:
+        Path(path).touch()
+    with pytest.raises(StorageError, match="none of 40 files has a record"):
+        infer_schema(empty)
+    for number, values in ((1, [1]), (39, [[1, 2]])):
+        table = pa.table({"x": values})
+        write_file(empty[number], table.to_batches(), table.schema)
+        kind = pa.int64() if number == 1 else pa.list_(pa.int64())
+        assert infer_schema(empty) == pa.schema([("x", kind)])

@@ -19,6 +19,7 @@ from tensorflow.core.example import example_pb2
 from tests.tfrecord.tables import example_values, same, tables
 from tests.tfrecord.test_round_trip import ANY, BIG, table_of
 from tfspark.errors import StorageError
+from tfspark.tfrecord import decode_kernels as kernels
 from tfspark.tfrecord import read_file, wire, write_file
 
 
@@ -192,6 +193,75 @@ def test_the_parser_of_one_record_agrees_with_protobuf(
         features = {name: values for name, values in features.items() if name in wanted}
     found = {name: (f"{kind}_list" if kind else None, v) for name, (kind, v) in features.items()}
     assert repr(sorted(found.items())) == repr(sorted(wanted.items()))
+
+
+ALL_KINDS = pa.schema(
+    [
+        ("a", pa.list_(pa.int64())),
+        ("b", pa.list_(pa.float32())),
+        ("c", pa.list_(pa.binary())),
+        ("one", pa.int64()),
+        ("w", pa.list_(pa.list_(pa.int64()))),
+        ("x", pa.list_(pa.list_(pa.binary()))),
+    ]
+)
+
+
+def outcome(path: str) -> Any:
+    reading = read_file(path, ALL_KINDS, on_corrupt="skip")
+    try:
+        rows = [repr(row) for batch in reading for row in batch.to_pylist()]
+    except StorageError as error:
+        return str(error)
+    return rows, reading.corrupt
+
+
+@settings(ANY, max_examples=400)
+@given(
+    st.integers(0, 1 << 32),
+    st.lists(st.tuples(st.integers(0, 1 << 12), st.integers(0, 255)), max_size=3),
+    st.none() | st.integers(0, 1 << 12),
+)
+def test_the_quick_way_agrees_with_the_parser(
+    tmp_path: Path, seed: int, changes: list[tuple[int, int]], cut: int | None
+) -> None:
+    """Records with some bytes changed, or cut off, between whole ones, in right frames."""
+    rng = np.random.default_rng(seed)
+    made = tf.train.SequenceExample()
+    feature = made.context.feature
+    feature["a"].int64_list.value.extend(rng.integers(-5, 1 << rng.integers(3, 60), 12).tolist())
+    feature["b"].float_list.value.extend(rng.standard_normal(rng.integers(0, 3)).tolist())
+    feature["c"].bytes_list.value.extend([rng.bytes(size) for size in (3, 0, 150)])
+    feature["one"].int64_list.value.append(int(rng.integers(-1, 1 << 40)))
+    for name in ("w", "x"):
+        for count in (2, 0, 1):
+            inner = made.feature_lists.feature_list[name].feature.add()
+            if name == "w":
+                inner.int64_list.value.extend([1, 300][:count])
+            else:
+                inner.bytes_list.value.extend([b"x", b""][:count])
+    whole = made.SerializeToString(deterministic=True)
+    changed = bytearray(whole)
+    for place, byte in changes:
+        changed[place % len(changed)] = byte
+    path = str(tmp_path / "a.tfrecord")
+    with tf.io.TFRecordWriter(path) as writer:
+        for record in (whole, bytes(changed[:cut]), whole):
+            writer.write(record)
+
+    quick = outcome(path)
+    with pytest.MonkeyPatch.context() as patch:
+        locate, calls = kernels.locate, []
+
+        def one_by_one(*given: Any) -> None:
+            """At first every record is taken for an unusual one."""
+            locate(*given)
+            calls.append(given)
+            given[-1][:] = len(calls) % 2 == 1
+
+        patch.setattr(kernels, "locate", one_by_one)
+        slow = outcome(path)
+    assert quick == slow or (slow[1] == 1 and quick[1] == 0)
 
 
 def test_a_feature_of_another_kind_or_number(tmp_path: Path) -> None:

@@ -9,16 +9,18 @@ No Python object is made per value: see `docs/tfrecord.md`. TensorFlow is not ne
 from __future__ import annotations
 
 from tfspark.tfrecord.infer import infer_schema
-from tfspark.tfrecord.read import Reading, read_file
+from tfspark.tfrecord.read import Counted, Reading, count_records, read_file
 from tfspark.tfrecord.schema import SIDECAR, Layout, layout_of, read_sidecar, write_sidecar
 from tfspark.tfrecord.write import Writer, Written, write_file
 
 __all__ = [
     "SIDECAR",
+    "Counted",
     "Layout",
     "Reading",
     "Writer",
     "Written",
+    "count_records",
     "infer_schema",
     "layout_of",
     "read_file",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,8 +18,11 @@ from tfspark.tfrecord.schema import Layout, layout_of, read_sidecar
 from tfspark.tfrecord.stream import Source, compression_of
 from tfspark.tfrecord.walk import Break, Chunk, walk
 
-CHUNK = 8 << 20
+CHUNK = 1 << 22
 """Bytes that are decoded at once."""
+_ROWS = 1 << 16  # counted at once
+_WRONG_SUM = "the sum of its data is wrong"
+OnCorrupt = Literal["fail", "skip"]
 
 
 class Reading:
@@ -54,7 +58,7 @@ class Reading:
 
     def _run(self) -> Generator[pa.RecordBatch, None, None]:
         try:
-            for found in walk(self._source, CHUNK):
+            for found in walk(self._source, CHUNK, self._decoder.rows):
                 if isinstance(found, Break):
                     self._bad(found.record, found.offset, found.reason)
                     self.lost = found.offset
@@ -67,27 +71,24 @@ class Reading:
     def _decode(self, chunk: Chunk) -> pa.RecordBatch | None:
         good = np.flatnonzero(chunk.good)
         for at in np.flatnonzero(~chunk.good).tolist():
-            self._bad(*_place(chunk, at), "the sum of its data is wrong")
+            self._bad(*chunk.place(at), _WRONG_SUM)
         if not len(good):
             return None
         try:
             batch, damaged = self._decoder.decode(chunk.data, chunk.begin[good], chunk.end[good])
         except MisfitError as error:
-            record, offset = _place(chunk, int(good[error.row]))
+            record, offset = chunk.place(int(good[error.row]))
             raise StorageError(
                 f"{self._path}: record {record} at byte {offset} {error.reason}: read it with the "
                 "schema that it was written with"
             ) from None
         for at in damaged.tolist():
-            self._bad(*_place(chunk, int(good[at])), "it is no Example")
+            self._bad(*chunk.place(int(good[at])), "it is no Example")
         return batch if batch.num_rows else None
 
     def _bad(self, record: int, offset: int, reason: str) -> None:
         if not self._skip:
-            raise IntegrityError(
-                f"{self._path}: record {record} at byte {offset} is damaged: {reason}; get the "
-                "file again from where it came, or skip corrupt records"
-            )
+            raise _damaged(self._path, record, offset, reason)
         self.corrupt += 1
 
 
@@ -95,7 +96,7 @@ def read_file(
     path: str,
     schema: pa.Schema | Layout | None = None,
     columns: Sequence[str] | None = None,
-    on_corrupt: Literal["fail", "skip"] = "fail",
+    on_corrupt: OnCorrupt = "fail",
     compression: str | None = None,
 ) -> Reading:
     """Read a file, a batch at a time.
@@ -113,16 +114,66 @@ def read_file(
         IntegrityError: a damaged record: the file, the record's number, its byte offset.
         StorageError: the file cannot be read, or a record does not fit the schema.
     """
-    if on_corrupt not in ("fail", "skip"):
-        raise ConfigError(f"on_corrupt is {on_corrupt!r}: use fail or skip")
-    kind = compression_of(path, compression)
+    skip, kind = _skips(on_corrupt), compression_of(path, compression)
     if schema is None:
         folder = storage.absolute(path).rsplit("/", 1)[0]
         schema = read_sidecar(folder) or infer_schema(path, compression=kind)
     layout = schema if isinstance(schema, Layout) else _layout(schema)
     if unknown := sorted(set(columns or ()) - set(layout.schema.names)):
         raise ConfigError(f"{path} has no column {unknown[0]}; it has {layout.schema.names}")
-    return Reading(path, layout, columns, on_corrupt == "skip", Source(path, kind))
+    return Reading(path, layout, columns, skip, Source(path, kind))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a file holds: whole records, and as `Reading` has them: `corrupt` and `lost`."""
+
+    rows: int
+    corrupt: int
+    lost: int | None
+
+
+def count_records(
+    path: str, on_corrupt: OnCorrupt = "fail", compression: str | None = None
+) -> Counted:
+    """Count a file's records and check all sums; nothing is decoded.
+
+    Raises:
+        ConfigError: an unknown policy or compression.
+        IntegrityError: a damaged frame: the file, the record's number, its byte offset.
+        StorageError: the file cannot be read.
+    """
+    skip, rows, corrupt, lost = _skips(on_corrupt), 0, 0, None
+    source = Source(path, compression_of(path, compression))
+    try:
+        for found in walk(source, CHUNK, _ROWS):
+            if isinstance(found, Break):
+                lost = found.offset
+                bad = [(found.record, found.offset, found.reason)]
+            else:
+                rows += int(found.good.sum())
+                bad = [
+                    (*found.place(at), _WRONG_SUM) for at in np.flatnonzero(~found.good).tolist()
+                ]
+            corrupt += len(bad)
+            if bad and not skip:
+                raise _damaged(path, *bad[0])
+    finally:
+        source.close()
+    return Counted(rows, corrupt, lost)
+
+
+def _skips(on_corrupt: str) -> bool:
+    if on_corrupt not in ("fail", "skip"):
+        raise ConfigError(f"on_corrupt is {on_corrupt!r}: use fail or skip")
+    return on_corrupt == "skip"
+
+
+def _damaged(path: str, record: int, offset: int, reason: str) -> IntegrityError:
+    return IntegrityError(
+        f"{path}: record {record} at byte {offset} is damaged: {reason}; get the file again from "
+        "where it came, or skip corrupt records"
+    )
 
 
 def _layout(schema: pa.Schema) -> Layout:
@@ -142,8 +193,3 @@ def _layout(schema: pa.Schema) -> Layout:
             elif pa.types.is_uint64(kind):
                 narrow[name] = "int64"
     return layout_of(schema, narrow)
-
-
-def _place(chunk: Chunk, at: int) -> tuple[int, int]:
-    """The number of a record and where its frame begins."""
-    return chunk.record + at, chunk.offset + int(chunk.begin[at]) - 12

@@ -6,10 +6,12 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
+import numpy as np
 import pyarrow as pa
 
 from tfspark import storage
 from tfspark.errors import ConfigError, StorageError
+from tfspark.tensors import Array
 
 Compression = Literal["none", "gzip", "zlib"]
 _SUFFIXES: dict[str, Compression] = {".gz": "gzip", ".gzip": "gzip", ".zlib": "zlib"}
@@ -48,22 +50,21 @@ class Source:
         self._path = path
         self._inflate = None if compression == "none" else _Inflate(_WINDOW[compression])
 
-    def read(self, most: int) -> bytes:
-        """Up to so many bytes; none at the end.
+    def read_into(self, room: Array) -> int:
+        """Read bytes into uint8 [room]; how many: none at the end.
 
         Raises:
             StorageError: the file cannot be read.
             DamageError: what was compressed is damaged.
         """
-        if self._inflate:
-            return self._inflate.read(most, self._raw)
-        return self._raw(most)
-
-    def _raw(self, most: int) -> bytes:
         try:
-            return bytes(self._file.read(most))
+            if not self._inflate:
+                return int(self._file.readinto(room))
+            data = self._inflate.read(len(room), self._file.read)
         except OSError as error:
             raise StorageError(f"cannot read {self._path}: {error}") from error
+        room[: len(data)] = np.frombuffer(data, "uint8")
+        return len(data)
 
     def close(self) -> None:
         self._file.close()
@@ -88,9 +89,13 @@ class _Inflate:
             try:
                 piece = self._state.decompress(self._left, most - size)
             except zlib.error as error:
+                if size:  # what was right comes first: the next call fails again
+                    break
                 raise DamageError(str(error)) from None
             self._left = self._state.unused_data or self._state.unconsumed_tail
             if at_end and not piece and not self._state.eof:
+                if size:
+                    break
                 raise DamageError("the compressed data ends too early")
             pieces.append(piece)
             size += len(piece)

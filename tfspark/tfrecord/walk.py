@@ -9,21 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfspark.tensors import Array
-from tfspark.tfrecord import frame
-from tfspark.tfrecord.spans import SLACK
+from tfspark.tfrecord.decode_kernels import BAD_LENGTH_SUM, walk_frames
+from tfspark.tfrecord.machine import HEADER, LONGEST, SLACK, TRAILER
 from tfspark.tfrecord.stream import DamageError, Source
 
 _length = struct.Struct("<Q").unpack_from
-_FRAME = frame.HEADER + frame.TRAILER
-_KNOWN = 1 << 16  # headers that are remembered
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Whole records that follow each other.
+    """Whole records that follow each other. The memory is used again for the next chunk.
 
     Attributes:
-        data: uint8 [bytes + `SLACK`].
+        data: uint8, with `SLACK` bytes behind the last record.
         begin: int64 [records]: where each record's data begins.
         end: int64 [records].
         good: bool [records]: the sum of the data is right.
@@ -38,6 +36,10 @@ class Chunk:
     record: int
     offset: int
 
+    def place(self, at: int) -> tuple[int, int]:
+        """The number of a record and the byte where its frame begins."""
+        return self.record + at, self.offset + int(self.begin[at]) - HEADER
+
 
 @dataclass(frozen=True)
 class Break:
@@ -48,87 +50,52 @@ class Break:
     reason: str
 
 
-def walk(source: Source, chunk_bytes: int) -> Iterator[Chunk | Break]:
-    """The records of a stream, a chunk at a time; a `Break` is the last thing.
+def walk(source: Source, chunk_bytes: int, rows: int) -> Iterator[Chunk | Break]:
+    """The records of a stream, up to so many at a time; a `Break` is the last thing.
 
     Memory is bounded by `chunk_bytes` and the longest record that is there.
     """
-    left, record, offset, ended = b"", 0, 0, False
-    known: dict[bytes, int] = {}
+    data = np.empty(max(chunk_bytes, HEADER) + SLACK, "uint8")
+    at = have = record = offset = 0  # what is not yet walked is data[at:have]
+    cut: str | None = None
+    ended = False
+    most = min(rows, len(data) // (HEADER + TRAILER) + 1)
+    begin, end, good = np.empty(most, "int64"), np.empty(most, "int64"), np.empty(most, "bool")
     while True:
-        want, cut = max(chunk_bytes, frame.HEADER), None
-        if len(left) >= frame.HEADER:
-            want = max(want, min(_length(left)[0], frame.LONGEST) + _FRAME)
-        pieces = [left]
-        have = len(left)
+        count, next_at, reason = walk_frames(data, at, have, begin, end, good)
+        if count:
+            found = begin[:count], end[:count], good[:count]
+            yield Chunk(data, *found, record, offset)
+        record, at = record + count, next_at
+        if reason:
+            why = _reason(reason, data[at : at + HEADER].tobytes())
+            yield Break(record, offset + at, why)
+            return
+        if count == most:
+            continue
+        if ended:
+            if cut or at < have:
+                needs = f", its {have - at} bytes are no whole frame" if at < have else ""
+                yield Break(record, offset + at, cut or f"the file ends too early{needs}")
+            return
+        rest = have - at
+        data[:rest] = data[at:have].copy()
+        offset, at, have = offset + at, 0, rest
+        want = max(chunk_bytes, HEADER)
+        if rest >= HEADER:
+            want = max(want, HEADER + _length(data[:HEADER].tobytes())[0] + TRAILER)
         try:
             while have < want and not ended:
-                piece = source.read(min(want - have, chunk_bytes))
-                ended = not piece
-                pieces.append(piece)
-                have += len(piece)
+                if have + SLACK == len(data):  # grows with what is there, not with what is said
+                    data = np.concatenate([data, np.empty(len(data), "uint8")])
+                size = source.read_into(data[have : min(want, len(data) - SLACK)])
+                ended = not size
+                have += size
         except DamageError as error:
             cut, ended = f"its compressed data is damaged ({error})", True
-        whole = b"".join([*pieces, bytes(SLACK)])
-        del pieces
-        found, used, reason = _scan(whole, have, known, record, offset)
-        if len(found.begin):
-            yield found
-        record, offset, left = record + len(found.begin), offset + used, whole[used:have]
-        if reason:
-            yield Break(record, offset, reason)
-            return
-        if ended:
-            if cut or left:
-                needs = f", its {len(left)} bytes are no whole frame" if left else ""
-                yield Break(record, offset, cut or f"the file ends too early{needs}")
-            return
 
 
-def _scan(
-    whole: bytes, stop: int, known: dict[bytes, int], record: int, offset: int
-) -> tuple[Chunk, int, str | None]:
-    """The whole records before `stop`, where the last one ends, and why no further one can be.
-
-    `known` are headers whose sums were found right, with their lengths: most records are as long
-    as one before them.
-    """
-    ends: list[int] = []
-    sums: list[int] = []
-    at, reason = 0, None
-    # Names of this function's own: the loop runs once a record.
-    header, trailer, crc32c, last = frame.HEADER, frame.TRAILER, frame.crc32c, stop - frame.TRAILER
-    length_of, ended, summed = known.get, ends.append, sums.append
-    while (begin := at + header) <= stop:
-        head = whole[at:begin]
-        size = length_of(head)
-        if size is None:
-            if reason := _refused(head):
-                break
-            size = _length(head)[0]
-            if len(known) >= _KNOWN:
-                known.clear()
-            known[head] = size
-        end = begin + size
-        if end > last:
-            break
-        ended(end)
-        summed(crc32c(whole[begin:end]))
-        at = end + trailer
-    data, end_of = np.frombuffer(whole, "uint8"), np.array(ends, "int64")
-    begin_of = np.concatenate([[frame.HEADER], end_of + _FRAME])[:-1].astype("int64")
-    said = np.zeros(len(ends), "uint32")
-    for place in range(frame.TRAILER):
-        said |= data[end_of + place].astype("uint32") << np.uint32(8 * place)
-    good = frame.masked(np.array(sums, "uint32")) == said
-    return Chunk(data, begin_of, end_of, good, record, offset), at, reason
-
-
-def _refused(head: bytes) -> str | None:
-    """Why these twelve bytes are no header; None if they are one."""
-    length = _length(head)[0]
-    if frame.masked(np.array([frame.crc32c(head[:8])], "uint32")).tobytes() != head[8:]:
+def _reason(code: int, head: bytes) -> str:
+    if code == BAD_LENGTH_SUM:
         return "the sum of its length is wrong"
-    if length > frame.LONGEST:
-        return f"its length is {length} bytes, the longest record has {frame.LONGEST}"
-    return None
+    return f"its length is {_length(head)[0]} bytes, the longest record has {LONGEST}"

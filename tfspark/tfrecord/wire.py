@@ -1,7 +1,7 @@
-"""One record at a time: what the quick ways do not take, and where a record's bytes are.
+"""One record at a time, in Python: what the quick way does not take.
 
 `parse` reads any encoding that protocol buffers allow: fields in any order, repeated, unknown,
-split over several messages, packed or not. A number is a Python object here.
+split over several messages, packed or not; `usual` makes of it the one that writers use.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from typing import Any
+
+from tfspark.tfrecord.varint import one
 
 KINDS = {1: "bytes", 2: "float", 3: "int64"}  # fields of Feature's oneof, feature.proto
 Values = tuple[str | None, list[Any]]
@@ -125,3 +127,39 @@ def _list(data: bytes, kind: int, begin: int, end: int) -> list[Any]:
                 unsigned, start = varint(data, start, stop)
                 found.append(unsigned - (1 << 64) if unsigned >> 63 else unsigned)
     return found
+
+
+def usual(data: bytes) -> bytes:
+    """A record of any form in the form that writers give it: the same features and values.
+
+    Raises:
+        WireError: it is neither an Example nor a SequenceExample.
+    """
+    features, lists = parse(data)
+    every = ((key, _made(*values)) for key, values in features.items())
+    nested = (
+        (key, b"".join(_delimited(1, _made(*values)) for values in found))
+        for key, found in lists.items()
+    )
+    return b"".join(
+        _delimited(number, _delimited(1, _delimited(1, key) + _delimited(2, value)))
+        for number, entries in ((1, every), (2, nested))
+        for key, value in entries
+    )
+
+
+def _made(kind: str | None, values: list[Any]) -> bytes:
+    """A Feature."""
+    if kind is None:
+        return b""
+    if kind == "bytes":
+        return _delimited(1, b"".join(_delimited(1, value) for value in values))
+    if kind == "float":
+        packed = struct.pack(f"<{len(values)}f", *values)
+    else:
+        packed = b"".join(one(value & (1 << 64) - 1) for value in values)
+    return _delimited(2 if kind == "float" else 3, _delimited(1, packed))
+
+
+def _delimited(number: int, content: bytes) -> bytes:
+    return one(number << 3 | 2) + one(len(content)) + content

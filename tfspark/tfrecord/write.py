@@ -10,11 +10,12 @@ import pyarrow as pa
 
 from tfspark import storage
 from tfspark.errors import ConfigError, StorageError
-from tfspark.tfrecord.encode import encode
+from tfspark.tfrecord.columns import RefusedError
+from tfspark.tfrecord.encode import Encoder
 from tfspark.tfrecord.schema import Layout, layout_of
 from tfspark.tfrecord.stream import Sink, compression_of
 
-_ROWS = 1 << 14  # encoded at once
+_ROWS = 1 << 16  # made flat at once
 _BYTES = 8 << 20
 
 
@@ -44,6 +45,7 @@ class Writer:
             StorageError: the file cannot be made.
         """
         self._path, self._layout = path, layout
+        self._encoder = Encoder(layout)
         self._sink = Sink(path, compression_of(path, compression))
         self.rows = 0
 
@@ -65,12 +67,12 @@ class Writer:
         for start in range(0, batch.num_rows, step):
             piece = batch.slice(start, step)
             try:
-                data, starts = encode(piece, self._layout)
-            except StorageError as error:
+                for data in self._encoder.encode(piece):
+                    self._sink.write(data)
+            except RefusedError as error:
                 raise StorageError(
                     f"{self._path}: {error} (the batch begins at record {self.rows})"
                 ) from None
-            self._sink.write(data[int(starts[0]) : int(starts[-1])])
             self.rows += piece.num_rows
 
     def close(self) -> Written:
