@@ -81,6 +81,9 @@ def spark_session(app: str, **conf: Any) -> SparkSession:
     for key, value in (settings | conf).items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
+    from tfspark.tfrecord.source import register
+
+    register(session)
     return session
 
 

@@ -1,0 +1,254 @@
+"""`tfspark tfrecord head|count|schema|verify PATH`: look into a file or a folder of records."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from tfspark import storage
+from tfspark.errors import ConfigError, IntegrityError, StorageError
+from tfspark.tfrecord.folder import FileEntry, Folder, list_folder
+from tfspark.tfrecord.infer import infer_schema
+from tfspark.tfrecord.read import count_records, read_file
+from tfspark.tfrecord.schema import Layout, layout_of
+from tfspark.tfrecord.verify import verify
+
+_VALUES, _BYTES, _CHARACTERS = 16, 16, 200  # of one value that `head` shows
+
+
+def main(argv: Sequence[str]) -> int:
+    """Look into TFRecord: the first rows, how many there are, the columns, whether all is whole."""
+    try:
+        given = _arguments(argv)
+        code: int = given.run(given)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `head | less`, and less was left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="tfspark tfrecord", description=main.__doc__, allow_abbrev=False
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for run, about in (
+        (_head, "the first rows, one JSON object a line"),
+        (_count, "rows of every file, and of all"),
+        (_schema, "columns and types: as declared, or inferred from a sample"),
+        (_verify, "read and check everything; ends with 6 where anything is damaged"),
+    ):
+        command = commands.add_parser(
+            run.__name__[1:], help=about, description=about, allow_abbrev=False
+        )
+        command.set_defaults(run=run)
+        command.add_argument("path", metavar="PATH", help="a file, or a folder of them")
+        command.add_argument(
+            "--compression",
+            choices=["none", "gzip", "zlib"],
+            help="of the files; default: as their names say",
+        )
+        if run is _head:
+            command.add_argument("--rows", type=_number, default=10, metavar="N")
+            command.add_argument("--columns", type=_names, metavar="A,B", help="default: all")
+        if run is _schema:
+            command.add_argument(
+                "--records", type=_number, default=1000, metavar="N", help="to infer from"
+            )
+    return parser.parse_args(argv)
+
+
+def _head(given: argparse.Namespace) -> int:
+    folder, left = list_folder(given.path), given.rows
+    for batch in _batches(folder, given.columns, given.compression):
+        for row in _rows(batch.slice(0, left)):
+            print(json.dumps(row, ensure_ascii=False))
+        left -= min(left, batch.num_rows)
+        if not left:
+            break
+    if left == given.rows:
+        print(f"{given.path}: no rows", file=sys.stderr)
+    return 0
+
+
+def _count(given: argparse.Namespace) -> int:
+    folder, total = list_folder(given.path), 0
+    for entry in folder.files:
+        rows = entry.rows
+        if rows is None:
+            with _Hint(entry.path, given.compression):
+                rows = count_records(entry.path, compression=given.compression).rows
+        print(f"{rows:>15,}  {_name(folder, entry)}", flush=True)
+        total += rows
+    said = ", as the manifest says" if folder.manifest else ""
+    print(f"{total:>15,}  in {_some(len(folder.files), 'file')}{said}")
+    return 0
+
+
+def _schema(given: argparse.Namespace) -> int:
+    folder = list_folder(given.path)
+    layout, said = _layout(folder, given.compression, given.records)
+    lines = [("column", "type", "nullable", "in the record")]
+    for field in layout.schema:
+        inside = [feature for feature in layout.features if feature.path[0] == field.name]
+        kinds = sorted({f"{f.kind}_list" for f in inside if not f.marker}) or ["int64_list"]
+        where = "feature_lists: " if any(f.depth == 2 for f in inside) else ""
+        null = "yes" if field.nullable else "no"
+        lines.append((field.name, str(field.type), null, where + ", ".join(kinds)))
+    lines += [
+        (part.name, str(part.type), "yes", "partition folder") for part in folder.partition_by
+    ]
+    widths = [max(len(line[at]) for line in lines) for at in range(4)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join(cells).rstrip())
+    print(f"\n{'SequenceExample' if layout.sequence else 'Example'}s; {said}")
+    return 0
+
+
+def _verify(given: argparse.Namespace) -> int:
+    found = verify(given.path, given.compression, lambda line: print(line, flush=True))
+    damages = _some(found.damages, "damage")
+    print(f"{_some(found.rows, 'row')} in {_some(found.files, 'file')}, {damages}")
+    if found.damages:
+        raise IntegrityError(
+            f"{given.path}: {damages}, named above; get the files again from where they came, or "
+            "write the folder again"
+        )
+    return 0
+
+
+def _layout(folder: Folder, compression: str | None, records: int = 1000) -> tuple[Layout, str]:
+    """The schema that is declared, or else inferred; and which it is."""
+    if folder.layout:
+        return folder.layout, "as the folder declares"
+    files = [entry.path for entry in folder.files]
+    with _Hint(files[0], compression):
+        schema = infer_schema(files, records, compression)
+    return layout_of(schema), f"inferred from at most {records:,} records"
+
+
+def _batches(
+    folder: Folder, columns: Sequence[str] | None, compression: str | None
+) -> Iterator[pa.RecordBatch]:
+    """Of all files, with their partition's values."""
+    if not folder.files:
+        return
+    layout, _ = _layout(folder, compression)
+    types = dict(zip(folder.partition_by.names, folder.partition_by.types, strict=True))
+    known = [*layout.schema.names, *types]
+    if unknown := [name for name in columns or () if name not in known]:
+        raise ConfigError(f"{folder.path} has no column {unknown[0]}; it has {known}")
+    wanted = known if columns is None else columns
+    stored = [name for name in wanted if name not in types]
+    for entry in folder.files:
+        with _Hint(entry.path, compression):
+            for batch in read_file(entry.path, layout, stored, compression=compression):
+                made = {
+                    name: pa.repeat(pa.scalar(entry.partition[name], types[name]), batch.num_rows)
+                    if name in types
+                    else batch.column(name)
+                    for name in wanted
+                }
+                yield pa.RecordBatch.from_pydict(made)
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    names = batch.schema.names
+    columns = [
+        # By way of text: a float as short as it can be said, not as the double next to it.
+        c.cast(_readable(c.type, pa.string())).cast(_readable(c.type, pa.float64())).to_pylist()
+        for c in batch.columns
+    ]
+    for values in zip(*columns, strict=True):
+        yield {name: _short(value) for name, value in zip(names, values, strict=True)}
+
+
+def _readable(kind: pa.DataType, real: pa.DataType) -> pa.DataType:
+    """The type with text for times (Python's own end in the year 9999), and `real` for floats."""
+    t = pa.types
+    if t.is_temporal(kind):
+        return pa.int64() if t.is_duration(kind) else pa.string()
+    if t.is_floating(kind):
+        return real
+    if t.is_struct(kind):
+        return pa.struct([field.with_type(_readable(field.type, real)) for field in kind])
+    if t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind):
+        inner = kind.value_field.with_type(_readable(kind.value_type, real))
+        if t.is_fixed_size_list(kind):
+            return pa.list_(inner, kind.list_size)
+        return pa.large_list(inner) if t.is_large_list(kind) else pa.list_(inner)
+    return kind
+
+
+def _short(value: Any) -> Any:
+    """A value as JSON has it, and of a long one the beginning."""
+    if isinstance(value, dict):
+        return {name: _short(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        more = [f"… {len(value)} values"] if len(value) > _VALUES else []
+        return [_short(inner) for inner in value[:_VALUES]] + more
+    if isinstance(value, bytes):
+        more_bytes = f"… {len(value)} bytes" if len(value) > _BYTES else ""
+        return f"0x{value[:_BYTES].hex()}{more_bytes}"
+    if isinstance(value, str) and len(value) > _CHARACTERS:
+        return f"{value[:_CHARACTERS]}… {len(value)} characters"
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return str(value)  # a decimal, NaN
+
+
+def _name(folder: Folder, entry: FileEntry) -> str:
+    return entry.path.removeprefix(storage.absolute(folder.path).rstrip("/") + "/")
+
+
+class _Hint:
+    """Says of a file that cannot be read from its first record on what it may be instead."""
+
+    def __init__(self, path: str, compression: str | None) -> None:
+        self._path, self._given = path, compression
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, IntegrityError) or "record 0 at byte 0 " not in str(error):
+            return
+        fs, inner = storage.filesystem(self._path)
+        try:
+            with fs.open_input_stream(inner, compression=None) as stream:
+                start = bytes(stream.read(4))
+        except OSError as failed:
+            raise StorageError(f"cannot read {self._path}: {failed}") from failed
+        if start == b"PAR1":
+            raise ConfigError(f"{self._path} is a Parquet file, not TFRecord") from error
+        if start[:2] == b"\x1f\x8b" and self._given != "gzip":
+            raise ConfigError(f"{self._path} is gzip; give --compression gzip") from error
+        raise IntegrityError(
+            f"{error}; or it is no TFRecord file, or compressed: give --compression"
+        ) from error
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _number(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: 1 is the least")
+    return value
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -1,0 +1,209 @@
+"""Plain Parquet files to a TFRecord folder, with nothing in Spark's rows.
+
+    convert(spark, "parquet/", "records/", columns=["id", "x"], narrow={"x": "float"})
+
+Each task reads row groups of its own with pyarrow and writes files of its own through the codec;
+the commit is the same as that of the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tfspark import storage
+from tfspark.errors import ConfigError, SourceMissing, StorageError
+from tfspark.tfrecord.commit import Commit, Mode, Part, begin
+from tfspark.tfrecord.parts import FILE_BYTES, Cut, loose, partition_schema, write_parts
+from tfspark.tfrecord.schema import layout_of
+from tfspark.tfrecord.source import holds_data, own_errors
+from tfspark.tfrecord.stream import Compression
+from tfspark.tfrecord.write import Written
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_ROWS = 1 << 14  # of a batch
+_TASK_BYTES = 128 << 20  # of Parquet, in memory
+
+
+class Group(NamedTuple):
+    """A row group: its file, its number there, its rows, its bytes before compression."""
+
+    path: str
+    number: int
+    rows: int
+    bytes: int
+
+
+def convert(
+    spark: SparkSession,
+    source: str | Sequence[str],
+    target: str,
+    mode: Literal["error", "ignore", "append", "overwrite"] = "error",
+    *,
+    columns: Sequence[str] | None = None,
+    narrow: Mapping[str, str] | None = None,
+    partition_by: Sequence[str] = (),
+    compression: Compression = "none",
+    max_file_bytes: int = FILE_BYTES,
+    max_records_per_file: int | None = None,
+    tasks: int | None = None,
+) -> Written:
+    """Write the rows of Parquet files as a TFRecord folder, by one commit.
+
+    Args:
+        source: a folder of Parquet files, or files; of one schema. No Delta table and no folders
+            `name=value`: those need Spark's readers, see `write_tfrecord`.
+        columns: only these.
+        tasks: how many; default: one per 128 MiB, and one per core where there are row groups.
+
+    Returns:
+        The rows and bytes that were written.
+
+    Raises:
+        SourceMissing: there is no Parquet file.
+        ConfigError: as for `write_tfrecord`, or the source needs another reader.
+        StorageError: as for `write_tfrecord`, a file cannot be read, or the rows written are not
+            those of the Parquet footers. In each case the folder is as it was.
+    """
+    if mode not in ("error", "ignore", "append", "overwrite"):
+        raise ConfigError(f"mode {mode!r} is unknown: use error, ignore, append or overwrite")
+    if mode == "ignore" and holds_data(target):
+        return Written(0, 0)
+    schema, groups = _row_groups(_files(source), columns)
+    records, by = partition_schema(schema, partition_by)
+    folder_mode: Mode = mode if mode in ("append", "overwrite") else "new"
+    layout = layout_of(records, narrow)
+    shares = _shares(groups, tasks, spark.sparkContext.defaultParallelism)
+    cut = Cut(compression, max_file_bytes, max_records_per_file)
+    commit = begin(target, layout, by, folder_mode)
+    try:
+        parts = _run(spark, commit, cut, schema, shares)
+        rows, expected = sum(p.rows for p in parts), sum(group.rows for group in groups)
+        if rows != expected:
+            raise StorageError(
+                f"{target}: the Parquet footers say {expected} rows, {rows} were written: the "
+                "source changed while it was read; run again"
+            )
+        commit.commit(parts)
+    except BaseException:
+        commit.abort()
+        raise
+    return Written(rows, sum(part.bytes for part in parts))
+
+
+def _run(
+    spark: SparkSession, commit: Commit, cut: Cut, schema: pa.Schema, shares: list[list[Group]]
+) -> list[Part]:
+    """The parts of the attempts whose results Spark took: of each task one."""
+
+    def write(task: int, share: Iterable[list[Group]]) -> Iterable[list[Part]]:
+        from pyspark import TaskContext
+
+        context: Any = TaskContext.get()
+        batches = (batch for groups in share for batch in _read(groups, schema))
+        yield write_parts(commit, batches, cut, task, f"attempt-{context.taskAttemptId()}")
+
+    with own_errors(f"writing {commit.path}"):
+        shared = spark.sparkContext.parallelize(shares, max(1, len(shares)))
+        return [part for parts in shared.mapPartitionsWithIndex(write).collect() for part in parts]
+
+
+def _read(groups: Sequence[Group], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for path in dict.fromkeys(group.path for group in groups):
+        numbers = [group.number for group in groups if group.path == path]
+        with _opened(path) as file:
+            try:
+                for batch in file.iter_batches(_ROWS, row_groups=numbers, columns=schema.names):
+                    # By name and loosely typed, as the layout is: a cast copies nothing here.
+                    yield batch.select(schema.names).cast(schema)
+            except (OSError, pa.ArrowInvalid) as error:
+                raise StorageError(f"cannot read {path}: {error}") from error
+
+
+def _opened(path: str) -> pq.ParquetFile:
+    fs, inner = storage.filesystem(path)
+    try:
+        return pq.ParquetFile(
+            inner, filesystem=fs, pre_buffer=True, coerce_int96_timestamp_unit="us"
+        )
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StorageError(f"cannot read {path} as Parquet: {error}") from error
+
+
+def _files(source: str | Sequence[str]) -> list[str]:
+    found = []
+    for path in [source] if isinstance(source, str) else source:
+        if not storage.exists(path):
+            raise SourceMissing(f"{path} is not there")
+        if not storage.is_dir(path):
+            found.append(storage.absolute(path))
+            continue
+        if storage.is_dir(storage.join(path, "_delta_log")):
+            raise ConfigError(
+                f"{path} is a Delta table, not all of its files count: write what Spark reads of "
+                "it (write_tfrecord)"
+            )
+        for name, _ in storage.files(path):
+            parts = name.split("/")
+            if any(part.startswith(("_", ".")) for part in parts):
+                continue
+            if any("=" in part for part in parts[:-1]):
+                raise ConfigError(
+                    f"{path} is partitioned, {name} holds but a part of its columns: write what "
+                    "Spark reads of it (write_tfrecord)"
+                )
+            found.append(storage.join(storage.absolute(path), name))
+    if not found:
+        raise SourceMissing(f"{source} holds no Parquet file")
+    return found
+
+
+def _row_groups(
+    files: Sequence[str], columns: Sequence[str] | None
+) -> tuple[pa.Schema, list[Group]]:
+    """The schema that all files have, and their row groups, from the footers."""
+
+    def look(path: str) -> tuple[pa.Schema, list[Group]]:
+        with _opened(path) as file:
+            schema = loose(file.schema_arrow)
+            if unknown := [name for name in columns or () if name not in schema.names]:
+                raise ConfigError(f"{path} has no column {unknown[0]}; it has {schema.names}")
+            if columns is not None:
+                schema = pa.schema([schema.field(name) for name in columns])
+            footer = file.metadata
+            groups = (footer.row_group(number) for number in range(footer.num_row_groups))
+            return schema, [
+                Group(path, number, group.num_rows, group.total_byte_size)
+                for number, group in enumerate(groups)
+            ]
+
+    with ThreadPoolExecutor(8) as pool:
+        looked = list(pool.map(look, files))
+    first = looked[0][0]
+    for path, (schema, _) in zip(files, looked, strict=True):
+        if schema != first:
+            raise ConfigError(
+                f"{path} has other columns than {files[0]}: {schema.to_string()}; convert files of "
+                "one schema at a time"
+            )
+    return first, [group for _, groups in looked for group in groups]
+
+
+def _shares(groups: Sequence[Group], tasks: int | None, cores: int) -> list[list[Group]]:
+    """Row groups to tasks: neighbours together, about as many bytes each."""
+    total = sum(group.bytes for group in groups)
+    count = tasks or max(cores, -(-total // _TASK_BYTES))
+    shares: list[list[Group]] = [[] for _ in range(max(1, min(count, len(groups))))]
+    done = 0
+    for group in groups:
+        # By its middle, so that a share is never more than half a group off.
+        at = (done + group.bytes / 2) / max(total, 1)
+        shares[min(int(at * len(shares)), len(shares) - 1)].append(group)
+        done += group.bytes
+    return [share for share in shares if share] or [[]]
