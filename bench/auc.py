@@ -177,9 +177,14 @@ def _ours(dataset: Any, settings: Any) -> dict[str, tuple[Any, Any]]:
 
 def _frames(dataset: Any) -> dict[str, Any]:
     import pandas as pd
+    import pyarrow as pa
+
+    from tfspark.tfrecord import read_file
 
     return {
-        split: pd.concat([pd.read_parquet(path) for path in dataset.files(split)])
+        split: pd.concat(
+            [pa.Table.from_batches(read_file(path)).to_pandas() for path in dataset.files(split)]
+        )
         for split in ("train", "validation", "test")
     }
 

@@ -100,7 +100,7 @@ def unsafe(world: World) -> dict[str, Any]:
 
 
 def changed_dataset(world: World) -> dict[str, Any]:
-    file = next((world.warehouse / "datasets" / "passengers" / "1" / "train").glob("*.parquet"))
+    file = next((world.warehouse / "datasets" / "passengers" / "1" / "train").glob("*.tfrecord"))
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     return {}
 
@@ -151,7 +151,7 @@ CASES = [
     Case("other columns than the table", "score", 6, "other columns than this run .*Sex", other_columns),
     Case("the output is a file", "score", 6, "a_file", lambda w: {"output": w.file("a_file", "") / "table"}),
     Case("no dataset", "train", 2, "run prepare first", lambda w: {"name": "others"}),
-    Case("changed dataset file", "train", 6, r"train/part-00000\.parquet was changed", changed_dataset),
+    Case("changed dataset file", "train", 6, r"train/part-00000\.tfrecord was changed", changed_dataset),
     Case("a feature of no column", "train", 2, "Agee", lambda w: {"features": "[{name: a, kind: numeric, column: Agee}]"}),
     Case("a gate that is not passed", "train", 4, "auc", lambda w: {"registry__gate": "{auc: 0.999}", "training__seed": 5}),
 ]  # fmt: skip

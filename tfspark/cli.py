@@ -62,6 +62,7 @@ COMMANDS = {
 _OTHERS = {
     "query": ("tfspark.query", "scored table -> screen, CSV or Parquet"),
     "contract": ("tfspark.contracts.docs", "check a contract and print its page"),
+    "tfrecord": ("tfspark.tfrecord.command", "look into TFRecord: head, count, schema, verify"),
     "demo": ("tfspark.demo", "the passengers example, from the raw table to the scored one"),
 }
 

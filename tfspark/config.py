@@ -68,7 +68,11 @@ class Split(Section):
 class Prepare(Section):
     """How the dataset is written."""
 
-    format: Literal["parquet"] = "parquet"
+    format: Literal["parquet", "tfrecord"] = "parquet"
+    compression: Literal["none", "gzip", "zlib"] = Field("none", description="of tfrecord")
+    narrow: dict[str, Literal["float", "string"]] = Field(
+        {}, description="for tfrecord: what a double (float) or decimal (float, string) becomes"
+    )
     split: Split = Split()
     file_mb: int = Field(128, ge=1, description="target size of a file, MiB")
     rows_per_file: int | None = Field(None, ge=1)

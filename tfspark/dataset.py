@@ -1,7 +1,7 @@
 """The dataset on disk: an immutable, numbered folder that `prepare` writes and training reads.
 
     <warehouse>/datasets/<name>/<version>/
-        train/ validation/ test/     Parquet files
+        train/ validation/ test/     Parquet files, or TFRecord files with their schema
         statistics.json              of the training split: what preprocessing needs
         contract.yaml                the contract that every row has passed
         manifest.json                written last: rows and sha256 of every file
@@ -35,7 +35,8 @@ class Dataset:
         path: its folder.
         manifest: `name`, `version`, `digest`, `contract` (digest), `source`, `split`, `format`,
             `rows` by split, `files` (path → rows, bytes, sha256), `label_counts` by split,
-            `nulls` by split and column, `row_hashes` by split, `quarantined`.
+            `nulls` by split and column, `row_hashes` by split, `quarantined`; of TFRecord also
+            `compression` and `narrow`.
     """
 
     path: str
@@ -69,9 +70,9 @@ class Dataset:
         return int(self.manifest["rows"][split])
 
     def files(self, split: str) -> list[str]:
-        """Paths of a split's files, in their order."""
-        inside = sorted(name for name in self.manifest["files"] if name.startswith(f"{split}/"))
-        return [storage.join(self.path, name) for name in inside]
+        """Paths of the files that hold a split's rows, in their order."""
+        inside = (name for name in self.manifest["files"] if name.startswith(f"{split}/"))
+        return [storage.join(self.path, name) for name in sorted(inside) if "/_" not in name]
 
     def verify(self) -> None:
         """Compare every file with its sum.

@@ -1,19 +1,44 @@
+import datetime as dt
 import json
 import shutil
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 
 from tests.conftest import PASSENGERS, ROOT
 from tfspark.config import Settings, load_settings
 from tfspark.console import Steps
-from tfspark.dataset import find_dataset, open_dataset, versions
+from tfspark.contracts import load_contract
+from tfspark.dataset import SPLITS, find_dataset, open_dataset, versions
 from tfspark.errors import ConfigError, ContractViolation, IntegrityError, SourceMissing
 from tfspark.prepare import prepare
 from tfspark.prepare.split import split_of
 from tfspark.tables import read_table
+from tfspark.tfrecord import read_file
+from tfspark.tfrecord.verify import verify
+from tfspark.training.readers.source import arrow_schema, open_source
+
+EVERY_TYPE = """
+kind: DataContract
+id: t
+version: 1
+schema:
+  - name: t
+    properties:
+      - {name: id, physicalType: bigint, primaryKey: true, required: true}
+      - {name: price, physicalType: "decimal(10,2)"}
+      - {name: cost, physicalType: "decimal(10,0)"}
+      - {name: x, physicalType: double}
+      - {name: list, physicalType: array<double>}
+      - {name: deep, physicalType: array<array<int>>}
+      - {name: at, physicalType: timestamp}
+"""
 
 
 def settings_for(tmp_path: Path, **more: Any) -> Settings:
@@ -63,6 +88,121 @@ def test_the_passengers_end_to_end(spark: Any, tmp_path: Path) -> None:
     assert find_dataset(settings.datasets).version == 2
     assert find_dataset(settings.datasets, day="2026-11-20").version == 1
     assert list(Path(settings.datasets, "_staging").iterdir()) == []
+
+
+def test_tfrecord_by_one_setting(spark: Any, tmp_path: Path) -> None:
+    """The rows that Parquet has, in the same splits, files and order, and read by everybody."""
+    changes: dict[str, Any] = {"prepare.rows_per_file": "200", "prepare.compression": "gzip"}
+    changes |= {"prepare.narrow": {"Age": "float", "Fare": "float"}}
+    parquet = prepare(spark, settings_for(tmp_path, **changes), Steps("p"))
+    settings = settings_for(tmp_path, **changes, **{"prepare.format": "tfrecord"})
+    summary = prepare(spark, settings, Steps("p"))
+    twin, dataset = open_dataset(parquet["path"]), open_dataset(summary["path"])
+    dataset.verify()
+    assert dataset.manifest["rows"] == twin.manifest["rows"]
+    assert dataset.manifest["nulls"] == twin.manifest["nulls"]
+    assert dataset.manifest["label_counts"] == twin.manifest["label_counts"]
+    spec = dataset.contract.example_spec()
+    for split in SPLITS:
+        files, twins = dataset.files(split), twin.files(split)
+        names = [f"part-{number:05}.tfrecord.gz" for number in range(len(twins))]
+        assert [Path(file).name for file in files] == names
+        assert f"{split}/_schema.json" in dataset.manifest["files"]
+        for file, other in zip(files, twins, strict=True):
+            wanted = pq.read_table(other)
+            for name in ("Age", "Fare"):
+                at = wanted.schema.get_field_index(name)
+                wanted = wanted.set_column(at, name, wanted[name].cast("float"))
+            found = pa.Table.from_batches(read_file(file)).select(wanted.column_names)
+            assert found.to_pylist() == wanted.to_pylist()
+            assert dataset.manifest["files"][f"{split}/{Path(file).name}"]["rows"] == len(found)
+            records = tf.data.TFRecordDataset(file, "GZIP").batch(500)
+            batch = tf.io.parse_example(next(iter(records)), spec)
+            assert batch["PassengerId"].numpy().tolist() == wanted["PassengerId"].to_pylist()
+            assert batch["Fare"].numpy().tolist() == wanted["Fare"].to_pylist()
+            missing = np.isnan(batch["Age"].numpy()).tolist()
+            assert missing == wanted["Age"].is_null().to_pylist()
+        whole = verify(str(Path(files[0]).parent))
+        assert (whole.rows, whole.damages) == (dataset.rows(split), 0)
+        folder = str(Path(files[0]).parent)
+        assert spark.read.format("tfrecord").load(folder).count() == dataset.rows(split)
+        source = open_source(dataset, split)
+        schema = arrow_schema(dataset.contract, ["Fare", "PassengerId"])
+        table = pa.concat_tables([source.read(block, schema) for block in source.blocks])
+        assert table.schema.types == schema.types
+        assert table.num_rows == dataset.rows(split)
+        fares = spark.read.parquet(str(Path(twins[0]).parent)).agg({"Fare": "sum"}).collect()
+        assert sum(table["Fare"].to_pylist()) == pytest.approx(fares[0][0], rel=1e-6)
+    # Statistics are of what is stored: floats.
+    most, exact = (one.statistics["Fare"]["max"] for one in (dataset, twin))
+    assert most == float(np.float32(exact)) != exact
+
+    again = prepare(spark, settings, Steps("p"))
+    assert "there already" in again["dataset"]
+    assert again["digest"] == summary["digest"] != parquet["digest"]
+    assert versions(settings.datasets) == [1, 2]
+
+    schema_file = Path(dataset.path, "train", "_schema.json")
+    schema_file.write_text(schema_file.read_text() + " ")
+    with pytest.raises(IntegrityError, match=r"train/_schema\.json was changed"):
+        dataset.verify()
+
+
+def test_tfrecord_says_what_must_be_narrowed_before_any_work(tmp_path: Path) -> None:
+    """No Spark is there to do any."""
+    no_spark: Any = None
+    asked = {"prepare.format": "tfrecord", "source.path": "nowhere"}
+    for narrow, says in (
+        ({}, r"not hold Age, Fare .*under prepare: narrow: \{Age: float, Fare: float\}"),
+        ({"Fare": "float"}, r"not hold Age .*under prepare: narrow: \{Fare: float, Age: float\}"),
+        ({"Age": "string", "Fare": "float"}, r"column Age: .*\{\"Age\": \"float\"\}"),
+        ({"Age": "float", "Fare": "float", "Pclass": "float"}, r"Pclass: int32 needs no narrow"),
+        ({"Age": "float", "Fare": "float", "Fee": "float"}, r"narrow names \['Fee'\]"),
+    ):
+        settings = settings_for(tmp_path, **asked, **{"prepare.narrow": narrow})
+        with pytest.raises(ConfigError, match=says):
+            prepare(no_spark, settings, Steps("p"))
+    with pytest.raises(ConfigError, match=r"prepare\.compression"):
+        settings_for(tmp_path, **{"prepare.compression": "snappy"})
+    assert not (tmp_path / "warehouse").exists()
+
+
+def test_tfrecord_of_every_type_and_an_empty_split(spark: Any, tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text(EVERY_TYPE)
+    rows = [
+        {
+            "id": i,
+            "price": None if i == 3 else Decimal(i) / 100,
+            "cost": Decimal(i),
+            "x": i / 3,
+            "list": None if i == 4 else [i / 8] * (i % 3),
+            "deep": [[i, 1], []][: i % 3],
+            "at": dt.datetime(2026, 1, 1, i, tzinfo=dt.UTC),
+        }
+        for i in range(20)
+    ]
+    contract = load_contract(str(tmp_path / "t.yaml"))
+    schema = contract.spark_schema()
+    spark.createDataFrame(rows, schema).write.parquet(str(tmp_path / "raw"))
+    narrow = {"price": "string", "cost": "float", "x": "float", "list": "float"}
+    values = {"name": "t", "contract": str(tmp_path / "t.yaml"), "date": "2026-11-20"}
+    values |= {"source.path": str(tmp_path / "raw"), "warehouse": str(tmp_path / "warehouse")}
+    values |= {"prepare.format": "tfrecord", "prepare.narrow": narrow}
+    values |= {"prepare.split.test": "0", "prepare.split.validation": "0"}
+    dataset = open_dataset(prepare(spark, load_settings(None, values), Steps("p"))["path"])
+    assert dataset.manifest["rows"] == {"train": 20, "validation": 0, "test": 0}
+    assert dataset.files("test") == []
+    dataset.verify()
+    source = open_source(dataset, "train")
+    names = [column.name for column in dataset.contract.columns]
+    [block] = source.blocks
+    found = source.read(block, arrow_schema(dataset.contract, names)).sort_by("id").to_pylist()
+    for row, wanted in zip(found, rows, strict=True):
+        assert row | {"x": None} == wanted | {"x": None}
+        assert row["x"] == np.float32(wanted["x"])
+    assert open_source(dataset, "test").blocks == []
+    assert dataset.manifest["nulls"]["train"]["price"] == 1
+    assert dataset.statistics["price"]["max"] == 0.19
 
 
 def test_a_changed_file_is_found(spark: Any, tmp_path: Path) -> None:

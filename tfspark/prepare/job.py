@@ -20,7 +20,13 @@ from tfspark.dataset import (
 )
 from tfspark.errors import ConfigError, StorageError
 from tfspark.prepare.statistics import statistics
-from tfspark.prepare.write import check_rows, file_entries, write_splits
+from tfspark.prepare.write import (
+    check_rows,
+    file_entries,
+    read_split,
+    require_narrowing,
+    write_splits,
+)
 from tfspark.quarantine import quarantine, refuse_above, refuse_empty
 from tfspark.tables import RAW, REASONS, quote, read_source, reading
 
@@ -47,6 +53,8 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
         raise ConfigError("prepare needs name and contract; give them with --config FILE")
     contract = load_contract(settings.contract)
     day = require_date(settings)
+    if settings.prepare.format == "tfrecord":
+        require_narrowing(contract, settings.prepare.narrow)
     staging = storage.new_staging(settings.datasets, "prepare")
     try:
         with steps.step("check rows") as info:
@@ -85,10 +93,13 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
                     f"{sum(rows.values())} were split; nothing was published"
                 )
         with steps.step("statistics"):
-            train = spark.read.schema(contract.spark_schema()).parquet(storage.join(new, "train"))
-            found = statistics(train, contract, settings.prepare.vocabulary)
+            splits = {
+                name: read_split(spark, storage.join(new, name), contract, settings.prepare.format)
+                for name in SPLITS
+            }
+            found = statistics(splits["train"], contract, settings.prepare.vocabulary)
             storage.write_json(storage.join(new, STATISTICS), {"columns": found})
-            described = _describe(spark, new, contract)
+            described = _describe(splits, rows, contract)
         with steps.step("publish") as info:
             storage.write_bytes(storage.join(new, CONTRACT), storage.read_bytes(settings.contract))
             manifest = _manifest(settings, contract, new, rows, bad) | described
@@ -125,19 +136,29 @@ def _count(checked: DataFrame) -> tuple[int, int]:
     return sum(counts.values()), counts.get(True, 0)
 
 
-def _describe(spark: SparkSession, folder: str, contract: Contract) -> dict[str, Any]:
-    """Missing values by column, rows by label and a hash of all rows, of every split."""
+def _describe(
+    splits: dict[str, DataFrame], rows: dict[str, int], contract: Contract
+) -> dict[str, Any]:
+    """Missing values by column, rows by label and a hash of all rows, of every split.
+
+    Raises:
+        StorageError: what is read back is not as many rows as were written.
+    """
     from pyspark.sql import functions as F
 
     nulls, labels, hashes = {}, {}, {}
     columns = [F.col(quote(c.name)) for c in contract.columns]
     # Of the set of rows, whatever their order. A null adds nothing to a hash, so it is said apart.
     row_hash = F.xxhash64(*columns, *[column.isNull() for column in columns])
-    for split in SPLITS:
-        part = spark.read.schema(contract.spark_schema()).parquet(storage.join(folder, split))
+    for split, part in splits.items():
         missing = [F.count_if(c.isNull()).alias(str(i)) for i, c in enumerate(columns)]
         whole = F.sum(row_hash.cast("decimal(38,0)")).alias("sum"), F.bit_xor(row_hash).alias("xor")
-        row = part.agg(*missing, *whole).collect()[0]
+        row = part.agg(*missing, *whole, F.count("*").alias("rows")).collect()[0]
+        if row["rows"] != rows[split]:
+            raise StorageError(
+                f"split {split}: {rows[split]} rows were written, {row['rows']} are read back; "
+                "nothing was published"
+            )
         hashes[split] = f"{row['sum']} {row['xor']}"
         nulls[split] = {c.name: row[i] for i, c in enumerate(contract.columns)}
         if contract.label:
@@ -157,13 +178,16 @@ def _manifest(
     names = [name for name, _ in storage.files(folder)]
     files = file_entries(folder, names)
     check_rows(files, rows)
+    asked = settings.prepare
+    stored = {"compression": asked.compression, "narrow": asked.narrow}
     return {
         "name": settings.name,
         "day": settings.date and settings.date.isoformat(),
         "contract": contract.digest(),
         "source": {"format": settings.source.format, "path": settings.source.path},
-        "split": settings.prepare.split.model_dump(mode="json"),
-        "format": settings.prepare.format,
+        "split": asked.split.model_dump(mode="json"),
+        "format": asked.format,
+        **(stored if asked.format == "tfrecord" else {}),
         "rows": rows,
         "quarantined": bad,
         "files": files,

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from tfspark import storage
 from tfspark.config import Prepare
 from tfspark.contracts import Contract
+from tfspark.contracts.contract import family
 from tfspark.dataset import SPLITS
-from tfspark.errors import StorageError
+from tfspark.errors import ConfigError, StorageError
 from tfspark.prepare.split import hash_column, split_column
+from tfspark.tables import quote
+from tfspark.tfrecord import layout_of
+from tfspark.tfrecord.folder import read_manifest, write_manifest
+from tfspark.tfrecord.source import write_tfrecord
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 _HASH = "_tfspark_hash"
 _SPLIT = "_tfspark_split"
@@ -25,9 +33,10 @@ _SPLIT = "_tfspark_split"
 def write_splits(
     good: DataFrame, folder: str, contract: Contract, settings: Prepare, bytes_in: int
 ) -> dict[str, int]:
-    """Write `<folder>/<split>/part-NNNNN.parquet` for each split and give its rows.
+    """Write `<folder>/<split>/part-NNNNN.<format>` for each split and give its rows.
 
     A file's rows are in the order of their key's hash: as good as shuffled, and the same again.
+    TFRecord files have their schema and their own manifest beside them.
 
     Args:
         good: rows that passed the contract, its columns only.
@@ -45,21 +54,66 @@ def write_splits(
             files = _file_count(rows[name], share * bytes_in, settings)
             part = placed.where(F.col(_SPLIT) == name).drop(_SPLIT)
             spread = part.repartition(files, _HASH) if files > 1 else part.coalesce(1)
-            (
-                spread.sortWithinPartitions(_HASH, *contract.keys)
-                .drop(_HASH)
-                .write.option("maxRecordsPerFile", settings.rows_per_file or 0)
-                .parquet(storage.join(folder, name))
-            )
-            _rename(storage.join(folder, name))
+            ordered = spread.sortWithinPartitions(_HASH, *contract.keys).drop(_HASH)
+            to = storage.join(folder, name)
+            if settings.format == "tfrecord":
+                _write_records(ordered, to, settings)
+            else:
+                most = settings.rows_per_file or 0
+                ordered.write.option("maxRecordsPerFile", most).parquet(to)
+                _rename(to)
     finally:
         placed.unpersist()
     return rows
 
 
+def read_split(spark: SparkSession, folder: str, contract: Contract, format: str) -> DataFrame:
+    """A split's rows as they are stored, in the contract's types."""
+    from pyspark.sql import functions as F
+
+    schema = contract.spark_schema()
+    if format == "parquet":
+        return spark.read.schema(schema).parquet(folder)
+    stored = spark.read.format("tfrecord").load(folder)
+    return stored.select(*[F.col(quote(f.name)).cast(f.dataType).alias(f.name) for f in schema])
+
+
+def require_narrowing(contract: Contract, narrow: Mapping[str, str]) -> None:
+    """Check that TFRecord holds every column of a contract.
+
+    Raises:
+        ConfigError: a column needs a narrowing that nobody named, one is named that none needs, or
+            a column is of a type that no Example holds.
+    """
+    needed = {}
+    for column in contract.columns:
+        leaf = column.physical_type
+        while family(leaf) == "array":
+            leaf = leaf[len("array<") : -1].strip()
+        if family(leaf) in ("double", "decimal") and column.name not in narrow:
+            needed[column.name] = "float" if leaf == "double" else "string"
+    if needed:
+        given = ", ".join(f"{name}: {way}" for name, way in (dict(narrow) | needed).items())
+        raise ConfigError(
+            f"prepare.format: TFRecord does not hold {', '.join(needed)} without loss: it has no "
+            f"doubles and no decimals. Name what they become, under prepare: narrow: {{{given}}}; "
+            "or use format: parquet"
+        )
+    try:
+        layout_of(to_arrow_schema(contract.spark_schema(), timezone="UTC"), narrow)
+    except ConfigError as error:
+        raise ConfigError(f"prepare.narrow, contract {contract.name}: {error}") from None
+
+
 def file_entries(folder: str, names: list[str]) -> dict[str, dict[str, Any]]:
-    """What the manifest says of every file: bytes, sha256, and rows of Parquet files."""
+    """What the manifest says of every file: bytes, sha256, and rows where it holds any."""
     entries = {}
+    held = {
+        f"{split}/{name}": entry.rows
+        for split in SPLITS
+        if (manifest := read_manifest(storage.join(folder, split)))
+        for name, entry in manifest.files.items()
+    }
     for name in names:
         path = storage.join(folder, name)
         fs, inner = storage.filesystem(path)
@@ -69,18 +123,21 @@ def file_entries(folder: str, names: list[str]) -> dict[str, dict[str, Any]]:
         }
         if name.endswith(".parquet"):
             entry["rows"] = pq.read_metadata(inner, filesystem=fs).num_rows
+        elif name in held:
+            entry["rows"] = held[name]
         entries[name] = entry
     return entries
 
 
 def check_rows(entries: dict[str, dict[str, Any]], rows: dict[str, int]) -> None:
-    """Compare the footers' rows with what the splits should have.
+    """Compare the rows of files with what the splits should have.
 
     Raises:
         StorageError: they differ: rows were lost or doubled on the way.
     """
     for split, expected in rows.items():
-        found = sum(e["rows"] for name, e in entries.items() if name.startswith(f"{split}/"))
+        inside = [entry for name, entry in entries.items() if name.startswith(f"{split}/")]
+        found = sum(entry.get("rows", 0) for entry in inside)
         if found != expected:
             raise StorageError(
                 f"split {split}: {expected} rows went in, its files hold {found}; nothing was "
@@ -101,3 +158,24 @@ def _rename(folder: str) -> None:
         storage.delete_file(storage.join(folder, other))
     for number, name in enumerate(names):
         storage.move(storage.join(folder, name), storage.join(folder, f"part-{number:05}.parquet"))
+
+
+def _write_records(df: DataFrame, folder: str, settings: Prepare) -> None:
+    """TFRecord under names that are the same again, as the folder's manifest says too."""
+    write_tfrecord(
+        df,
+        folder,
+        compression=settings.compression,
+        narrow=json.dumps(settings.narrow),
+        maxFileBytes=settings.file_mb << 20,
+        maxRecordsPerFile=settings.rows_per_file or 0,
+    )
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise StorageError(f"{folder}: no manifest is there of what was written; prepare it again")
+    files = {}
+    for number, (old, entry) in enumerate(sorted(manifest.files.items())):
+        new = f"part-{number:05}.{old.split('.', 1)[1]}"
+        files[new] = replace(entry, path=storage.join(folder, new))
+        storage.move(entry.path, files[new].path)
+    write_manifest(folder, replace(manifest, files=files))

@@ -6,6 +6,7 @@ import datetime as dt
 import functools
 from collections import Counter
 from collections.abc import Callable
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from small_table import COLUMNS, rows_of, write_dataset
 from tfspark.dataset import Dataset, open_dataset
 from tfspark.errors import ConfigError, IntegrityError, TrainingError
 from tfspark.recipe import Model, Training
+from tfspark.tfrecord import layout_of, write_file, write_sidecar
 from tfspark.training.data import Encoder, encoder_of
 from tfspark.training.readers import Reader, open_reader
+from tfspark.training.readers.tfrecord import TFRecordSource
 
 KINDS = ("parquet", "tfrecord", "petastorm")
 FILES = {
@@ -233,6 +236,56 @@ def test_files_that_differ_in_what_may_be_null(tmp_path: Path) -> None:
 def test_gzip(tmp_path: Path) -> None:
     path = write_dataset(tmp_path, files=[20, 3], format="tfrecord.gz")
     assert [*chain(*taken(reader(open_dataset(str(path)), "auto").once()))] == list(range(23))
+
+
+def test_our_tfrecord_files_by_their_sidecar(tmp_path: Path) -> None:
+    """Decimals, lists of lists and an empty list, which the files of others do not tell apart."""
+    rows = [
+        {"id": i, "price": Decimal(i) / 100, "x": None if i == 3 else i / 2}
+        | {"deep": [[1.5] * (i % 3)] * 2, "list": None if i == 4 else [i] * (i % 2)}
+        for i in range(9)
+    ]
+    kinds = {"price": pa.decimal128(10, 2), "deep": pa.list_(pa.list_(pa.float64()))}
+    kinds |= {"x": pa.float64(), "list": pa.list_(pa.int64()), "id": pa.int64()}
+    table = pa.Table.from_pylist(rows, pa.schema(kinds))
+    path, layout = str(tmp_path / "part.tfrecord.gz"), None
+    for way in ("string", "float"):
+        narrow = {"price": way, "deep": "float", "x": "float"}
+        layout = layout_of(table.schema, narrow)
+        write_file(path, table.to_batches(), layout)
+        write_sidecar(str(tmp_path), layout)
+        for known in (None, 9):  # who knows no rows counts them
+            source = TFRecordSource({path: known})
+            [block] = source.blocks
+            assert block.rows == 9
+            assert source.read(block, table.schema).equals(table)
+            only = pa.schema([table.schema.field("list")])
+            assert source.read(block, only).column(0).equals(table["list"])
+        missing = pa.schema([("other", pa.int64()), table.schema.field("id")])
+        with pytest.raises(IntegrityError, match=r"part.tfrecord.gz: no column other, which"):
+            source.read(block, missing)
+
+
+def test_damaged_tfrecord_files_are_named(tmp_path: Path) -> None:
+    table = pa.table({"id": range(20)})
+    path = tmp_path / "part.tfrecord"
+    write_file(str(path), table.to_batches(), table.schema)
+    source = TFRecordSource({str(path): 20})
+    whole, [block] = path.read_bytes(), source.blocks
+
+    def refused(said: str) -> None:
+        with pytest.raises(IntegrityError, match=rf"part.tfrecord cannot be read: {said}"):
+            source.read(block, table.schema)
+
+    size = len(whole) // 20
+    path.write_bytes(whole[: size * 7 + 15] + b"\xff" + whole[size * 7 + 16 :])
+    refused(f"record 7 at byte {7 * size} is damaged: the sum of its data is wrong; it was")
+    with pytest.raises(IntegrityError, match=r"part.tfrecord cannot be read: record 7 at"):
+        TFRecordSource({str(path): None})
+    path.write_bytes(whole[:-1])
+    refused(f"record 19 at byte {19 * size} is damaged")
+    path.unlink()
+    refused("cannot read")
 
 
 def test_a_file_with_fewer_rows(kind: str, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from tfspark.errors import IntegrityError, StorageError
-from tfspark.tfrecord import Layout, layout_of, read_file, read_sidecar
+from tfspark.tfrecord import Layout, count_records, layout_of, read_file, read_sidecar
 from tfspark.training.readers.source import Block, in_schema
 
 
@@ -62,8 +62,6 @@ def _layout_of_others(schema: pa.Schema) -> Layout:
 
 
 def _count(path: str) -> int:
-    from tfspark.tfrecord import count_records
-
     try:
         return count_records(path).rows
     except StorageError as error:
