@@ -74,7 +74,9 @@ def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(None, []) == 0
-    assert "prepare" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "prepare" in shown
+    assert "tfrecord  look into TFRecord" in shown
     assert main(None, ["scoer"]) == 2
     assert "no command 'scoer'" in capsys.readouterr().err
 
