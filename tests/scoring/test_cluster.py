@@ -51,6 +51,7 @@ def test_one_load_a_process_without_the_source_folder(tmp_path: Path) -> None:
         assert result["id"].to_pylist() == list(range(ROWS))
         assert np.abs(result["score"].to_numpy() - expected).max() <= 1e-6
     assert said["summary"]["rows_in"] == said["summary"]["scored"] == ROWS
+    assert said["summary"]["plan"] == "scan"
     assert said["executors"] == 2
     # Many tasks of four queries; as many loads as processes, and one unpacked folder.
     loads = Counter((tmp_path / "cache" / f"{digest}.loads").read_text().split("\n")[:-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ from tfspark.errors import (
     StorageError,
 )
 from tfspark.registry.manifest import write_manifest
-from tfspark.scoring import table as table_module
+from tfspark.scoring import scanrun, tablerun
 
 DAY, OTHER = dt.date(2026, 11, 20), dt.date(2026, 11, 21)
 ABOUT = ["model_name", "model_version", "model_digest", "run_id", "scored_at", "day"]
@@ -67,7 +68,7 @@ def test_one_day_is_replaced_the_others_are_not(
     source, target = write("in", good(20)), str(tmp_path / "out")
     first = tfspark.score_table(spark, source, picky, target, DAY)
     assert (first.rows_in, first.scored, first.quarantined) == (20, 20, 0)
-    assert (first.table_version, first.day, first.plan) == (0, "2026-11-20", "arrow")
+    assert (first.table_version, first.day, first.plan) == (0, "2026-11-20", "scan")
     assert (first.model, first.model_version) == ("picky", "7")
     scored = read(spark, target)
     assert scored.columns == ["id", "root", *ABOUT]
@@ -97,7 +98,7 @@ def test_the_same_day_twice_is_the_same_rows(
     assert {row[0] for row in rows(read(spark, target), "run_id")} == {second.run_id}
 
 
-@pytest.mark.parametrize("plan", ["arrow", "pandas"])
+@pytest.mark.parametrize("plan", ["arrow", "pandas", "scan"])
 def test_poison_goes_to_quarantine(
     spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str], plan: str
 ) -> None:
@@ -124,10 +125,12 @@ def test_too_many_bad_rows_change_nothing(
     target = str(tmp_path / "out")
     tfspark.score_table(spark, write("in", good(5)), picky, target, DAY)
     before = rows(read(spark, target), "id", "root", "run_id")
+    files = storage.files(target)
     bad = write("bad", [*good(20), *[(100 + i, -1.0) for i in range(4)]])
     with pytest.raises(ContractViolation, match=r"4 of 24 rows .*negative x.*\(4 rows\)"):
         tfspark.score_table(spark, bad, picky, target, DAY)
     assert rows(read(spark, target), "id", "root", "run_id") == before
+    assert storage.files(target) == files
     assert read(spark, f"{target}_quarantine").count() == 4
     more = Quarantine(max_share=0.5, max_rows=3)
     with pytest.raises(ContractViolation, match="at most 3 may be"):
@@ -229,7 +232,7 @@ def test_delta_sources_and_tables_of_the_catalog(
     source = str(tmp_path / "delta")
     spark.createDataFrame(good(4), "id bigint, x float").write.format("delta").save(source)
     # A row that arrives while the job runs belongs to the next run.
-    real = table_module.tables.read_source
+    real = tablerun.tables.read_source
 
     def late(*args: Any) -> DataFrame:
         df = real(*args)
@@ -238,7 +241,7 @@ def test_delta_sources_and_tables_of_the_catalog(
         return df
 
     with monkeypatch.context() as patch:
-        patch.setattr(table_module.tables, "read_source", late)
+        patch.setattr(tablerun.tables, "read_source", late)
         summary = tfspark.score_table(spark, source, picky, str(tmp_path / "out"), DAY)
     assert summary.rows_in == summary.scored == 4
     spark.sql("CREATE DATABASE IF NOT EXISTS scoring_test")
@@ -269,10 +272,19 @@ def test_a_lost_row_stops_the_commit(
     write: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(table_module, "count_staged", lambda folder: (19, 0))
+    source, target = write("in", good(20)), str(tmp_path / "out")
+    monkeypatch.setattr(tablerun, "count_staged", lambda folder: (19, 0))
     with pytest.raises(StorageError, match="20 rows came in, 19 were scored or refused"):
-        tfspark.score_table(spark, write("in", good(20)), picky, str(tmp_path / "out"), DAY)
-    assert not storage.exists(str(tmp_path / "out"))
+        tfspark.score_table(spark, source, picky, target, DAY, plan="arrow")
+    real = scanrun.footers
+
+    def short(files: list[str], columns: list[str]) -> Any:
+        return [dataclasses.replace(f, groups=f.groups[1:]) for f in real(files, columns)]
+
+    monkeypatch.setattr(scanrun, "footers", short)
+    with pytest.raises(StorageError, match=r"part-.*holds 0 rows, its task wrote \d+"):
+        tfspark.score_table(spark, source, picky, target, DAY, plan="scan")
+    assert not storage.exists(target)
     assert not storage.names(str(tmp_path / "_staging"))
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 PLANS = ("auto", "arrow", "pandas")
+TABLE_PLANS = (*PLANS, "scan")
 RESULT = "_tfspark_result"
 REASON = "_tfspark_reason"
 
@@ -59,7 +60,7 @@ def score(
         tfspark.score(df, "models/passengers/3", keep=["PassengerId"])
         tfspark.score(df, "models/mlp", inputs={"features": ["f0", "f1", "f2"]})
     """
-    plan = check_plan(plan)
+    plan = "arrow" if check_plan(plan) == "auto" else plan
     found = resolve_model(model, tracking_uri, signature)
     kept = kept_columns(df, keep)
     check_outputs(found, kept)
@@ -93,15 +94,18 @@ class Run:
     error: Column
 
 
-def check_plan(plan: str) -> str:
-    """The plan that is run.
+def check_plan(plan: str, plans: Sequence[str] = PLANS) -> str:
+    """The plan.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there is none of that name, or not for a DataFrame.
     """
-    if plan not in PLANS:
-        raise ConfigError(f"plan {plan!r}: there is no such plan; plans: {', '.join(PLANS)}")
-    return "arrow" if plan == "auto" else plan
+    if plan not in plans:
+        raise ConfigError(
+            f"plan {plan!r}: there is no such plan; plans: {', '.join(plans)}"
+            + ("; 'scan' is score_table's" if plan in TABLE_PLANS else "")
+        )
+    return plan
 
 
 def kept_columns(df: DataFrame, keep: Sequence[str] | None) -> list[str]:
@@ -132,15 +136,25 @@ def bindings(df: DataFrame, model: ModelFolder, inputs: Inputs | None) -> list[B
     return bind(model, df.schema, inputs, sensitive)
 
 
+def feeds_of(bound: Sequence[Binding]) -> list[Feed]:
+    """The same bindings as the executors need them."""
+    return [
+        Feed(
+            b.name,
+            b.spec,
+            len(b.columns),
+            b.stacked,
+            tuple(b.about(place) for place in range(len(b.columns))),
+        )
+        for b in bound
+    ]
+
+
 def with_result(
     df: DataFrame, model: ModelFolder, bound: Sequence[Binding], kept: Sequence[str], plan: str
 ) -> Run:
     """Score every row once; the rows stay where they are, in the same number."""
-    feeds = []
-    for b in bound:
-        about = tuple(b.about(place) for place in range(len(b.columns)))
-        feeds.append(Feed(b.name, b.spec, len(b.columns), b.stacked, about))
-    scorer = scorer_for(df.sparkSession, model, feeds)
+    scorer = scorer_for(df.sparkSession, model, feeds_of(bound))
     before: Column | None = None
     if plan == "arrow":
         arguments = [F.col(quote(name)) for binding in bound for name in binding.columns]

@@ -9,14 +9,13 @@ the commit is the same as that of the source.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tfspark import storage
 from tfspark.errors import ConfigError, SourceMissing, StorageError
+from tfspark.rowgroups import Group, divide, footers, opened
 from tfspark.tfrecord.commit import Commit, Mode, Part, begin
 from tfspark.tfrecord.parts import FILE_BYTES, Cut, loose, partition_schema, write_parts
 from tfspark.tfrecord.schema import layout_of
@@ -29,15 +28,6 @@ if TYPE_CHECKING:
 
 _ROWS = 1 << 14  # of a batch
 _TASK_BYTES = 128 << 20  # of Parquet, in memory
-
-
-class Group(NamedTuple):
-    """A row group: its file, its number there, its rows, its bytes before compression."""
-
-    path: str
-    number: int
-    rows: int
-    bytes: int
 
 
 def convert(
@@ -117,23 +107,10 @@ def _run(
 def _read(groups: Sequence[Group], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     for path in dict.fromkeys(group.path for group in groups):
         numbers = [group.number for group in groups if group.path == path]
-        with _opened(path) as file:
-            try:
-                for batch in file.iter_batches(_ROWS, row_groups=numbers, columns=schema.names):
-                    # By name and loosely typed, as the layout is: a cast copies nothing here.
-                    yield batch.select(schema.names).cast(schema)
-            except (OSError, pa.ArrowInvalid) as error:
-                raise StorageError(f"cannot read {path}: {error}") from error
-
-
-def _opened(path: str) -> pq.ParquetFile:
-    fs, inner = storage.filesystem(path)
-    try:
-        return pq.ParquetFile(
-            inner, filesystem=fs, pre_buffer=True, coerce_int96_timestamp_unit="us"
-        )
-    except (OSError, pa.ArrowInvalid) as error:
-        raise StorageError(f"cannot read {path} as Parquet: {error}") from error
+        with opened(path) as file:
+            for batch in file.iter_batches(_ROWS, row_groups=numbers, columns=schema.names):
+                # By name and loosely typed, as the layout is: a cast copies nothing here.
+                yield batch.select(schema.names).cast(schema)
 
 
 def _files(source: str | Sequence[str]) -> list[str]:
@@ -168,23 +145,14 @@ def _row_groups(
     files: Sequence[str], columns: Sequence[str] | None
 ) -> tuple[pa.Schema, list[Group]]:
     """The schema that all files have, and their row groups, from the footers."""
-
-    def look(path: str) -> tuple[pa.Schema, list[Group]]:
-        with _opened(path) as file:
-            schema = loose(file.schema_arrow)
-            if unknown := [name for name in columns or () if name not in schema.names]:
-                raise ConfigError(f"{path} has no column {unknown[0]}; it has {schema.names}")
-            if columns is not None:
-                schema = pa.schema([schema.field(name) for name in columns])
-            footer = file.metadata
-            groups = (footer.row_group(number) for number in range(footer.num_row_groups))
-            return schema, [
-                Group(path, number, group.num_rows, group.total_byte_size)
-                for number, group in enumerate(groups)
-            ]
-
-    with ThreadPoolExecutor(8) as pool:
-        looked = list(pool.map(look, files))
+    looked = []
+    for footer in footers(files, columns):
+        schema = loose(footer.schema)
+        if unknown := [name for name in columns or () if name not in schema.names]:
+            raise ConfigError(f"{footer.path} has no column {unknown[0]}; it has {schema.names}")
+        if columns is not None:
+            schema = pa.schema([schema.field(name) for name in columns])
+        looked.append((schema, footer.groups))
     first = looked[0][0]
     for path, (schema, _) in zip(files, looked, strict=True):
         if schema != first:
@@ -196,14 +164,5 @@ def _row_groups(
 
 
 def _shares(groups: Sequence[Group], tasks: int | None, cores: int) -> list[list[Group]]:
-    """Row groups to tasks: neighbours together, about as many bytes each."""
     total = sum(group.bytes for group in groups)
-    count = tasks or max(cores, -(-total // _TASK_BYTES))
-    shares: list[list[Group]] = [[] for _ in range(max(1, min(count, len(groups))))]
-    done = 0
-    for group in groups:
-        # By its middle, so that a share is never more than half a group off.
-        at = (done + group.bytes / 2) / max(total, 1)
-        shares[min(int(at * len(shares)), len(shares) - 1)].append(group)
-        done += group.bytes
-    return [share for share in shares if share] or [[]]
+    return divide(groups, tasks or max(cores, -(-total // _TASK_BYTES))) or [[]]
