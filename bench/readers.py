@@ -182,16 +182,18 @@ def straight(folder: Path, batch: int) -> Callable[[], int]:
     """Passes in file order, as validation does."""
     import tensorflow as tf
 
-    batches = open_ours(folder, "parquet", 0, batch).once()
+    reader = open_ours(folder, "parquet", 0, batch)
+    passes = reader.once()
 
     @tf.function
-    def whole() -> Any:
+    def whole(batches: Any) -> Any:
         rows = tf.zeros([], tf.int64)
-        for _, label in batches:
+        for _ in tf.range(reader.steps):
+            _, label = next(batches)
             rows += tf.shape(label, tf.int64)[0]
         return rows
 
-    return lambda: int(whole())
+    return lambda: int(whole(iter(passes)))
 
 
 def open_ours(folder: Path, kind: Any, keep_bytes: int, batch: int) -> Any:

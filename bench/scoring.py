@@ -2,10 +2,11 @@
 
     python -m bench.scoring --rows 10000000
 
-Three ways, in one run, in turns, on the same two cores and the same 40 files of an id and 16
-floats, with an MLP 16-64-64-1:
+Ways, in one run, in turns, on the same two cores and the same 40 files of an id and 16 floats, with
+an MLP 16-64-64-1:
 
-- `score_table`: ours, with the count of every row, the quarantine and the atomic day;
+- `scan`, `arrow`: `score_table` with each plan, with the count of every row, the quarantine and the
+  atomic day;
 - `predict_batch_udf`: Spark's own way, written by the same Delta commit, without the checks;
 - `no Spark`: two processes that read with pyarrow, score with TensorFlow, and write Parquet.
 """
@@ -42,7 +43,8 @@ FILES = 40
 BATCH = 10_000
 CORES = 2
 DAY = dt.date(2026, 11, 20)
-WAYS = ("score_table", "predict_batch_udf", "no Spark")
+WAYS = ("scan", "arrow", "predict_batch_udf", "no Spark")
+LIMIT = WAYS[-1]
 NAMES = [f"f{i}" for i in range(FEATURES)]
 
 
@@ -58,10 +60,14 @@ def make_rows(folder: Path, rows: int, files: int = FILES) -> None:
         pq.write_table(pa.table(columns), folder / f"{number:03}.parquet")
 
 
-def ours(spark: Any, rows: Path, model: Path, target: Path) -> None:
-    import tfspark
+def ours(plan: str) -> Callable[..., None]:
+    def run(spark: Any, rows: Path, model: Path, target: Path) -> None:
+        import tfspark
 
-    tfspark.score_table(spark, str(rows), str(model), str(target), DAY, {"features": NAMES})
+        inputs = {"features": NAMES}
+        tfspark.score_table(spark, str(rows), str(model), str(target), DAY, inputs, plan=plan)
+
+    return run
 
 
 def batch_udf(spark: Any, rows: Path, model: Path, target: Path) -> None:
@@ -188,7 +194,7 @@ def run(rows: int, repeats: int, folder: Path, wanted: list[str]) -> dict[str, A
     model, results = folder / "mlp", {}
     no_spark = NoSpark(model)
     with session(folder) as spark:
-        every = dict(zip(WAYS, (ours, batch_udf, no_spark), strict=True))
+        every = dict(zip(WAYS, (ours("scan"), ours("arrow"), batch_udf, no_spark), strict=True))
         ways: dict[str, Callable[..., None]] = {
             name: every[name] for name in WAYS if name in wanted
         }
@@ -213,7 +219,7 @@ def run(rows: int, repeats: int, folder: Path, wanted: list[str]) -> dict[str, A
             "cpu_seconds": statistics.median(run["cpu_seconds"] for run in runs),
             "peak_mb": {
                 kind: max(run["peak_mb"].get(kind, 0) for run in runs)
-                for kind in (("python",) if name == WAYS[2] else ("java", "spark python"))
+                for kind in (("python",) if name == LIMIT else ("java", "spark python"))
             },
         }
     return {
@@ -228,7 +234,7 @@ def run(rows: int, repeats: int, folder: Path, wanted: list[str]) -> dict[str, A
 def _result(spark: Any, name: str, folder: Path) -> pa.Table:
     """The ids and scores that a way has written."""
     written = str(folder / f"out-{name}")
-    if name == WAYS[2]:
+    if name == LIMIT:
         return pads.dataset(written).to_table(columns=["id", "score"])
     day = spark.read.format("delta").load(written).where(f"day = DATE'{DAY}'")
     return day.select("id", "score").toArrow()
@@ -237,7 +243,7 @@ def _result(spark: Any, name: str, folder: Path) -> pa.Table:
 def show(result: dict[str, Any]) -> None:
     """A table as Markdown has it."""
     ways = result["ways"]
-    limit = ways.get(WAYS[2], {}).get("rows_per_second")
+    limit = ways.get(LIMIT, {}).get("rows_per_second")
     print(f"\n{result['rows']:,} rows, median of {result['runs']} runs, {result['cores']} cores\n")
     print("| way | rows/s | of no Spark | CPU s | most memory of a process, MB |")
     print("|---|--:|--:|--:|---|")
@@ -246,9 +252,11 @@ def show(result: dict[str, Any]) -> None:
         speed = way["rows_per_second"]
         share = f"{speed / limit:.2f}" if limit else ""
         print(f"| {name} | {speed:,} | {share} | {way['cpu_seconds']:.0f} | {peak} |")
-    if {WAYS[0], WAYS[1]} <= ways.keys():
-        ratio = ways[WAYS[0]]["rows_per_second"] / ways[WAYS[1]]["rows_per_second"]
-        print(f"\n{WAYS[0]} / {WAYS[1]}: {ratio:.2f}")
+    if peer := ways.get("predict_batch_udf"):
+        for name in WAYS[:2]:
+            if name in ways:
+                ratio = ways[name]["rows_per_second"] / peer["rows_per_second"]
+                print(f"\n{name} / predict_batch_udf: {ratio:.2f}")
     if result["largest_difference"] is not None:
         print(f"largest difference between two scores of a row: {result['largest_difference']:.1e}")
 
