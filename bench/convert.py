@@ -65,13 +65,14 @@ def main(argv: list[str] | None = None) -> int:
 def measure(folder: Path, runs: int, jars: str | None) -> dict[str, dict[str, Any]]:
     """Way → median seconds, CPU seconds of all processes, their peaks in MB, bytes written."""
     from tfspark.session import spark_session
+    from tfspark.tfrecord.source import FORMAT
 
     more = {"spark.jars": jars} if jars else {}
     spark = spark_session("bench", **{"spark.master": f"local[{CORES}]", **more})
     source = folder / "rows"
     ways: dict[str, Callable[[Path], Any]] = {
         "convert": lambda target: _convert(spark, source, target),
-        'format("tfrecord")': lambda target: _write(spark, source, target, "tfrecord"),
+        'format("tfrecord")': lambda target: _write(spark, source, target, FORMAT),
     }
     if jars:
         ways["LinkedIn"] = lambda target: _write(spark, source, target, LINKEDIN)

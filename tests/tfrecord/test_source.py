@@ -14,7 +14,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from tfspark.errors import ConfigError, IntegrityError, SourceMissing, StorageError
-from tfspark.tfrecord import SIDECAR, read_file, read_sidecar, write_file, write_sidecar
+from tfspark.tfrecord import SIDECAR, read_file, read_sidecar, source, write_file, write_sidecar
 from tfspark.tfrecord import layout_of as layout
 from tfspark.tfrecord.folder import MANIFEST, SUCCESS, list_folder
 from tfspark.tfrecord.source import own_errors, write_tfrecord
@@ -460,3 +460,14 @@ def test_several_paths_and_one_file(spark: Any, tmp_path: Path) -> None:
     assert collected(read(spark, entry.path)) == [(1,)]
     assert [b.to_pydict() for b in read_file(entry.path)] == [{"id": [1]}]
     assert Path(tmp_path / "1" / SIDECAR).exists()
+
+
+def test_a_jar_that_has_the_name(
+    spark: Any, path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(source.TFRecordDataSource, "name", classmethod(lambda cls: "orc"))
+    source.register(spark)
+    assert 'use format("tfspark_tfrecord")' in caplog.text
+    write_tfrecord(spark.range(3), path)
+    found = spark.read.format("tfspark_tfrecord").load(path)
+    assert sorted(row["id"] for row in found.collect()) == [0, 1, 2]

@@ -21,7 +21,7 @@ from tfspark.prepare.split import hash_column, split_column
 from tfspark.tables import quote
 from tfspark.tfrecord import layout_of
 from tfspark.tfrecord.folder import read_manifest, write_manifest
-from tfspark.tfrecord.source import write_tfrecord
+from tfspark.tfrecord.source import FORMAT, write_tfrecord
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -74,7 +74,7 @@ def read_split(spark: SparkSession, folder: str, contract: Contract, format: str
     schema = contract.spark_schema()
     if format == "parquet":
         return spark.read.schema(schema).parquet(folder)
-    stored = spark.read.format("tfrecord").load(folder)
+    stored = spark.read.format(FORMAT).load(folder)
     return stored.select(*[F.col(quote(f.name)).cast(f.dataType).alias(f.name) for f in schema])
 
 

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ from tfspark.tfrecord.sink import Writer
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+FORMAT = "tfspark_tfrecord"
+_log = logging.getLogger("tfspark.tfrecord")
 
 
 class TFRecordDataSource(DataSource):
@@ -49,9 +53,29 @@ class TFRecordDataSource(DataSource):
         return Writer(schema, Options(self.options), overwrite)
 
 
+class _OwnName(TFRecordDataSource):
+    """The same, by a name that no jar has."""
+
+    @classmethod
+    def name(cls) -> str:
+        return FORMAT
+
+
 def register(spark: SparkSession) -> None:
-    """Make the source known to a session."""
-    spark.dataSource.register(TFRecordDataSource)
+    """Make the source known to a session, as "tfrecord" and as "tfspark_tfrecord".
+
+    Where a jar on Spark's class path has the name "tfrecord" it keeps it, and a line in the log
+    says so; tfspark itself uses the second name.
+    """
+    from pyspark.errors import AnalysisException
+
+    spark.dataSource.register(_OwnName)
+    try:
+        spark.dataSource.register(TFRecordDataSource)
+    except AnalysisException as error:
+        if error.getCondition() != "DATA_SOURCE_ALREADY_EXISTS":
+            raise
+        _log.warning('a jar has the name "tfrecord": use format("%s") for tfspark\'s', FORMAT)
 
 
 def write_tfrecord(
@@ -88,7 +112,7 @@ def write_tfrecord(
         texts["mustBeNew"] = "true"
     if partition_by:
         texts["partitionBy"] = ",".join(partition_by)
-    writer = df.write.format("tfrecord").options(**texts)
+    writer = df.write.format(FORMAT).options(**texts)
     with own_errors(f"writing {path}"):
         writer.mode("overwrite" if mode == "overwrite" else "append").save(path)
 
