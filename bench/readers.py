@@ -104,6 +104,7 @@ def _ways(folder: Path, rows: int) -> dict[str, Callable[[], int]]:
         "tfspark parquet, batches of 8,192": ours(default, "parquet", batch=LARGE),
         "tfspark parquet, in file order": straight(default, BATCH),
         "tfspark parquet, in file order, batches of 8,192": straight(default, LARGE),
+        "tfspark parquet, in file order, batches of 65,536": straight(default, GROUP),
         "bare pyarrow to [rows, 17]": lambda: bare(default, matrix=True),
         "tfspark parquet, kept in memory": ours(default, "parquet", 1 << 30),
         "bare pyarrow, plain": lambda: bare(plain),
