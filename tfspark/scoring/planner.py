@@ -18,6 +18,7 @@ from tfspark.errors import ConfigError, StorageError
 from tfspark.rowgroups import Footer, Group, divide, footers
 from tfspark.scoring.binding import arrow_of
 from tfspark.scoring.commit import differs
+from tfspark.tfrecord.types import loose_type
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -98,7 +99,7 @@ def scan_of(
     columns = []
     for name in used:
         try:
-            columns.append(pa.field(name, _loose(arrow_of(df.schema[name].dataType))))
+            columns.append(pa.field(name, loose_type(arrow_of(df.schema[name].dataType))))
         except Exception:  # what Spark itself cannot hand to Python
             kind = df.schema[name].dataType.simpleString()
             raise NotPlain(f"the column {name} is {kind}") from None
@@ -263,18 +264,5 @@ def _as_spark(kind: pa.DataType, wanted: pa.DataType) -> pa.DataType:
         return wider[kind]
     # Not of fixed size: Arrow cannot read a null one from Parquet.
     if (t.is_list(kind) or t.is_large_list(kind)) and t.is_list(wanted):
-        return _list(_as_spark(kind.value_type, wanted.value_type))
-    return _loose(kind)
-
-
-def _loose(kind: pa.DataType) -> pa.DataType:
-    """The type with everything nullable and items named alike."""
-    if pa.types.is_list(kind):
-        return _list(_loose(kind.value_type))
-    if pa.types.is_struct(kind):
-        return pa.struct([pa.field(f.name, _loose(f.type)) for f in kind])
-    return kind
-
-
-def _list(item: pa.DataType) -> pa.DataType:
-    return pa.list_(pa.field("element", item))
+        return pa.list_(pa.field("element", _as_spark(kind.value_type, wanted.value_type)))
+    return loose_type(kind)

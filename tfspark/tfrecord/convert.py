@@ -17,10 +17,11 @@ from tfspark import storage
 from tfspark.errors import ConfigError, SourceMissing, StorageError
 from tfspark.rowgroups import Group, divide, footers, opened
 from tfspark.tfrecord.commit import Commit, Mode, Part, begin
-from tfspark.tfrecord.parts import FILE_BYTES, Cut, loose, partition_schema, write_parts
+from tfspark.tfrecord.parts import FILE_BYTES, Cut, partition_schema, write_parts
 from tfspark.tfrecord.schema import layout_of
 from tfspark.tfrecord.source import holds_data, own_errors
 from tfspark.tfrecord.stream import Compression
+from tfspark.tfrecord.types import loose
 from tfspark.tfrecord.write import Written
 
 if TYPE_CHECKING:

@@ -177,23 +177,3 @@ def partition_schema(schema: pa.Schema, names: Iterable[str]) -> tuple[pa.Schema
     if not rest.names:
         raise ConfigError("partitionBy: names all columns, a record would hold none")
     return rest, pa.schema([schema.field(name) for name in names])
-
-
-def loose(schema: pa.Schema) -> pa.Schema:
-    """The schema with everything nullable and items named alike, so that later rows may differ.
-
-    The metadata of fields is dropped.
-    """
-    return pa.schema([pa.field(f.name, _loose(f.type)) for f in schema])
-
-
-def _loose(kind: pa.DataType) -> pa.DataType:
-    t = pa.types
-    if t.is_struct(kind):
-        return pa.struct([pa.field(f.name, _loose(f.type)) for f in kind])
-    if t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind):
-        item = pa.field("element", _loose(kind.value_type))
-        if t.is_fixed_size_list(kind):
-            return pa.list_(item, kind.list_size)
-        return pa.large_list(item) if t.is_large_list(kind) else pa.list_(item)
-    return kind

@@ -16,8 +16,9 @@ from pyspark.sql.types import StructType
 from tfspark.tfrecord import sparktypes
 from tfspark.tfrecord.commit import Mode, Part, begin
 from tfspark.tfrecord.options import Options
-from tfspark.tfrecord.parts import loose, partition_schema, write_parts
+from tfspark.tfrecord.parts import partition_schema, write_parts
 from tfspark.tfrecord.schema import layout_of
+from tfspark.tfrecord.types import loose
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tfspark.errors import ConfigError, StorageError
 from tfspark.tfrecord import types
-from tfspark.tfrecord.parts import loose
+from tfspark.tfrecord.types import loose
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType

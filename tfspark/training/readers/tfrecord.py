@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from tfspark.errors import IntegrityError, StorageError
-from tfspark.tfrecord import Layout, count_records, layout_of, read_file, read_sidecar
+from tfspark.tfrecord import Layout, count_records, read_file, read_sidecar
+from tfspark.tfrecord.sparktypes import stored
 from tfspark.training.readers.source import Block, in_schema
 
 
@@ -27,10 +28,11 @@ class TFRecordSource:
         self.blocks = [Block(path, 0, rows) for path, rows in known.items() if rows]
 
     def read(self, block: Block, schema: pa.Schema) -> pa.Table:
-        layout = self._layout(block.file) or _layout_of_others(schema)
-        names = [name for name in schema.names if name in layout.schema.names]
+        declared = self._layout(block.file)
+        there = declared.schema.names if declared else schema.names
+        names = [name for name in schema.names if name in there]
         try:
-            reading = read_file(block.file, layout, names)
+            reading = read_file(block.file, declared or stored(schema), names)
             table = pa.Table.from_batches(reading, reading.schema)
         except StorageError as error:
             raise _unreadable(block.file, error) from error
@@ -45,20 +47,6 @@ class TFRecordSource:
         if folder not in self._declared:
             self._declared[folder] = read_sidecar(folder)
         return self._declared[folder]
-
-
-def _layout_of_others(schema: pa.Schema) -> Layout:
-    """Of files without a sidecar: doubles are float features, decimals their text."""
-    narrow = {}
-    for field in schema:
-        leaf = field.type
-        while pa.types.is_list(leaf):
-            leaf = leaf.value_type
-        if pa.types.is_float64(leaf):
-            narrow[field.name] = "float"
-        elif pa.types.is_decimal(leaf):
-            narrow[field.name] = "string"
-    return layout_of(schema, narrow)
 
 
 def _count(path: str) -> int:
