@@ -65,15 +65,17 @@ def refuse_above(
     )
 
 
-def refuse_empty(source: Source, day: dt.date) -> None:
+def refuse_empty(where: str, source: Source | None, day: dt.date) -> None:
     """A table without rows is a day that is not there yet, or no table to work on.
+
+    Args:
+        where: the table.
+        source: None where it was given as a DataFrame.
 
     Raises:
         SourceMissing: the source is by day.
         ContractViolation: it is not.
     """
-    if source.day_column or "{date}" in source.path:
-        raise SourceMissing(
-            f"{source.path}: has no rows for {day}; try again when they have arrived"
-        )
-    raise ContractViolation(f"{source.path}: the table has no rows; there is nothing to do")
+    if source is not None and (source.day_column or "{date}" in source.path):
+        raise SourceMissing(f"{where}: has no rows for {day}; try again when they have arrived")
+    raise ContractViolation(f"{where}: the table has no rows; there is nothing to do")

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import tfspark
-from tfspark.scoring import scanrun
-from tfspark.scoring.scan import ScanTask
+from tfspark.scoring import direct
+from tfspark.scoring.sink import TableTask
 
 
-class KilledOnce(ScanTask):
+class KilledOnce(TableTask):
     """Ends its process after its second batch has reached the file; pickled by value."""
 
     def _score(self, batch: Any, good: Any, bad: Any) -> None:
@@ -32,7 +32,7 @@ class KilledOnce(ScanTask):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    scanrun.ScanTask = KilledOnce  # type: ignore[misc]
+    direct.TableTask = KilledOnce  # type: ignore[misc]
     spark = tfspark.spark_session("killed", **{"spark.master": "local[2,3]"})
     paths = [str(folder / name) for name in ("in", "m", "out")]
     tfspark.score_table(spark, *paths, "2026-11-20", keep=["id"], plan="scan")

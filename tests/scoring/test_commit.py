@@ -18,7 +18,7 @@ from tfspark import storage
 from tfspark.errors import StorageError
 from tfspark.scoring import commit as commit_module
 from tfspark.scoring.commit import claim, commit_day, end, sweep_abandoned
-from tfspark.scoring.scan import Part
+from tfspark.scoring.sink import Part
 from tfspark.scoring.statistics import Counts, delta_stats
 
 DAY, OTHER = dt.date(2026, 11, 20), dt.date(2026, 11, 21)

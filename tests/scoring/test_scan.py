@@ -26,7 +26,7 @@ from tfspark.contracts.contract import Quarantine
 from tfspark.errors import ConfigError
 from tfspark.rowgroups import footers
 from tfspark.scoring import scan as scan_module
-from tfspark.scoring.planner import NotPlain, scan_of
+from tfspark.scoring.planner import choose
 
 DAY, OTHER = dt.date(2026, 11, 20), dt.date(2026, 11, 21)
 RUN = ("run_id", "scored_at")
@@ -155,8 +155,9 @@ def test_what_is_read_is_what_spark_reads(spark: SparkSession, tmp_path: Path) -
     for folder in (str(tmp_path / "in"), str(tmp_path / "old")):
         df = spark.read.parquet(folder)
         source = Source(format="parquet", path=folder)
-        scan = scan_of(df, source, df.columns, str(tmp_path / "out"), TARGET)
-        read = pa.Table.from_batches(scan_module._batches(scan.groups, scan.columns))
+        scan = choose("scan", None, df, source, df.columns, str(tmp_path / "out"), TARGET).scan
+        assert scan is not None
+        read = pa.Table.from_batches(scan_module.batches(scan.groups, scan.columns))
         spoken = df.toArrow()
         assert [str(f.type) for f in read.schema] == [
             str(f.type).replace(" not null", "") for f in spoken.schema
@@ -174,7 +175,7 @@ def test_batches_are_small_whatever_the_encoding(
     groups = [group for footer in footers([path]) for group in footer.groups]
     monkeypatch.setattr(scan_module, "_BATCH_BYTES", 1 << 16)
     monkeypatch.setattr(scan_module, "_BATCH_ROWS", 1500)
-    batches = list(scan_module._batches(groups, rows.schema))
+    batches = list(scan_module.batches(groups, rows.schema))
     assert max(batch.num_rows for batch in batches) <= 1500
     assert max(batch.nbytes for batch in batches) <= 4 << 16
     assert pa.Table.from_batches(batches) == rows
@@ -214,8 +215,8 @@ def test_what_it_does_not_take(spark: SparkSession, tmp_path: Path) -> None:
     ) -> str:
         source = Source(**{"format": "parquet", "path": path, **o})  # type: ignore[arg-type]
         df = spark.read.format(source.format).load(path)
-        with pytest.raises(NotPlain) as caught:
-            scan_of(df, source, used, target, TARGET)
+        with pytest.raises(ConfigError, match="plan 'scan' does not apply to ") as caught:
+            choose("scan", None, df, source, used, target, TARGET)
         return str(caught.value)
 
     assert "day_column" in why(day_column="id")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from tfspark.errors import (
     StorageError,
 )
 from tfspark.registry.manifest import write_manifest
-from tfspark.scoring import scanrun, tablerun
+from tfspark.scoring import direct, tablerun
 
 DAY, OTHER = dt.date(2026, 11, 20), dt.date(2026, 11, 21)
 ABOUT = ["model_name", "model_version", "model_digest", "run_id", "scored_at", "day"]
@@ -275,17 +276,47 @@ def test_a_lost_row_stops_the_commit(
     source, target = write("in", good(20)), str(tmp_path / "out")
     monkeypatch.setattr(tablerun, "count_staged", lambda folder: (19, 0))
     with pytest.raises(StorageError, match="20 rows came in, 19 were scored or refused"):
-        tfspark.score_table(spark, source, picky, target, DAY, plan="arrow")
-    real = scanrun.footers
+        tfspark.score_table(spark, source, picky, target, DAY, plan="pandas")
+    real = direct.footers
 
     def short(files: list[str], columns: list[str]) -> Any:
         return [dataclasses.replace(f, groups=f.groups[1:]) for f in real(files, columns)]
 
-    monkeypatch.setattr(scanrun, "footers", short)
-    with pytest.raises(StorageError, match=r"part-.*holds 0 rows, its task wrote \d+"):
-        tfspark.score_table(spark, source, picky, target, DAY, plan="scan")
+    monkeypatch.setattr(direct, "footers", short)
+    for plan in ("arrow", "scan"):
+        with pytest.raises(StorageError, match=r"part-.*holds 0 rows, its task wrote \d+"):
+            tfspark.score_table(spark, source, picky, target, DAY, plan=plan)
     assert not storage.exists(target)
     assert not storage.names(str(tmp_path / "_staging"))
+
+
+@pytest.mark.parametrize("plan", ["auto", "pandas"])
+def test_a_dataframe_is_computed_once(
+    spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str], plan: str
+) -> None:
+    target = str(tmp_path / "out")
+    names = spark.createDataFrame([(i, f"name {i}") for i in range(30)], "id bigint, name string")
+    joined = spark.read.parquet(write("in", [*good(20), (20, -1.0)])).join(names, "id")
+    seen = spark.sparkContext.accumulator(0)
+
+    def count(batches: Any) -> Any:
+        for batch in batches:
+            seen.add(batch.num_rows)
+            yield batch
+
+    counted = joined.mapInArrow(count, joined.schema)
+    done = tfspark.score_table(
+        spark, counted, picky, target, DAY, plan=plan, limit=Quarantine(max_rows=1)
+    )
+    assert (done.rows_in, done.scored, done.quarantined) == (21, 20, 1)
+    assert done.plan == ("arrow" if plan == "auto" else plan)
+    assert seen.value == 21
+    assert rows(read(spark, target), "id", "name", "root")[3] == (3, "name 3", 3.0)
+    (bad,) = read(spark, f"{target}_quarantine").collect()
+    assert json.loads(bad["raw"]) == {"id": 20, "name": "name 20", "x": -1.0}
+    with pytest.raises(ContractViolation, match="the DataFrame: the table has no rows"):
+        tfspark.score_table(spark, joined.where("id < 0"), picky, target, DAY, plan=plan)
+    assert read(spark, target).count() == 20
 
 
 def test_what_is_refused_leaves_the_table_alone(

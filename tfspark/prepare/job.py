@@ -62,7 +62,7 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
             rows_in, bad = _count(checked)
             info |= {"rows": rows_in, "bad": bad}
         if not rows_in:
-            refuse_empty(settings.source, day)
+            refuse_empty(settings.source.path, settings.source, day)
         with steps.step("quarantine", rows=bad):
             bad_rows = checked.where(_BAD)
             quarantine(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfspark import storage, tables
 from tfspark.errors import StorageError
-from tfspark.scoring.scan import OPEN, Part
+from tfspark.scoring.sink import OPEN, Part
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

@@ -1,4 +1,4 @@
-"""Whether the plan `scan` applies to a run, and if so, what its tasks do."""
+"""Which plan a run takes: whether its tasks may read the source, and write the target."""
 
 from __future__ import annotations
 
@@ -52,50 +52,82 @@ class Scan:
         return divide(self.groups, cores * max(1, waves))
 
 
+@dataclass(frozen=True)
+class Choice:
+    """How a run goes.
+
+    Attributes:
+        why: it is this plan.
+        columns: that tasks read, with the types that they write; None: Spark writes the table.
+        scan: of the plan of that name.
+    """
+
+    plan: str
+    why: str
+    columns: pa.Schema | None = None
+    scan: Scan | None = None
+
+
 def choose(
     plan: str,
     contract: Contract | None,
     df: DataFrame,
-    source: Source,
+    source: Source | None,
     used: Sequence[str],
     target: str,
     schema: T.StructType,
-) -> tuple[str, str, Scan | None]:
-    """The plan of a run, why it is that one, and the scan if it is one.
+) -> Choice:
+    """The plan of a run.
+
+    Args:
+        df: the source as Spark reads it, checked.
+        source: None where a DataFrame was given.
+        used: the columns that are read.
+        schema: of the target, with `day`.
 
     Raises:
         ConfigError: the scan is asked for and does not apply.
     """
-    if plan not in ("auto", "scan"):
-        return plan, "asked for", None
+    if plan == "pandas":
+        return Choice(plan, "asked for")
+    columns = None
     try:
+        check_target(target, schema)
+        columns = _columns(df, used)
+        if plan == "arrow":
+            return Choice(plan, "asked for", columns)
         if contract is not None:
             raise NotPlain("a contract is checked by Spark")
-        scan = scan_of(df, source, used, target, schema)
+        if source is None:
+            raise NotPlain("the source is a DataFrame")
+        scan = scan_of(df, source, columns)
     except NotPlain as reason:
         if plan == "scan":
+            where = source.path if source else "the DataFrame"
             raise ConfigError(
-                f"plan 'scan' does not apply to {source.path}: {reason}; use plan 'auto'"
+                f"plan 'scan' does not apply to {where}: {reason}; use plan 'auto'"
             ) from None
-        return "arrow", f"no scan: {reason}", None
-    return "scan", f"plain files: {len(scan.groups)} row groups", scan
+        why = f"no scan: {reason}" if plan == "auto" else f"asked for; Spark writes: {reason}"
+        return Choice("arrow", why, columns)
+    return Choice("scan", f"plain files: {len(scan.groups)} row groups", columns, scan)
 
 
-def scan_of(
-    df: DataFrame, source: Source, used: Sequence[str], target: str, schema: T.StructType
-) -> Scan:
-    """The scan that gives the rows of `df`.
-
-    Args:
-        df: the source as Spark reads it.
-        used: its columns that are read.
-        schema: of the target, with `day`.
+def scan_of(df: DataFrame, source: Source, columns: pa.Schema) -> Scan:
+    """The scan that gives columns of `df`, the source as Spark reads it.
 
     Raises:
         NotPlain: the scan does not apply.
     """
-    _check_target(target, schema)
-    files = _files(df, source, used)
+    try:
+        looked = footers(_files(df, source, columns.names), columns.names)
+    except StorageError as error:
+        raise NotPlain(str(error)) from None
+    for footer in looked:
+        _check_file(footer, columns)
+    return Scan(columns, [group for footer in looked for group in footer.groups])
+
+
+def _columns(df: DataFrame, used: Sequence[str]) -> pa.Schema:
     columns = []
     for name in used:
         try:
@@ -103,13 +135,7 @@ def scan_of(
         except Exception:  # what Spark itself cannot hand to Python
             kind = df.schema[name].dataType.simpleString()
             raise NotPlain(f"the column {name} is {kind}") from None
-    try:
-        looked = footers(files, used)
-    except StorageError as error:
-        raise NotPlain(str(error)) from None
-    for footer in looked:
-        _check_file(footer, columns)
-    return Scan(pa.schema(columns), [group for footer in looked for group in footer.groups])
+    return pa.schema(columns)
 
 
 def _files(df: DataFrame, source: Source, used: Sequence[str]) -> list[str]:
@@ -160,7 +186,7 @@ def _files_of_delta(source: Source, used: Sequence[str]) -> list[str]:
     return [storage.join(storage.absolute(source.path), path) for path in paths]
 
 
-def _check_file(footer: Footer, columns: Sequence[pa.Field]) -> None:
+def _check_file(footer: Footer, columns: pa.Schema) -> None:
     for field in columns:
         at = footer.schema.get_all_field_indices(field.name)
         if len(at) != 1:
@@ -175,7 +201,12 @@ def _check_file(footer: Footer, columns: Sequence[pa.Field]) -> None:
         raise NotPlain(f"{footer.path} has dates of the calendar before 1582")
 
 
-def _check_target(target: str, schema: T.StructType) -> None:
+def check_target(target: str, schema: T.StructType) -> None:
+    """Whether deltalake can commit a day of files to the target.
+
+    Raises:
+        NotPlain: it cannot.
+    """
     from deltalake import DeltaTable, Schema
 
     if not tables.is_path(target):

@@ -35,9 +35,9 @@ def as_day(day: dt.date | str) -> dt.date:
         raise ConfigError(f"day {day!r}: is no date; write it as 2026-11-20") from None
 
 
-def as_source(table: str | Source) -> Source:
+def as_source(table: str | Source | DataFrame) -> Source | DataFrame:
     """A table that is named by a text: its format is what lies there."""
-    if isinstance(table, Source):
+    if not isinstance(table, str):
         return table
     if not tables.is_path(table):
         return Source(format="table", path=table)

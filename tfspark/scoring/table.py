@@ -30,7 +30,7 @@ from tfspark.scoring.source import as_day, as_source, staging_place
 from tfspark.scoring.tablerun import TableRun
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Summary:
 
 def score_table(
     spark: SparkSession,
-    source: str | Source,
+    source: str | Source | DataFrame,
     model: str,
     target: str,
     day: dt.date | str,
@@ -81,7 +81,8 @@ def score_table(
     the contract or that the model cannot score go to the quarantine table with their reasons.
 
     Args:
-        source: folder of Parquet or of a Delta table, a table's name, or a `Source`.
+        source: folder of Parquet or of a Delta table, a table's name, a `Source`, or a DataFrame,
+            which is computed once.
         model: the folder of a SavedModel, or an MLflow URI.
         target: folder or name of the Delta table; made when it is not there.
         day: the day that is replaced; no other day is touched.
@@ -121,12 +122,12 @@ def score_table(
         rows, kept = run.stage(staging, contract, inputs, keep)
         with run.step("quarantine") as info:
             bad_table = quarantine or f"{target.rstrip('/')}_quarantine"
-            run.quarantine(bad_table, contract.name if contract else run.source.path)
+            run.quarantine(bad_table, contract.name if contract else run.where)
             info["rows"] = run.bad
         refuse_above(
             limit or (contract.table.quarantine if contract else Quarantine()),
             run.staged,
-            where=run.source.path,
+            where=run.where,
             rows=rows,
             bad=run.bad,
             table=bad_table,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from pyspark.sql import Observation
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -19,9 +20,9 @@ from tfspark.quarantine import quarantine, refuse_empty
 from tfspark.registry.resolve import ModelFolder
 from tfspark.scoring.binding import Binding, Inputs, check_outputs
 from tfspark.scoring.columns import as_text, spark_type
+from tfspark.scoring.direct import DirectRun
 from tfspark.scoring.frame import bindings, with_result
 from tfspark.scoring.planner import choose
-from tfspark.scoring.scanrun import ScanRun
 from tfspark.scoring.source import columns_to_keep, for_scoring, pinned
 from tfspark.scoring.staged import BAD, count_staged, running
 from tfspark.tables import CORRUPT, RAW, REASONS, quote
@@ -53,7 +54,7 @@ class TableRun:
     def __init__(
         self,
         spark: SparkSession,
-        source: Source,
+        source: Source | DataFrame,
         model: ModelFolder,
         target: str,
         day: dt.date,
@@ -61,13 +62,15 @@ class TableRun:
         steps: Steps | None,
         plan: str,
     ) -> None:
-        self.spark, self.source, self.model = spark, source, model
+        self.spark, self.model = spark, model
+        self.source = source
+        self.where = source.path if isinstance(source, Source) else "the DataFrame"
         self.target, self.day, self.run_id, self.steps = target, day, run_id, steps
         self.scored_at = dt.datetime.now(dt.UTC)
         self.plan, self.why = plan, ""
-        self.scan: ScanRun | None = None
+        self.direct: DirectRun | None = None
         self.rows = self.bad = 0
-        self._doing = f"scoring {source.path} with {model.path}"
+        self._doing = f"scoring {self.where} with {model.path}"
 
     def step(self, name: str, **about: Any) -> AbstractContextManager[dict[str, Any]]:
         return self.steps.step(name, **about) if self.steps else nullcontext(dict(about))
@@ -84,8 +87,7 @@ class TableRun:
         Returns:
             The rows that came in, and the fields of the kept columns.
         """
-        source = pinned(self.spark, self.source, self.day)
-        df = tables.read_source(self.spark, source, self.day)
+        source, df = self._read()
         checked = self._checked(df, contract, keep)
         bound = bindings(checked, self.model, inputs)
         names = columns_to_keep(checked, keep, contract, self.model, bound)
@@ -93,36 +95,56 @@ class TableRun:
         self._check_target(kept)
         used = list(dict.fromkeys([*names, *(c for binding in bound for c in binding.columns)]))
         with self.step("plan") as info:
-            path = source.path.replace("{date}", str(self.day))
-            here = source.model_copy(update={"path": path})
-            self.plan, self.why, scan = choose(
-                self.plan, contract, df, here, used, self.target, self._schema(kept)
+            choice = choose(
+                self.plan, contract, checked, source, used, self.target, self._schema(kept)
             )
-            info |= {"plan": self.plan, "why": self.why}
-        with self.step("count rows") as info, tables.reading(self.source.path):
-            self.rows = info["rows"] = scan.rows if scan else df.count()
-        if not self.rows:
-            refuse_empty(self.source, self.day)
+            self.plan, self.why = info["plan"], info["why"] = choice.plan, choice.why
+        counted = None
+        if source is not None:
+            with self.step("count rows") as info, tables.reading(self.where):
+                self.rows = info["rows"] = choice.scan.rows if choice.scan else df.count()
+            self._refuse_empty()
+        else:  # counted while it is scored: it may be costly, or not give the same rows twice
+            counted = Observation()
+            checked = checked.observe(counted, F.count(F.lit(1)).alias("rows"))
         with self.step("score") as info:
-            if scan is None:
+            if choice.columns is None:
                 to = storage.join(staging, "rows")
                 self.staged = self._write(checked, bound, names, used, to)
                 staged, self.bad = count_staged(to)
             else:
-                self.scan = ScanRun(
-                    self.spark, scan, checked.schema, self.target, self.day, staging
+                self.direct = DirectRun(
+                    self.spark, choice.columns, checked.schema, self.target, self.day, staging
                 )
-                staged, self.bad = self.scan.score(
-                    self.model, bound, names, self._about(), self._doing
+                rows = choice.scan or (checked if contract else checked.drop(REASONS, RAW))
+                staged, self.bad = self.direct.score(
+                    rows, self.model, bound, names, self._about(), self._doing
                 )
-                self.staged = self.scan.bad_rows()
+                self.staged = self.direct.bad_rows()
             info |= {"rows": staged, "bad": self.bad}
+        if counted is not None:
+            self.rows = int(counted.get["rows"])
+            self._refuse_empty()
         if staged != self.rows:
             raise StorageError(
-                f"{self.source.path}: {self.rows} rows came in, {staged} were scored or refused; "
+                f"{self.where}: {self.rows} rows came in, {staged} were scored or refused; "
                 f"{self.target} is unchanged. The source changed while it was read: run again"
             )
         return self.rows, kept
+
+    def _refuse_empty(self) -> None:
+        if not self.rows:
+            source = self.source if isinstance(self.source, Source) else None
+            refuse_empty(self.where, source, self.day)
+
+    def _read(self) -> tuple[Source | None, DataFrame]:
+        """The source at one version, and its rows."""
+        if not isinstance(self.source, Source):
+            return None, self.source
+        source = pinned(self.spark, self.source, self.day)
+        df = tables.read_source(self.spark, source, self.day)
+        path = source.path.replace("{date}", str(self.day))
+        return source.model_copy(update={"path": path}), df
 
     def _checked(
         self, df: DataFrame, contract: Contract | None, keep: Sequence[str] | None
@@ -131,10 +153,10 @@ class TableRun:
         if contract is not None:
             from tfspark.contracts.checks import check
 
-            with tables.reading(self.source.path):
-                return check(df, for_scoring(contract, keep, df.columns), self.source.path)
-        if self.source.format == "json":
-            raise ConfigError(f"{self.source.path}: JSON lines need a contract, for their columns")
+            with tables.reading(self.where):
+                return check(df, for_scoring(contract, keep, df.columns), self.where)
+        if isinstance(self.source, Source) and self.source.format == "json":
+            raise ConfigError(f"{self.where}: JSON lines need a contract, for their columns")
         no_reasons = F.array().cast("array<string>").alias(REASONS)
         return df.drop(CORRUPT).select("*", no_reasons, F.lit(None).cast("string").alias(RAW))
 
@@ -172,8 +194,8 @@ class TableRun:
 
     def commit(self, kept: Sequence[T.StructField]) -> int:
         """Replace the day by the good rows that are staged; the table's new version."""
-        if self.scan is not None:
-            return self.scan.commit(self._schema(kept), self.run_id)
+        if self.direct is not None:
+            return self.direct.commit(self._schema(kept), self.run_id)
         rows = self.staged.where(F.col(BAD).isNull()).select(
             *[F.col(f"k{i}").alias(field.name) for i, field in enumerate(kept)],
             *[F.col(f"o{i}").alias(name) for i, name in enumerate(self.model.signature.outputs)],
@@ -204,7 +226,7 @@ class TableRun:
         taken = [n for n in [*(field.name for field in kept), *outputs] if n.lower() in own]
         if taken:
             raise ConfigError(
-                f"{self.source.path}: {', '.join(taken)}: the scored table has its own column of "
+                f"{self.where}: {', '.join(taken)}: the scored table has its own column of "
                 "that name; name the columns to keep without it (keep, --keep), or rename it"
             )
         check_outputs(self.model, [field.name for field in kept])

@@ -1,51 +1,60 @@
-"""The plan `scan` on the driver: tasks sent out, what they wrote checked, and committed."""
+"""The driver of tasks that write the table's own files: sent out, checked, and committed.
+
+Two plans work so. `scan`: a task reads row groups of its own. `arrow`: Spark hands a task the rows
+of a partition. Either way the files are written once, and the driver commits them or removes them.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from tfspark import storage
 from tfspark.errors import StorageError
 from tfspark.registry.resolve import ModelFolder
-from tfspark.rowgroups import footers
+from tfspark.rowgroups import Group, footers
 from tfspark.scoring.binding import Binding
 from tfspark.scoring.columns import as_text
 from tfspark.scoring.commit import claim, commit_day
 from tfspark.scoring.frame import feeds_of
 from tfspark.scoring.planner import Scan, delta_schema
-from tfspark.scoring.scan import Part, ScanTask, about_columns
+from tfspark.scoring.scan import batches
+from tfspark.scoring.sink import Part, TableTask, about_columns
 from tfspark.scoring.staged import BAD, running
 from tfspark.scoring.udf import scorer_for
-from tfspark.tables import RAW, REASONS
+from tfspark.tables import RAW, REASONS, quote
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-class ScanRun:
-    """One scan: scored by `score`, then either committed or dropped.
+class DirectRun:
+    """Scored by `score`, then either committed or dropped.
 
     Args:
-        source: its schema, for the text of bad rows.
+        columns: of the source that are read, with the types that files get.
+        source: the schema of the source, for the text of bad rows.
         staging: this run's folder, which notes what it writes.
     """
 
     def __init__(
         self,
         spark: SparkSession,
-        scan: Scan,
+        columns: pa.Schema,
         source: T.StructType,
         target: str,
         day: dt.date,
         staging: str,
     ) -> None:
-        self.spark, self.scan, self.source, self.day = spark, scan, source, day
+        self.spark, self.columns, self.source, self.day = spark, columns, source, day
         is_uri = target.startswith("file:")
         self.target = storage.filesystem(target)[1] if is_uri else storage.absolute(target)
         self.folder = storage.join(self.target, f"day={day.isoformat()}")
@@ -55,6 +64,7 @@ class ScanRun:
 
     def score(
         self,
+        rows: Scan | DataFrame,
         model: ModelFolder,
         bound: Sequence[Binding],
         kept: Sequence[str],
@@ -64,6 +74,7 @@ class ScanRun:
         """Score every row once.
 
         Args:
+            rows: row groups, or a DataFrame of the columns, and as it may be `REASONS` and `RAW`.
             about: columns of one value.
             what: this is, for messages.
 
@@ -74,9 +85,9 @@ class ScanRun:
             StorageError: a task failed, or a file is not what its task said.
         """
         claim(self.staging, self.target, self.folder, self.token)
-        task = ScanTask(
+        task = TableTask(
             scorer_for(self.spark, model, feeds_of(bound)),
-            self.scan.columns,
+            self.columns,
             tuple(name for binding in bound for name in binding.columns),
             tuple(kept),
             about_columns(about),
@@ -84,27 +95,46 @@ class ScanRun:
             self.staging,
             self.token,
         )
-        shares = self.scan.shares(self.spark)
         with running(what, self.target):
-            sent = self.spark.sparkContext.parallelize(shares, max(1, len(shares)))
-            self.parts = sent.mapPartitionsWithIndex(task).collect()
+            if isinstance(rows, Scan):
+                self.parts = self._by_scan(rows, task)
+            else:
+                self.parts = self._by_arrow(rows, task)
         self._check()
         bad = sum(part.bad for part in self.parts)
         return bad + sum(part.rows for part in self.parts), bad
 
+    def _by_scan(self, scan: Scan, task: TableTask) -> list[Part]:
+        def run(shares: Iterable[list[Group]]) -> Iterable[Part]:
+            yield task(batches([group for share in shares for group in share], task.columns))
+
+        shares = scan.shares(self.spark)
+        sent = self.spark.sparkContext.parallelize(shares, max(1, len(shares)))
+        parts: list[Part] = sent.mapPartitions(run).collect()
+        return parts
+
+    def _by_arrow(self, df: DataFrame, task: TableTask) -> list[Part]:
+        def run(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            yield pa.RecordBatch.from_pydict({"part": [json.dumps(asdict(task(rows)))]})
+
+        extra = [name for name in (REASONS, RAW) if name in df.columns]
+        columns = [F.col(quote(name)) for name in [*self.columns.names, *extra]]
+        sent: Any = df.select(*columns).mapInArrow(run, "part string")
+        return [Part(**json.loads(row["part"])) for row in sent.collect()]
+
     def bad_rows(self) -> DataFrame:
         """The bad rows: their reasons, their text, and 1."""
-        used = self.scan.columns.names
+        used = self.columns.names
         fields = [T.StructField(f"c{i}", self.source[n].dataType) for i, n in enumerate(used)]
         reasons = T.StructField(REASONS, T.ArrayType(T.StringType()))
-        schema = T.StructType([*fields, reasons])
+        schema = T.StructType([*fields, reasons, T.StructField(RAW, T.StringType())])
         if files := self._bad_files():
             rows = self.spark.read.schema(schema).parquet(*files)
         else:
             rows = self.spark.createDataFrame([], schema)
-        return rows.toDF(*used, REASONS).select(
-            REASONS, as_text(self.source, used).alias(RAW), F.lit(1).alias(BAD)
-        )
+        raw = F.coalesce(F.col(RAW), as_text(self.source, used))
+        named = rows.toDF(*used, REASONS, RAW)
+        return named.select(REASONS, raw.alias(RAW), F.lit(1).alias(BAD))
 
     def commit(self, schema: T.StructType, run_id: str) -> int:
         """Replace the day by the files of good rows; the table's new version."""
