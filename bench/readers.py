@@ -31,7 +31,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.processes import _memory_mb as memory_mb
+from bench.processes import memory_mb
 
 FEATURES = 17
 BATCH = 1024

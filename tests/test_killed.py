@@ -1,7 +1,7 @@
 """`kill -9` of the driver at ten moments, then a plain re-run: equal to a clean run.
 
 Real processes: the job runs as `python jobs/X.py` with its JVM and its workers in a process group
-of its own, and the whole group is killed when the job says that a step starts or has ended.
+of its own, and the whole group is killed where the job has said that a step starts or has ended.
 """
 
 from __future__ import annotations
@@ -41,6 +41,22 @@ BEFORE = {
     "train": ["datasets"],
     "score": ["datasets", "models", "mlflow.db", "mlflow-artifacts"],
 }
+# The job stands still at the moment: what comes after it must not happen before the kill.
+HELD = """
+import runpy, sys, time
+from tfspark.console import Steps
+
+say = Steps._json
+
+def held(self, event, step, fields):
+    say(self, event, step, fields)
+    if (event, step) == ({event!r}, {step!r}):
+        time.sleep(600)
+
+Steps._json = held
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 TABLE = ["PassengerId", "probability", "model_name", "model_version", "day"]
 
 
@@ -97,8 +113,9 @@ def run(job: str, warehouse: Path) -> None:
 
 def killed_at(job: str, warehouse: Path, event: str, step: str) -> bool:
     """Start a job, kill all of it at a moment; whether the moment came."""
+    python, *job_and_flags = command(job, warehouse)
     process = subprocess.Popen(
-        command(job, warehouse),
+        [python, "-c", HELD.format(event=event, step=step), *job_and_flags],
         env=environment(),
         cwd=warehouse.parent,
         stdout=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,12 +165,18 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "geheim" not in str(caught.value)
 
 
+def free_port() -> int:
+    """Below the ports that the kernel gives to others before the server has come up."""
+    while True:
+        with suppress(OSError), socket.socket() as free:
+            free.bind(("127.0.0.1", random.randrange(15_000, 32_000)))
+            return int(free.getsockname()[1])
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     """A real MLflow server with a store and files of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     store = f"sqlite:///{tmp_path}/server/mlflow.db"
     connect(store)
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
@@ -181,10 +189,10 @@ def server(tmp_path: Path) -> Iterator[str]:
         )
     try:
         where = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 400
         while True:
             try:
-                with urllib.request.urlopen(f"{where}/health", timeout=5):  # noqa: S310
+                with urllib.request.urlopen(f"{where}/health", timeout=60):  # noqa: S310
                     break
             except OSError:
                 assert process.poll() is None, log.read_text()

@@ -87,7 +87,7 @@ def _slowly(batches: Iterator[Any]) -> Iterator[Any]:
     yield from batches
     context: Any = TaskContext.get()
     if context.partitionId() == 1 and context.attemptNumber() == 0:
-        time.sleep(600)
+        time.sleep(3600)
 
 
 def main(master: str, folder: str, *actions: str) -> None:

@@ -46,7 +46,7 @@ def clean(path: Path) -> None:
 
 
 def ran(process: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(**process, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(**process, capture_output=True, text=True, timeout=500, check=False)
 
 
 @pytest.mark.fault

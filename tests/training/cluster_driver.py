@@ -23,7 +23,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "surroundings": {"run": "surroundings"},
     "sleep": {"run": "sleep"},
     "too_many": {"run": "add", "ranks": 4, "slots_seconds": 2},
-    "executor_killed": {"run": "until_told"},
+    "executor_killed": {"run": "until_told", "slots_seconds": 300},
     "worker_killed": {"run": "until_told", "least_ranks": 1, "slots_seconds": 4},
 }
 
@@ -57,10 +57,8 @@ def main(scenario: str, master: str, folder: str, *conf: str) -> int:
             builder = builder.config(key, value)
         session = builder.getOrCreate()
         session.sparkContext.addPyFile(str(Path(__file__).with_name("rank_functions.py")))
-        if scenario == "too_many":  # the executors that there are have time to come
-            until = time.monotonic() + 90
-            while slots(session.sparkContext) < 2 and time.monotonic() < until:
-                time.sleep(0.2)
+        while slots(session.sparkContext) < 2:  # the executors that there are have time to come
+            time.sleep(0.2)
         return session
 
     settings = Distributed(**{"ranks": 2, **given})

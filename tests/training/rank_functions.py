@@ -31,7 +31,16 @@ def attempt() -> int:
 
 def mark(spec: dict[str, Any], world: World) -> None:
     """Leave this process's id, for a test to see that it is gone."""
-    Path(spec["folder"], f"pid-{attempt()}-{world.rank}").write_text(str(os.getpid()))
+    file = Path(spec["folder"], f"pid-{attempt()}-{world.rank}")
+    whole = file.with_name(f"new-{file.name}")
+    whole.write_text(str(os.getpid()))
+    whole.rename(file)  # who finds it finds all of it
+
+
+def wait_for_marks(spec: dict[str, Any], world: World) -> None:
+    """Until all ranks of this attempt have left theirs."""
+    while len(list(Path(spec["folder"]).glob(f"pid-{attempt()}-*"))) < world.size:
+        time.sleep(0.05)
 
 
 def add(spec: dict[str, Any], world: World, talk: Talk) -> None:
@@ -59,6 +68,7 @@ def surroundings(spec: dict[str, Any], world: World, talk: Talk) -> None:
 def refuse(spec: dict[str, Any], world: World, talk: Talk) -> None:
     mark(spec, world)
     if world.rank == world.size - 1:
+        wait_for_marks(spec, world)
         raise TrainingError("loss is NaN at step 7")
     time.sleep(600)
 
@@ -66,6 +76,7 @@ def refuse(spec: dict[str, Any], world: World, talk: Talk) -> None:
 def crash(spec: dict[str, Any], world: World, talk: Talk) -> None:
     mark(spec, world)
     if world.rank == 0:
+        wait_for_marks(spec, world)
         raise ValueError("a mistake in the model")
     time.sleep(600)
 
@@ -76,6 +87,7 @@ def die_once(spec: dict[str, Any], world: World, talk: Talk) -> None:
     talk.say("working", attempt=attempt())
     if attempt() <= spec.get("times", 1):
         if world.rank == world.size - 1:
+            wait_for_marks(spec, world)
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(600)
 
@@ -90,6 +102,17 @@ def die_in_collective(spec: dict[str, Any], world: World, talk: Talk) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     (total,) = world.sum([np.ones(3)])
     talk.say("sum", total=float(total[0]), attempt=attempt())
+
+
+def miss(spec: dict[str, Any], world: World, talk: Talk) -> None:
+    """Rank 0 says that it lost its peers `late` seconds before rank 1 is killed."""
+    mark(spec, world)
+    wait_for_marks(spec, world)
+    if attempt() == 1:
+        if world.rank == 0:
+            raise RuntimeError("Connection closed by peer")
+        time.sleep(spec["late"])
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def hang(spec: dict[str, Any], world: World, talk: Talk) -> None:

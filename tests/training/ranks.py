@@ -20,7 +20,7 @@ FEATURES = [
     {"kind": "numeric", "column": "x"},
     {"kind": "vocabulary", "column": "word"},
 ]
-QUICK = {"slots_seconds": 5, "start_seconds": 60, "stall_seconds": 60}
+PATIENT = {"start_seconds": 300, "stall_seconds": 300}
 
 
 def spec_of(dataset: Path, checkpoints: Path, model: Model | None = None, **training: Any) -> Spec:
@@ -71,7 +71,7 @@ def train_on(
 ) -> Heard:
     """Train; ranks are processes of a barrier stage, one rank is this process."""
     heard = Heard(on)
-    distributed = Distributed(ranks=ranks, **{**QUICK, **settings})
+    distributed = Distributed(ranks=ranks, **{**PATIENT, **settings})
     launch(spec.to_json(), distributed, heard, lambda: spark)
     return heard
 
@@ -100,8 +100,15 @@ def apart(first: list[Any], second: list[Any]) -> float:
 
 def pid_of(rank: int) -> int:
     """The process of a rank that this test started."""
+    return ranks_here()[str(rank)]
+
+
+def ranks_here() -> dict[str, int]:
+    """Rank → process, of those that this test started and that live."""
+    found = {}
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
-            if process.cmdline()[-2:] == ["tfspark.training.rank", str(rank)]:
-                return process.pid
-    raise AssertionError(f"no process is rank {rank}")
+            command = process.cmdline()
+            if command[-2:-1] == ["tfspark.training.rank"]:
+                found[command[-1]] = process.pid
+    return found

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.conftest import ROOT
 from tests.standalone import standalone_cluster
 from tfspark.config import Distributed
 from tfspark.errors import ConfigError, TfsparkError, TrainingError
-from tfspark.training.launch import launch
+from tfspark.training.launch import _Attempt, launch
 
 HERE = Path(__file__).parent
 MEET = "tfspark.training.rank:meet"
@@ -65,7 +68,7 @@ def start(session: Any, tmp_path: Path) -> Callable[..., Reports]:
 
 def left(folder: Path) -> list[str]:
     """Ranks whose processes stay; one that has closed its connections may take a moment to end."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 120
     while (found := alive(folder)) and time.monotonic() < until:
         time.sleep(0.05)
     return found
@@ -75,9 +78,9 @@ def alive(folder: Path) -> list[str]:
     """Ranks whose processes are still there (a zombie is none)."""
     found = []
     for file in folder.glob("pid-*"):
-        state = Path(f"/proc/{file.read_text()}/stat")
-        if state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z":
-            found.append(file.name)
+        with suppress(psutil.NoSuchProcess):
+            if psutil.Process(int(file.read_text())).status() != psutil.STATUS_ZOMBIE:
+                found.append(file.name)
     return found
 
 
@@ -139,8 +142,8 @@ def test_after_a_worker_that_has_tensorflow(session: Any, start: Callable[..., R
 def test_too_few_slots_is_said_in_seconds(start: Callable[..., Reports]) -> None:
     began = time.monotonic()
     with pytest.raises(ConfigError, match=r"3 ranks need 3 slots.*local\[2\].* has 2 .*--ranks"):
-        start("add", ranks=3)
-    assert time.monotonic() - began < 5
+        start("add", ranks=3, slots_seconds=500)
+    assert time.monotonic() - began < 250
 
 
 def test_fewer_ranks_where_that_is_allowed(start: Callable[..., Reports]) -> None:
@@ -191,6 +194,50 @@ def test_a_rank_killed_while_the_others_wait_for_it(start: Callable[..., Reports
 
 
 @pytest.mark.fault
+@pytest.mark.parametrize(
+    ("patience", "late", "said"),
+    [
+        (400, 3, r"rank 1 \(host \S+, pid .* was killed by SIGKILL"),
+        (0, 600, r"rank 0 .* its peers"),
+    ],
+)
+def test_who_was_killed_is_said_where_the_others_are_quicker(
+    patience: int,
+    late: int,
+    said: str,
+    start: Callable[..., Reports],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tfspark.training.launch._NEWS_SECONDS", patience)
+    (note,) = of(start("miss", {"late": late}), "note")
+    assert re.search(said, note["text"])
+
+
+@pytest.mark.fault
+def test_a_driver_that_was_stopped_blames_no_rank(
+    start: Callable[..., Reports], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came in meanwhile is not read yet when it looks at the clock again."""
+    take_all, reports, stopped = _Attempt._take_all, list[dict[str, Any]](), list[bool]()
+
+    def stopped_once(attempt: _Attempt, patience: float) -> None:
+        if not stopped and len({report["rank"] for report in of(reports, "step")}) == 2:
+            stopped.append(True)
+            time.sleep(25)
+        else:
+            take_all(attempt, patience)
+
+    monkeypatch.setattr(_Attempt, "_take_all", stopped_once)
+    start(
+        "until_told",
+        answer=lambda _: {"stop": bool(stopped)},
+        reports=reports,
+        stall_seconds=20,
+    )
+    assert len(of(reports, "attempt")) == len(stopped) == 1
+
+
+@pytest.mark.fault
 def test_after_the_last_try_all_that_was_seen_is_said(start: Callable[..., Reports]) -> None:
     reports: Reports = []
     with pytest.raises(TrainingError) as caught:
@@ -207,10 +254,8 @@ def test_after_the_last_try_all_that_was_seen_is_said(start: Callable[..., Repor
 )
 def test_a_rank_that_hangs_is_named(how: str, said: str, start: Callable[..., Reports]) -> None:
     reports: Reports = []
-    began = time.monotonic()
     with pytest.raises(TrainingError, match=rf"^rank 1 \(host \S+, pid \d+, .*{said}") as caught:
-        start("hang", {"how": how}, reports=reports, stall_seconds=5)
-    assert time.monotonic() - began < 40
+        start("hang", {"how": how}, reports=reports, stall_seconds=15)
     assert caught.value.exit_code == 5
     assert len(of(reports, "attempt")) == 1
 
@@ -218,7 +263,7 @@ def test_a_rank_that_hangs_is_named(how: str, said: str, start: Callable[..., Re
 @pytest.mark.fault
 def test_ranks_that_do_not_meet_are_named(start: Callable[..., Reports]) -> None:
     with pytest.raises(TrainingError, match=r"rank 1 \(.*did not get as far as meeting"):
-        start("add", meet="rank_functions:meet_late", start_seconds=4)
+        start("add", meet="rank_functions:meet_late", start_seconds=20)
 
 
 @pytest.mark.fault
@@ -240,13 +285,20 @@ def test_a_killed_spark_worker_takes_its_rank_along(
 
 
 def test_ctrl_c_ends_the_stage(start: Callable[..., Reports], session: Any) -> None:
+    def running() -> list[int]:
+        return list(session.sparkContext.statusTracker().getActiveJobsIds())
+
     def interrupt(report: dict[str, Any]) -> None:
         if report["kind"] == "working":
+            assert running() != []
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         start("sleep", answer=interrupt)
-    assert list(session.sparkContext.statusTracker().getActiveJobsIds()) == []
+    until = time.monotonic() + 120  # Spark's own tracker hears of it a little later
+    while (jobs := running()) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert jobs == []
 
 
 def test_an_error_of_the_driver_ends_the_stage(start: Callable[..., Reports]) -> None:
@@ -278,7 +330,7 @@ def driver(scenario: str, master: str, folder: Path, *conf: str) -> tuple[int, R
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=500,
     )
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert lines, done.stderr[-3000:]
@@ -287,13 +339,14 @@ def driver(scenario: str, master: str, folder: Path, *conf: str) -> tuple[int, R
 
 def test_horovodrun_starts_the_ranks(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("horovodrun")), "--gloo", "-np", "2"]
+    command += ["--start-timeout", "300", "--gloo-timeout-seconds", "300"]
     done = subprocess.run(
         [*command, sys.executable, str(HERE / "cluster_driver.py"), "add", "none", str(tmp_path)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])},
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     said = [json.loads(line[line.index("{") :]) for line in done.stdout.splitlines() if "{" in line]
@@ -346,7 +399,4 @@ def test_a_killed_driver_leaves_no_rank(tmp_path: Path) -> None:
             assert len(alive(tmp_path)) == 2
             process.kill()
             process.wait()
-        deadline = time.monotonic() + 20
-        while alive(tmp_path) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert alive(tmp_path) == []
+        assert left(tmp_path) == []

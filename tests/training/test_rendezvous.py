@@ -18,7 +18,7 @@ def rendezvous() -> Iterator[Rendezvous]:
 
 
 def ask(made: Rendezvous, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", made.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", made.port, timeout=120)
     try:
         connection.request(method, path, body)
         answer = connection.getresponse()
@@ -73,11 +73,11 @@ def test_files_of_the_driver_are_not_answered(rendezvous: Rendezvous) -> None:
 
 def test_it_listens_on_its_address_alone(rendezvous: Rendezvous) -> None:
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.2", rendezvous.port), timeout=5)
+        socket.create_connection(("127.0.0.2", rendezvous.port), timeout=120)
 
 
 def test_closed_it_is_gone_even_with_a_silent_client() -> None:
     with Rendezvous("127.0.0.1", [("127.0.0.1", 1)]) as made:
-        silent = socket.create_connection(("127.0.0.1", made.port), timeout=5)
+        silent = socket.create_connection(("127.0.0.1", made.port), timeout=120)
     with silent, pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", made.port), timeout=5)
+        socket.create_connection(("127.0.0.1", made.port), timeout=120)

@@ -25,7 +25,7 @@ def reports() -> Iterator[Reports]:
 
 def next_of(reports: Reports, kind: str) -> Message:
     """The next message of a kind; others are let go."""
-    while (message := reports.inbox.get(timeout=10)).values["kind"] != kind:
+    while (message := reports.inbox.get(timeout=120)).values["kind"] != kind:
         pass
     return message
 
@@ -81,14 +81,15 @@ def test_a_wrong_key_is_refused_and_others_are_heard(reports: Reports) -> None:
     channel.close()
 
 
-def test_silent_and_babbling_strangers_hold_up_nobody(reports: Reports) -> None:
+def test_silent_and_babbling_strangers_hold_up_nobody(
+    reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfspark.training.reports._SHAKE_SECONDS", 10_000)
     silent = [socket.create_connection(reports.address) for _ in range(20)]
     for sock in silent[:10]:
         sock.sendall(b"\x00\x00\x00\x05GET /" + os.urandom(100))
-    began = time.monotonic()
     channel = Channel(reports.address, reports.key, rank=0)
     assert next_of(reports, "beat").values["rank"] == 0
-    assert time.monotonic() - began < 5
     channel.close()
     for sock in silent:
         sock.close()
@@ -99,11 +100,11 @@ def test_too_many_strangers_are_turned_away_until_they_go(
 ) -> None:
     monkeypatch.setattr("tfspark.training.reports._STRANGERS", 2)
     silent = [socket.create_connection(reports.address) for _ in range(3)]
-    silent[2].settimeout(5)
+    silent[2].settimeout(120)
     assert silent[2].recv(1) == b""
     for sock in silent:
         sock.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while True:
         try:
             channel = Channel(reports.address, reports.key, rank=0)
@@ -140,7 +141,7 @@ def test_a_rank_learns_that_the_attempt_is_over() -> None:
     with Reports("127.0.0.1") as reports:
         channel = Channel(reports.address, reports.key, 0, on_lost=over.set)
         next_of(reports, "beat")
-    assert over.wait(5)
+    assert over.wait(120)
     with pytest.raises((EOFError, OSError)):
         channel.say("note", text="late")
     channel.close()
@@ -159,7 +160,7 @@ def test_who_waits_for_an_answer_is_let_go() -> None:
         thread = threading.Thread(target=wait)
         thread.start()
         next_of(reports, "here")
-    assert failed.wait(5)
+    assert failed.wait(120)
     thread.join()
     connection.close()
 
@@ -180,7 +181,7 @@ def test_closing_tells_whether_the_others_are_gone() -> None:
     with pytest.raises(EOFError):
         connection.recv_bytes()
     connection.close()
-    assert reports.close(5)
+    assert reports.close(120)
 
 
 def ask_in_thread(reports: Reports, connection: object) -> object:
@@ -193,10 +194,12 @@ def ask_in_thread(reports: Reports, connection: object) -> object:
 
 
 def test_nobody_to_reach_says_where_and_what_to_set() -> None:
-    with Reports("127.0.0.1") as reports:
-        address = reports.address
-    with pytest.raises(ConnectionError, match=rf"127.0.0.1:{address[1]}.*distributed.interface"):
-        connect(address, b"x")
+    with socket.socket() as taken:  # and nobody listens there
+        taken.bind(("127.0.0.1", 0))
+        address = taken.getsockname()
+        where = rf"127.0.0.1:{address[1]}.*distributed.interface"
+        with pytest.raises(ConnectionError, match=where):
+            connect(address, b"x")
 
 
 def test_an_address_of_another_machine_cannot_be_listened_on() -> None:

@@ -48,7 +48,7 @@ def test_mirrored_on_two_devices_trains_as_one(tmp_path: Path, dataset: Path) ->
         text=True,
         capture_output=True,
         check=False,
-        timeout=300,
+        timeout=500,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -76,6 +76,7 @@ def test_horovodrun_without_spark(tmp_path: Path, empty_store: Path) -> None:
         inner[last] = value
     config.write_text(json.dumps(nested))
     command = [sys.executable, "-m", "horovod.runner.launch", "-np", "2", "--gloo"]
+    command += ["--start-timeout", "300", "--gloo-timeout-seconds", "300"]
     command += [sys.executable, "-m", "tfspark", "train", "--config", str(config)]
     for reused in ("False", "True"):  # the second time there is nothing to train
         done = subprocess.run(
@@ -83,7 +84,7 @@ def test_horovodrun_without_spark(tmp_path: Path, empty_store: Path) -> None:
             text=True,
             capture_output=True,
             check=False,
-            timeout=300,
+            timeout=500,
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )

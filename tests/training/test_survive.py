@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from ranks import apart, last_weights, pid_of, spec_of, train_on
+from ranks import apart, last_weights, pid_of, ranks_here, spec_of, train_on
 from small_table import rows_of, write_dataset
 
 from tests.conftest import ROOT
@@ -23,6 +23,7 @@ from tfspark.training import checkpoint
 
 pytestmark = pytest.mark.fault
 
+HELD = 3  # the epoch at whose end a driver of its own waits
 SETTINGS = {"epochs": 6, "batch_size": 16, "optimizer": "adam", "learning_rate": 0.01}
 DYING = '''
 import os, signal
@@ -115,13 +116,15 @@ def test_rank_0_killed_while_it_writes_a_checkpoint(
 @pytest.mark.usefixtures("module")
 def test_a_rank_that_hangs_is_named(spark: Any, rows: Path, tmp_path: Path) -> None:
     spec = spec_of(rows, tmp_path / "checkpoints", callbacks=["own_deaths:hanging"], **SETTINGS)
-    began = time.monotonic()
-    with pytest.raises(TrainingError, match="rank 1") as caught:
-        train_on(2, spec, spark, stall_seconds=8)
+    with pytest.raises(
+        TrainingError, match=r"^rank 1 \(.* made no step for .*the others"
+    ) as caught:
+        train_on(2, spec, spark, stall_seconds=25)
     assert caught.value.exit_code == 5
-    assert time.monotonic() - began < 60
-    with pytest.raises(AssertionError, match="no process is rank 1"):
-        pid_of(1)
+    until = time.monotonic() + 120
+    while ranks_here() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert ranks_here() == {}
 
 
 def test_after_the_last_try_the_checkpoint_is_kept(
@@ -142,21 +145,20 @@ def test_after_the_last_try_the_checkpoint_is_kept(
 def test_a_killed_driver(rows: Path, tmp_path: Path, clean: list[Any]) -> None:
     """The whole process group of `python ...` and its JVM; then the same command again."""
     spec = spec_of(rows, tmp_path / "checkpoints", **SETTINGS)
-    process = start_driver(spec, tmp_path)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("{") and json.loads(line).get("epoch") == 3:
-            break
-    else:
-        raise AssertionError("the driver ended before epoch 3")
-    ranks = [pid_of(0), pid_of(1)]
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    _, alive = psutil.wait_procs([psutil.Process(p) for p in ranks if psutil.pid_exists(p)], 20)
+    with start_driver(spec, tmp_path) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("{") and json.loads(line).get("epoch") == HELD:
+                break
+        else:
+            raise AssertionError("the driver ended too early")
+        ranks = [psutil.Process(pid) for pid in ranks_here().values()]
+        assert len(ranks) == 2
+        os.killpg(process.pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(ranks, 120)
     assert alive == []
     again = start_driver(spec, tmp_path)
-    said, _ = again.communicate(timeout=240)
+    said, _ = again.communicate("\n", timeout=500)
     assert again.returncode == 0, said
     assert '"resumed"' in said
     assert apart(clean, last_weights(spec)) < 1e-5
@@ -171,13 +173,17 @@ def test_a_killed_executor_and_fewer_than_before(
     with standalone_cluster(tmp_path / "cluster") as master:
         process = start_driver(spec, tmp_path, "--master", master, "--least", "1")
         assert process.stdout is not None
+        assert process.stdin is not None
         said, killed = [], False
-        with process.stdout as lines:
+        with process.stdin as go_on, process.stdout as lines:
             for line in lines:
                 said.append(line)
-                if not killed and line.startswith("{") and json.loads(line).get("epoch") == 3:
+                if line.startswith("{") and json.loads(line).get("epoch") == HELD:
+                    if not killed:
+                        kill_worker_of(pid_of(1))
                     killed = True
-                    kill_worker_of(pid_of(1))
+                    go_on.write("\n")
+                    go_on.flush()
         assert process.wait() == 0, "".join(said)
     attempts = [json.loads(s)["ranks"] for s in said if '"kind": "attempt"' in s]
     assert attempts == [2, 1]
@@ -185,15 +191,20 @@ def test_a_killed_executor_and_fewer_than_before(
 
 
 def start_driver(spec: Any, folder: Path, *more: str) -> subprocess.Popen[str]:
-    """A process of its own that trains on two ranks and prints what it hears."""
+    """A process of its own that trains on two ranks and prints what it hears.
+
+    At the end of epoch `HELD` it stands still until it gets a line.
+    """
     file = folder / "spec.json"
     file.write_text(json.dumps(spec.to_json()))
-    command = [sys.executable, str(ROOT / "tests" / "training" / "driver.py"), str(file), *more]
+    driver = str(ROOT / "tests" / "training" / "driver.py")
+    command = [sys.executable, driver, str(file), "--hold", str(HELD), *more]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'training'}"}
     with (folder / "stderr").open("a") as errors:
         return subprocess.Popen(
             command,
             env=environment,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

@@ -80,6 +80,20 @@ def test_all_stand_still() -> None:
     assert verdict.startswith("all ranks stand at step 3, in evaluate and step, for more than 5 s")
 
 
+def test_a_rank_that_waits_for_one_that_starts_is_no_hang() -> None:
+    made = Watch(2, 100, 5, 0)
+    for second in range(20):
+        beat(made, 0, 1, "step", second)
+        assert made.verdict(second) is None
+    beat(made, 1, 0, "step", 20)
+    for second in range(20, 26):
+        beat(made, 0, 1, "step", second)
+        beat(made, 1, 0, "step", second)
+    verdict = made.verdict(25)
+    assert verdict is not None
+    assert verdict.startswith("rank 1 ")
+
+
 def test_one_rank_alone() -> None:
     made = watch(1, "read")
     for second in range(1, 6):

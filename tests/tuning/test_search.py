@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -121,7 +121,7 @@ def test_a_bad_trial_is_ended_early(settings_of: Make, steps: Steps) -> None:
 
 
 def test_trials_run_side_by_side(settings_of: Make, steps: Steps) -> None:
-    together = threading.Barrier(3, timeout=60)  # breaks unless three are in it at once
+    together = threading.Barrier(3, timeout=400)  # breaks unless three are in it at once
     folders: list[str] = []
 
     def meet(settings: Settings, checkpoints: str, on_epoch: OnEpoch) -> None:
@@ -190,13 +190,18 @@ def test_the_same_command_goes_on(settings_of: Make, steps: Steps) -> None:
     assert other["study"] != first["study"]
 
 
-def test_time_ends_a_search_between_trials(settings_of: Make, steps: Steps) -> None:
+def test_time_ends_a_search_between_trials(
+    settings_of: Make, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr("tfspark.tuning.run.time", clock)
+
     def slow(settings: Settings, checkpoints: str, on_epoch: OnEpoch) -> None:
-        time.sleep(0.4)
+        clock.now += 400
         arithmetic(settings, checkpoints, on_epoch)
 
-    found = tune(settings_of(tune__trials=1000, tune__timeout_seconds=1), steps, train=slow)
-    assert 1 <= found["trials"] < 10
+    found = tune(settings_of(tune__trials=1000, tune__timeout_seconds=1000), steps, train=slow)
+    assert found["trials"] == 3
 
 
 def test_a_rate_of_a_regression_is_searched_downwards(settings_of: Make, steps: Steps) -> None:
@@ -246,7 +251,7 @@ def train(settings, checkpoints, on_epoch):
     if len(started) == 4:
         on_epoch({{"val_auc": [0.5], "val_loss": [1.0]}})
         print("now", settings.training.learning_rate, checkpoints, flush=True)
-        time.sleep(300)
+        time.sleep(600)
     arithmetic(settings, checkpoints, on_epoch)
 
 tune(load_settings(None, {settings!r}), Steps("tune"), train=train)

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 WORK = "tfspark.training.work:work"
 MEET = "tfspark.training.rank:meet"
 
-_END_SECONDS = 20.0  # for the processes of an attempt to be gone
+_END_SECONDS = 30.0  # for the processes of an attempt to be gone
+_NEWS_SECONDS = 5.0  # for the news of a killed rank, where others miss it
 _LOOK_EVERY = 0.5
 _BEAT_SECONDS = 2.0
 
@@ -141,7 +142,7 @@ class _Attempt:
         self._on_report, self._child = on_report, child
         self._here: dict[int, tuple[Place, Message]] = {}
         self._ended: dict[int, tuple[int, str]] = {}
-        self._peers_gone: list[str] = []
+        self._peers_gone: list[tuple[str, Message]] = []
         start, stall = settings.start_seconds, settings.stall_seconds
         self._watch = Watch(size, start, stall, time.monotonic())
         # The watch ends a training that hangs, and says who; Horovod must not give up before.
@@ -158,9 +159,14 @@ class _Attempt:
             self._reports = self._closing.enter_context(Reports(self._host))
             stage = Stage(self._sc, self._size, self._reports.address, self._reports.key)
             try:
+                looked = time.monotonic()
                 while stage.running:
                     self._take_all(_LOOK_EVERY)
-                    self._look(time.monotonic())
+                    # Where this process was held up, by an answer or because it was stopped,
+                    # that is no rank's silence.
+                    before, looked = looked, time.monotonic()
+                    self._watch.pause(max(0.0, looked - before - _LOOK_EVERY))
+                    self._look(looked)
                 self._take_all(0)
             finally:
                 # Ranks end with their channel; Spark kills the tasks of those that cannot.
@@ -203,12 +209,9 @@ class _Attempt:
                 message.reply()
             case "failed":
                 self._beat(message)
-                message.reply()
-                self._failed(said)
+                self._failed(message)
             case _:
-                began = time.monotonic()
                 message.reply(self._on_report(said))
-                self._watch.pause(time.monotonic() - began)
 
     def _beat(self, message: Message) -> None:
         about = {key: message.values[key] for key in ("rank", "steps", "phase", "host", "pid")}
@@ -249,6 +252,9 @@ class _Attempt:
             TrainingError: ranks hang.
             _Lost: executors went away before the ranks started.
         """
+        for _, message in self._peers_gone:
+            if now - message.at >= _NEWS_SECONDS:
+                message.reply()
         hang = self._watch.verdict(now)
         if hang is None:
             return
@@ -266,13 +272,16 @@ class _Attempt:
             "fault, raise distributed.stall_seconds or distributed.start_seconds"
         )
 
-    def _failed(self, said: Report) -> None:
+    def _failed(self, message: Message) -> None:
         """A rank's error, raised here."""
+        said = message.values
         where = self._watch.where(said["rank"])
         if said["lost"]:
+            # Unanswered it stays, and with it the stage: first who was killed shall be said.
             last = said["message"].splitlines()[-1:]
-            self._peers_gone.append(f"{where} lost its peers: {''.join(last)}")
+            self._peers_gone.append((f"{where} lost its peers: {''.join(last)}", message))
             return
+        message.reply()
         known = getattr(errors, said["error"] or "TfsparkError", TfsparkError)
         raise known(said["message"] if said["error"] else f"{where} failed:\n{said['message']}")
 
@@ -291,7 +300,8 @@ class _Attempt:
         ]
         if seen and self._ended and min(code for code, _ in self._ended.values()) < 0:
             return _Lost(seen[0])
-        return _Lost("; ".join(self._peers_gone + seen[:1]) or _of_spark(text))
+        missed = [said for said, _ in self._peers_gone]
+        return _Lost("; ".join(missed + seen[:1]) or _of_spark(text))
 
 
 def _of_spark(text: str) -> str:

@@ -29,7 +29,7 @@ Report = dict[str, Any]
 Address = tuple[str, int]
 
 _LONGEST = 16 << 20  # bytes of one message
-_SHAKE_SECONDS = 10
+_SHAKE_SECONDS = 30
 _STRANGERS = 256  # connections that have not proved themselves
 _BROKEN = (EOFError, OSError, AuthenticationError, ValueError, KeyError, TypeError)
 

@@ -102,8 +102,8 @@ class Watch:
             others = "the others wait" if len(working) > len(slowest) else "the others have ended"
             since = min(now - self._ranks[rank].moved for rank in slowest)
             return f"{self._names(slowest)} made no step for {since:.0f} s, {others} at step {most}"
-        if len(still) < len(working):
-            return None  # ahead of the others, which still move
+        if len(still) < len(working) or len(self._ranks) < self._size:
+            return None  # ahead of the others, which still move or start
         if self._size == 1:
             return f"{self._names(still)} made no step for {self._stall:g} s"
         phases = sorted({self._ranks[rank].phase for rank in still})

@@ -54,16 +54,19 @@ def test_closing_waits_for_the_window_that_is_read(
     batches = reader.batches(0)
     [producer] = reader._producers
     producer.start()
-    assert entered.wait(20)
+    assert entered.wait(120)
     reader.close()
     assert not producer._thread.is_alive()
     reader.raise_error()
     del batches
 
 
-def test_two_passes_of_one_dataset_at_once_are_refused(tmp_path: Path) -> None:
+def test_two_passes_of_one_dataset_at_once_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import tensorflow as tf
 
+    monkeypatch.setattr("tfspark.training.readers.pipeline._END_SECONDS", 0.1)
     batches = reader_of(tmp_path, rows=3000).batches(0)
     first = iter(batches)
     next(first)

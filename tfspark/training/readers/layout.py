@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import threading
 import weakref
@@ -33,6 +34,8 @@ class Layout:
         self._element = element
         flat = tf.nest.flatten(element)
         self.specs = [tf.TensorSpec([None, *spec.shape], spec.dtype) for spec in flat] + flat
+        with tf.device("CPU:0"):
+            self._no_rows = [tf.zeros([0, *(n or 0 for n in s.shape[1:])], s.dtype) for s in flat]
 
     def cut(self, columns: Iterable[Any], rows: int) -> list[Any]:
         """A window's columns as steps of `rows` rows, and then what is left.
@@ -43,14 +46,14 @@ class Layout:
 
         steps, rest = [], []
         with tf.device("CPU:0"):
-            for column in columns:
+            for column, no_rows in zip(columns, self._no_rows, strict=True):
                 full = len(column) // rows * rows
                 shape = [full // rows, rows, *column.shape[1:]]
                 if isinstance(column, np.ndarray):
                     steps.append(as_tensor(column[:full].reshape(shape)))
                 else:
                     steps.append(tf.reshape(column[:full], shape))
-                rest.append(as_tensor(column[full:]))
+                rest.append(no_rows if full == len(column) else as_tensor(column[full:]))
         return steps + rest
 
     def pack(self, step: tuple[Any, ...]) -> Any:
@@ -82,7 +85,7 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
     The kernel takes longer to hand out new pages than a column takes to be filled.
     """
     dtype = np.dtype(dtype)
-    size = int(np.prod(shape)) * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
     memory = _FREE.take(size)
     lease = np.frombuffer(memory, "uint8")  # what is made of it keeps it alive
     weakref.finalize(lease, _FREE.give, memory).atexit = False

@@ -92,6 +92,7 @@ class Order:
         self.windows = -(-self.steps // self.window_steps)
         self._drawn: dict[tuple[int, int | None], Array] = {}
         self._last: tuple[int, int | None] = -1, None
+        self._index: tuple[tuple[int, ...], Array, int] = (), np.zeros(0, int), 0
 
     def lanes(self, rank: int, size: int) -> tuple[int, int]:
         """The first lane of a rank and the one after its last."""
@@ -126,11 +127,15 @@ class Order:
             some = begin + min(int(starts[0]), n - 1)
             left = steps - skip
             return Window(self.parts(epoch, some, some + 1), np.zeros(left, int), 1, left)
-        lane = starts[:-1] - starts[0]
-        full = (lane[None, :] + np.arange(skip, short)[:, None]).ravel()
-        last = lane[np.diff(starts) > short] + short
-        fillers = int(len(last) == 0)
-        index = np.concatenate([full, last, np.zeros(fillers, int)])
+        like = n, rank, size, skip
+        known, index, fillers = self._index  # the windows of an epoch are alike but for the last
+        if like != known:
+            lane = starts[:-1] - starts[0]
+            full = (lane[None, :] + np.arange(skip, short)[:, None]).ravel()
+            last = lane[np.diff(starts) > short] + short
+            fillers = int(len(last) == 0)
+            index = np.concatenate([full, last, np.zeros(fillers, int)])
+            self._index = like, index, fillers
         parts = self.parts(epoch, begin + int(starts[0]), begin + int(starts[-1]))
         return Window(parts, index, after - first, fillers)
 

@@ -32,7 +32,9 @@ class ParquetSource:
         """
         self.blocks: list[Block] = []
         self._footers: dict[str, Any] = {}
-        self._open: OrderedDict[str, tuple[int, Any]] = OrderedDict()  # mapped bytes, file
+        self._right: tuple[pa.Schema | None, pa.Schema | None] = None, None
+        # Path → the mapped file and its size, None where it is not mapped; the open file.
+        self._open: OrderedDict[str, tuple[tuple[Path, int] | None, Any]] = OrderedDict()
         for path, rows in files.items():
             footer = read_footer(path, rows)
             self._footers[path] = footer
@@ -45,7 +47,15 @@ class ParquetSource:
             table = file.read_row_group(
                 block.part, columns=schema.names, use_threads=pa.cpu_count() > 1
             )
-        return in_schema(table, schema, block.file)
+        asked, right = self._right
+        if asked is schema and table.schema.equals(right):
+            return table.replace_schema_metadata(None)
+        found = in_schema(table, schema, block.file)
+        if table.schema.equals(
+            found.schema
+        ):  # to look at every column costs as much as to read one
+            self._right = schema, found.schema
+        return found
 
     def close(self) -> None:
         for _, file in self._open.values():
@@ -53,21 +63,21 @@ class ParquetSource:
         self._open.clear()
 
     def _file(self, path: str) -> Any:
-        fs, inner = storage.filesystem(path)
-        local = isinstance(fs, pafs.LocalFileSystem)
         if path not in self._open:
+            fs, inner = storage.filesystem(path)
+            local = isinstance(fs, pafs.LocalFileSystem)
             while len(self._open) >= _MOST_OPEN:
                 self._open.popitem(last=False)[1][1].close(force=True)
             # Pages of a local file are decoded where the kernel has them; `pre_buffer` tells it
             # to fetch a whole row group.
             opened = pa.memory_map(inner) if local else fs.open_input_file(inner)
             file = pq.ParquetFile(opened, metadata=self._footers[path], pre_buffer=True)
-            self._open[path] = opened.size(), file
+            self._open[path] = (Path(inner), opened.size()) if local else None, file
         self._open.move_to_end(path)
-        size, file = self._open[path]
+        mapped, file = self._open[path]
         # To read what was cut off a mapped file would kill the process.
-        if local and Path(inner).stat().st_size < size:
-            raise OSError(f"it was {size} bytes and is shorter now")
+        if mapped is not None and mapped[0].stat().st_size < mapped[1]:
+            raise OSError(f"it was {mapped[1]} bytes and is shorter now")
         return file
 
 

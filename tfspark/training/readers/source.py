@@ -126,14 +126,15 @@ def in_schema(table: pa.Table, schema: pa.Schema, file: str) -> pa.Table:
     Raises:
         IntegrityError: a column is missing, or has values that its type does not hold.
     """
-    missing = [name for name in schema.names if name not in table.column_names]
-    if missing:
+    names = schema.names
+    there = dict(zip(table.column_names, table.columns, strict=True))
+    if missing := [name for name in names if name not in there]:
         raise IntegrityError(
             f"{file}: no column {', '.join(missing)}, which the contract has; prepare it again"
         )
     columns = []
-    for name, kind in zip(schema.names, schema.types, strict=True):
-        column = table.column(name)
+    for name, kind in zip(names, schema.types, strict=True):
+        column = there[name]
         try:
             columns.append(column if column.type == kind else column.cast(kind))
         except pa.ArrowException as error:
@@ -142,4 +143,4 @@ def in_schema(table: pa.Table, schema: pa.Schema, file: str) -> pa.Table:
                 "again"
             ) from None
     # Without the files' own metadata and nullability: tables of several files go together.
-    return pa.Table.from_arrays(columns, schema.names)
+    return pa.Table.from_arrays(columns, names)
