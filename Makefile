@@ -36,7 +36,7 @@ demo: setup ## passengers: raw table to scored table, on this machine
 	@$(RUN) python -m tfspark demo $(ARGS)
 
 .PHONY: test
-test: setup ## the tests (ARGS="-m 'not cluster and not fault'" for some of them)
+test: setup ## the tests (ARGS="-m 'not cluster and not fault and not large'" for some of them)
 	@$(RUN) python -m pytest $(ARGS)
 
 .PHONY: bench

@@ -35,25 +35,25 @@ class Watch:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Usage:
-        self._before = _cpu(_below(os.getpid()))
+        self._before = _cpu(below(os.getpid()))
         self._thread.start()
         return self.usage
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        after = _cpu(_below(os.getpid()))
+        after = _cpu(below(os.getpid()))
         spent = sum(seconds - self._before.get(pid, 0.0) for pid, seconds in after.items())
         self.usage.cpu_seconds = round(spent, 1)
 
     def _run(self) -> None:
         peaks = self.usage.peak_mb
         while not self._stop.wait(0.1):
-            for pid, kind in _below(os.getpid()).items():
-                peaks[kind] = round(max(peaks.get(kind, 0), _memory_mb(pid)), 1)
+            for pid, kind in below(os.getpid()).items():
+                peaks[kind] = round(max(peaks.get(kind, 0), memory_mb(pid)), 1)
 
 
-def _below(root: int) -> dict[int, str]:
+def below(root: int) -> dict[int, str]:
     """Every process below this one, not counting it, and its kind."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
@@ -92,7 +92,13 @@ def _cpu(pids: Iterable[int]) -> dict[int, float]:
     return {pid: (int(s[11]) + int(s[12])) / _TICK for pid, s in stats.items() if s}
 
 
-def _memory_mb(pid: int) -> float:
+def peak_mb(pid: int) -> float:
+    """The most memory that a process has ever held (VmHWM)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 2**10
+
+
+def memory_mb(pid: int) -> float:
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except OSError:

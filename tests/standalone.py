@@ -26,7 +26,12 @@ _PATIENCE = 120
 
 @contextmanager
 def standalone_cluster(
-    folder: Path, workers: int = 2, cores: int = 1, memory: str = "1g", gpus: int = 0
+    folder: Path,
+    workers: int = 2,
+    cores: int = 1,
+    memory: str = "1g",
+    gpus: int = 0,
+    apart: bool = False,
 ) -> Iterator[str]:
     """Start a cluster on 127.0.0.1 and free ports; gives the master's URL.
 
@@ -34,6 +39,8 @@ def standalone_cluster(
         folder: where the processes write: logs, the applications' work folders.
         workers: how many, each with `cores` cores and `memory`.
         gpus: that each worker claims to have, by a discovery script that invents them.
+        apart: each worker has an address of its own. Spark starts no speculative twin of a task
+            on the task's own host.
     """
     started: list[_Daemon] = []
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +54,8 @@ def standalone_cluster(
                 _Daemon(
                     folder / f"worker{number}.log",
                     "worker.Worker",
-                    *("--port", "0", "--cores", str(cores), "--memory", memory),
+                    *("--host", f"127.0.0.{1 + number * apart}", "--port", "0"),
+                    *("--cores", str(cores), "--memory", memory),
                     *("--work-dir", str(folder / f"work{number}"), url),
                     options=options,
                 )
@@ -82,6 +90,7 @@ class _Daemon:
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_DAEMON_MEMORY": "256m",
             "SPARK_WORKER_OPTS": " ".join(options),
+            "SPARK_LOCAL_DIRS": str(log.parent / "local"),
             "PYSPARK_PYTHON": sys.executable,
             # A folder without settings: none of a surrounding installation count.
             "SPARK_CONF_DIR": str(log.parent),

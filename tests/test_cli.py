@@ -146,7 +146,10 @@ def test_importing_the_package_imports_neither_spark_nor_tensorflow() -> None:
 def test_the_public_names_are_these() -> None:
     import tfspark
 
-    assert tfspark.__all__ == ["__version__", "score", "score_table", "score_udf", "spark_session"]
+    assert tfspark.__all__ == [
+        *("Segments", "__version__", "explain", "score", "score_stream", "score_table"),
+        *("score_udf", "spark_session"),
+    ]
     for name in tfspark.__all__:
         assert getattr(tfspark, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'scroe'"):

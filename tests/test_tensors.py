@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfspark.contracts import INT_NULL, TensorSpec, default_null
-from tfspark.errors import SignatureError
+from tfspark.contracts import INT_NULL, Contract, TensorSpec, default_null, parse_contract
+from tfspark.errors import ContractFileError, SignatureError
 from tfspark.tensors import (
     BadRows,
     RaggedRows,
@@ -26,6 +26,10 @@ from tfspark.tensors import (
 )
 
 NAN = math.nan
+ONES = [[[1.0, 1.0], [1.0, 1.0]]]
+PADDED = [[1, 9, 9], [9, 9, 9], [2, 3, 9]]
+NESTED = [[[1, 0], [2, 3]], [[0, 0], [0, 0]]]
+FOUR = [[4, 0], [0, 0]]
 
 
 def same(actual: Any, expected: Any) -> bool:
@@ -78,6 +82,76 @@ def test_a_plain_column_is_not_copied() -> None:
     assert tensor.ctypes.data == array.buffers()[1].address
 
 
+def test_raw_pixels_are_not_copied() -> None:
+    array = pa.array([bytes(range(12))] * 100)[3:]
+    tensor = to_numpy(array, TensorSpec("uint8", (2, 2, 3)))
+    assert tensor.shape == (97, 2, 2, 3)
+    assert tensor.ctypes.data == array.buffers()[2].address + 36
+    assert tensor[96].tobytes() == bytes(range(12))
+    # A value that begins between two numbers has to be.
+    shifted = pa.array([b"x", b"\1\0\0\0"])[1:]
+    assert to_numpy(shifted, TensorSpec("int32", (1,))).tolist() == [[1]]
+
+
+@given(st.lists(st.lists(st.lists(st.integers(0, 99), max_size=3), max_size=3), max_size=6))
+def test_padding_as_a_loop_would_do_it(rows: list[list[list[int]]]) -> None:
+    array = pa.array(rows, pa.list_(pa.list_(pa.int16())))
+    padded = [[row + [-1] * (3 - len(row)) for row in item] for item in rows]
+    padded = [item + [[-1] * 3] * (3 - len(item)) for item in padded]
+    tensor = to_numpy(array, TensorSpec("int32", (3, 3), None, -1))
+    assert tensor.tolist() == padded
+    outer = max((len(item) for item in rows), default=0)
+    inner = max((len(row) for item in rows for row in item), default=0)
+    open_ = to_numpy(array, TensorSpec("int32", (None, None), None, -1))
+    assert open_.shape == (len(rows), outer, inner)
+    assert same(open_, tensor[:, :outer, :inner])
+
+
+def test_specs_there_and_back() -> None:
+    spec = TensorSpec("float32", (None, 3), NAN, 0.5, True)
+    told = spec.to_json()
+    assert told == {
+        "dtype": "float32", "shape": [None, 3], "null": "NaN", "pad": 0.5, "nan": "refuse",
+    }  # fmt: skip
+    assert str(TensorSpec.from_json(told)) == str(spec)
+    old = {"dtype": "int64", "shape": [], "null": None}
+    assert TensorSpec.from_json(old) == TensorSpec("int64")
+    assert TensorSpec("int64").to_json() == old
+
+
+def test_a_contract_declares_them() -> None:
+    def columns(ids: str, pixels: str) -> Contract:
+        text = f"""
+kind: DataContract
+id: images
+version: 1
+schema:
+  - name: images
+    properties:
+      - {{name: id, physicalType: bigint, required: true, primaryKey: true}}
+      - {{name: ids, physicalType: array<bigint>{ids}}}
+      - {{name: pixels, physicalType: binary{pixels}}}
+      - {{name: x, physicalType: float, tensor: {{nan: refuse}}}}
+"""
+        return parse_contract(text.encode(), "images.yaml")
+
+    padded, raw = ", tensor: {shape: [200], padValue: 0}", ", tensor: {dtype: uint8, shape: [2, 3]}"
+    specs = columns(padded, raw).tensor_specs()
+    assert specs["ids"] == TensorSpec("int64", (200,), None, 0)
+    assert specs["pixels"] == TensorSpec("uint8", (2, 3))
+    assert specs["x"].refuse_nan
+    assert columns(padded, raw).digest() != columns("", raw).digest()
+    # Contracts that do not use them have the digests they had before there were such fields.
+    said = columns(", tensor: {shape: [200]}", "").model_dump(mode="json", by_alias=True)
+    assert said["schema"][0]["properties"][1]["tensor"] == {
+        "dtype": None, "shape": [200], "nullValue": None,
+    }  # fmt: skip
+    with pytest.raises(ContractFileError, match="padValue is for arrays"):
+        columns("", ", tensor: {padValue: 0}")
+    with pytest.raises(ContractFileError, match="uint8 tensor is raw binary"):
+        columns(", tensor: {dtype: uint8}", "")
+
+
 def test_nan_stays_nan_and_is_not_null() -> None:
     assert same(to_numpy(pa.array([NAN, 1.0]), TensorSpec("float32")), [NAN, 1.0])
 
@@ -107,6 +181,29 @@ def test_nan_stays_nan_and_is_not_null() -> None:
             TensorSpec("float32", (2,)),
             [[1, 2]],
         ),
+        (pa.array([b"\x01\x02", b"\x03\xff"]), TensorSpec("uint8", (2,)), [[1, 2], [3, 255]]),
+        (pa.array([b"ab", None]), TensorSpec("uint8", (2,), 7), [[97, 98], [7, 7]]),
+        (pa.array([b"\x01\0\0\x80"], pa.binary(4)), TensorSpec("int16", (2,)), [[1, -(2**15)]]),
+        (pa.array([b"\0\x02"], pa.large_binary()), TensorSpec("bool", (2,)), [[False, True]]),
+        (pa.array([b"\0\0\x80?" * 4], pa.binary_view()), TensorSpec("float32", (2, 2)), ONES),
+        (pa.array([], pa.binary()), TensorSpec("uint8", (2,)), np.empty((0, 2), "uint8")),
+        (pa.array([[1], [], [2, 3]]), TensorSpec("int64", (3,), None, 9), PADDED),
+        (
+            pa.array([[1], [], [2, 3]]),
+            TensorSpec("int64", (None,), None, 9),
+            [[1, 9], [9, 9], [2, 3]],
+        ),
+        (pa.array([[1, 2], [3, 4]]), TensorSpec("int64", (2,), None, 9), [[1, 2], [3, 4]]),
+        (pa.array([[1], None]), TensorSpec("int64", (2,), 7, 9), [[1, 9], [7, 7]]),
+        (pa.array([["a"], []]), TensorSpec("string", (None,), None, "-"), [[b"a"], [b"-"]]),
+        (pa.array([[[1], [2, 3]], []]), TensorSpec("int64", (2, 2), None, 0), NESTED),
+        (pa.array([[[1], [2, 3]], []]), TensorSpec("int64", (None, None), None, 0), NESTED),
+        (
+            pa.array([[1, 2, 3], [4]]),
+            TensorSpec("int64", (2, 2), None, 0),
+            [[[1, 2], [3, 0]], FOUR],
+        ),
+        (pa.array([[], []], pa.list_(pa.int8())), TensorSpec("int64", (None,), None, 0), [[], []]),
     ],
 )
 def test_types(array: Any, spec: TensorSpec, expected: Any) -> None:
@@ -133,6 +230,21 @@ def test_types(array: Any, spec: TensorSpec, expected: Any) -> None:
         (pa.array([[1, None], [3, 4]]), TensorSpec("int64", (2,)), [0], "null"),
         (pa.array([[[1], [2, 3]]]), TensorSpec("int64", (2, None)), [0], "inner lists"),
         (pa.array([[[1], None]]), TensorSpec("int64", (2, 1)), [0], "null list inside"),
+        (pa.array([b"abc", b"ab", b"a"]), TensorSpec("uint8", (3,)), [1], "2 bytes, 3 needed"),
+        (pa.array([b"abc", None]), TensorSpec("uint8", (3,)), [1], "null"),
+        (pa.array([1.0, NAN, None]), TensorSpec("float32", (), 0.0, None, True), [1], "NaN"),
+        (pa.array([[1.0], [NAN]]), TensorSpec("float32", (1,), None, None, True), [1], "NaN"),
+        (pa.array([b"\0\0\xc0\x7f"]), TensorSpec("float32", (1,), None, None, True), [0], "NaN"),
+        (pa.array([[1], [1, 2, 3]]), TensorSpec("int64", (2,), None, 0), [1], "more than 2 values"),
+        (pa.array([[1], None]), TensorSpec("int64", (None,), None, 0), [1], "null"),
+        (pa.array([[1], [2, None]]), TensorSpec("int64", (3,), None, 0), [1], "null"),
+        (
+            pa.array([[], [[1], None]]),
+            TensorSpec("int64", (2, 1), None, 0),
+            [1],
+            "null list inside",
+        ),
+        (pa.array([[], [[1, 2]]]), TensorSpec("int64", (2, 1), None, 0), [1], "more than 1 values"),
         (pa.array([None], pa.list_(pa.int64())), TensorSpec("int64", (None,), 0), [0], "how long"),
     ],
 )
@@ -160,6 +272,9 @@ def test_any_length_is_taken_group_by_group() -> None:
         (pa.float32(), TensorSpec("float32", (2,))),
         (pa.list_(pa.float32()), TensorSpec("float32")),
         (pa.list_(pa.float32()), TensorSpec("float32", (None, 3))),
+        (pa.binary(), TensorSpec("uint8", (None, 3))),
+        (pa.binary(), TensorSpec("uint8")),
+        (pa.string(), TensorSpec("uint8", (3,))),
         (pa.struct([("a", pa.int64())]), TensorSpec("float32")),
         (pa.float32(), TensorSpec("complex64")),
     ],

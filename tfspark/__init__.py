@@ -12,15 +12,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfspark.scoring import score, score_table, score_udf
+    from tfspark.scoring import Segments, explain, score, score_stream, score_table, score_udf
     from tfspark.session import spark_session
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "score", "score_table", "score_udf", "spark_session"]
+__all__ = [
+    "Segments",
+    "__version__",
+    "explain",
+    "score",
+    "score_stream",
+    "score_table",
+    "score_udf",
+    "spark_session",
+]
 
 _HOMES = {
     "spark_session": "tfspark.session",
+    "Segments": "tfspark.scoring",
+    "explain": "tfspark.scoring",
     "score": "tfspark.scoring",
+    "score_stream": "tfspark.scoring",
     "score_table": "tfspark.scoring",
     "score_udf": "tfspark.scoring",
 }

@@ -58,11 +58,23 @@ COMMANDS = {
             "--plan": "score.plan",
         },
     ),
+    "stream": Command(
+        "tfspark.run:stream",
+        "Delta table that grows -> scored Delta table, each row once",
+        {
+            "--input": "stream.input",
+            "--model": "stream.model",
+            "--output": "stream.output",
+            "--checkpoint": "stream.checkpoint",
+            "--every": "stream.every",
+        },
+    ),
 }
 _OTHERS = {
     "query": ("tfspark.query", "scored table -> screen, CSV or Parquet"),
     "contract": ("tfspark.contracts.docs", "check a contract and print its page"),
     "tfrecord": ("tfspark.tfrecord.command", "look into TFRecord: head, count, schema, verify"),
+    "cache": ("tfspark.scoring.cachecommand", "models unpacked on this machine: list, clean"),
     "demo": ("tfspark.demo", "the passengers example, from the raw table to the scored one"),
 }
 

@@ -27,7 +27,8 @@ from tfspark.recipe import Feature, Model, Section, Training
 ENV_PREFIX = "TFSPARK_"
 # Read elsewhere: where models are unpacked, the form of the log, set-up, packages, schedules.
 _OWN_VARIABLES = {
-    f"{ENV_PREFIX}{name}" for name in ("MODEL_CACHE", "LOG", "IVY_SETTINGS", "BASE_PYTHON", "HOME")
+    f"{ENV_PREFIX}{name}"
+    for name in ["MODEL_CACHE", "MODEL_CACHE_BYTES", "LOG", "IVY_SETTINGS", "BASE_PYTHON", "HOME"]
 }
 _SECRET = re.compile(r"password|passwd|secret|token|credential|api_?key|access_?key", re.I)
 _URL_SECRET = re.compile(r"(://[^/\s:@]*:)[^@/\s]+@|((?:password|pwd|token)=)[^;&\s]+", re.I)
@@ -151,7 +152,11 @@ class Score(Section):
     """What `score` reads, applies and writes; by default the source, the champion, `scored`."""
 
     input: str = Field("", description="Parquet or Delta folder, or a table's name")
-    model: str = Field("", description="SavedModel folder or models:/name@alias")
+    model: str | dict[str, str] = Field(
+        "", description="SavedModel folder or models:/name@alias; several: name: model"
+    )
+    segment_column: str = Field("", description="its value chooses of the models the one of a row")
+    segment_default: str = Field("", description="the model of all other values")
     output: str = Field("", description="Delta folder or table name")
     keep: list[str] = Field([], description="columns to keep beside the predictions")
     inputs: dict[str, str | list[str]] = Field(
@@ -163,6 +168,22 @@ class Score(Section):
     @classmethod
     def _comma_list(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+class Stream(Section):
+    """What `stream` reads, applies and writes; by default the champion, `scored`."""
+
+    input: str = Field("", description="Delta folder or name that rows are added to")
+    model: str = Field("", description="SavedModel folder or models:/name@alias")
+    output: str = Field("", description="Delta folder or table name; default: scored")
+    checkpoint: str = Field("", description="folder; default: WAREHOUSE/checkpoints/NAME")
+    every: str = Field("", description="'30 seconds': go on for ever; default: what is there")
+    options: dict[str, str] = Field({}, description="of Spark's Delta source: maxFilesPerTrigger")
+    keep: list[str] = Field([], description="columns to keep beside the predictions")
+    inputs: dict[str, str | list[str]] = Field(
+        {}, description="model input: column, or columns that become one tensor"
+    )
+    max_bad_rows: int | None = Field(None, ge=0, description="of a batch; default: any number")
 
 
 class _FileSource(InitSettingsSource):
@@ -195,6 +216,7 @@ class Settings(BaseSettings):
     tune: Tune = Tune()
     registry: Registry = Registry()
     score: Score = Score()
+    stream: Stream = Stream()
     spark: dict[str, str] = Field({}, description="Spark settings: spark.NAME: value")
 
     @classmethod

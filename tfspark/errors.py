@@ -9,6 +9,7 @@
     ├── GateError                    4   the model did not pass its gate
     ├── TrainingError                5   training failed
     ├── StorageError                 6   reading, writing or committing failed
+    │   ├── ModelFailed              6   a model fails, whatever the rows
     │   ├── IntegrityError           6   a file differs from its manifest
     │   └── UnsafeModelError         6   a SavedModel holds ops that are not allow-listed
     └── SourceMissing               75   the source is not there (yet): try again later
@@ -65,6 +66,10 @@ class StorageError(TfsparkError):
     """Reading, writing or committing failed."""
 
     exit_code = 6
+
+
+class ModelFailed(StorageError):
+    """A model fails for every row, so it is not the rows."""
 
 
 class IntegrityError(StorageError):

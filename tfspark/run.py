@@ -41,7 +41,7 @@ def score(settings: Settings, steps: Steps) -> dict[str, Any]:
     Without `score.input` the configuration's own source is scored, checked by its contract.
     """
     from tfspark.contracts import load_contract
-    from tfspark.scoring import score_table
+    from tfspark.scoring import Segments, score_table
 
     day, asked = require_date(settings), settings.score
     source: str | Source = asked.input or settings.source
@@ -52,10 +52,15 @@ def score(settings: Settings, steps: Steps) -> dict[str, Any]:
     if not asked.output and not settings.name:
         raise ConfigError("score: no output: give --output TABLE")
     contract = load_contract(settings.contract) if settings.contract else None
+    model: Any = asked.model or f"models:/{settings.name}@champion"
+    if asked.segment_column:
+        if not isinstance(model, dict):
+            raise ConfigError("score.segment_column: score.model must be a mapping, value: model")
+        model = Segments(asked.segment_column, model, asked.segment_default or None)
     summary = score_table(
         _session("score", settings, steps),
         source,
-        asked.model or f"models:/{settings.name}@champion",
+        model,
         settings.scored,
         day,
         inputs=asked.inputs or None,
@@ -67,6 +72,36 @@ def score(settings: Settings, steps: Steps) -> dict[str, Any]:
         steps=steps,
     )
     return summary.to_dict()
+
+
+def stream(settings: Settings, steps: Steps) -> dict[str, Any]:
+    """Delta table that grows and model → scored table, each row once."""
+    from tfspark import storage
+    from tfspark.contracts.contract import Quarantine
+    from tfspark.scoring import score_stream
+
+    asked, most = settings.stream, settings.stream.max_bad_rows
+    for what in ("input", "model", "output", "checkpoint"):
+        if not getattr(asked, what) and (what == "input" or not settings.name):
+            raise ConfigError(f"stream.{what}: is not set; give --{what}")
+    running = score_stream(
+        _session("stream", settings, steps),
+        asked.input,
+        asked.model or f"models:/{settings.name}@champion",
+        asked.output or settings.scored,
+        asked.checkpoint or storage.join(settings.warehouse, "checkpoints", settings.name),
+        asked.inputs or None,
+        asked.keep or None,
+        every=asked.every or None,
+        options=asked.options,
+        limit=None if most is None else Quarantine(max_share=None, max_rows=most),
+        tracking_uri=settings.tracking_uri,
+        run_id=steps.run_id,
+    )
+    with steps.step("stream") as info:
+        summary = running.wait().to_dict()
+        info |= {"batches": summary["batches"], "rows": summary["rows_in"]}
+    return summary
 
 
 def _session(job: str, settings: Settings, steps: Steps) -> SparkSession:

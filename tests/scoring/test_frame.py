@@ -180,7 +180,7 @@ def test_what_is_refused_before_any_task_runs(spark: SparkSession, tmp_path: Pat
     df = spark.createDataFrame([(1, 1.0)], "id int, x float")
     folder = models.picky(tmp_path / "m")
     with pytest.raises(
-        ConfigError, match="plan 'fast': there is no such plan; plans: auto, arrow, pandas"
+        ConfigError, match="plan 'fast': there is no such plan; plans: auto, scan, arrow, pandas"
     ):
         tfspark.score(df, folder, plan="fast")
     with pytest.raises(ModelNotFound, match="no such folder"):

@@ -16,6 +16,7 @@ from tfspark.errors import IntegrityError, StorageError
 from tfspark.registry.manifest import digest_folder, file_sums
 from tfspark.registry.resolve import ModelFolder
 from tfspark.registry.signature import Signature
+from tfspark.scoring import cache as models
 from tfspark.scoring.pack import Packed, cache_folder, cut, listed, unpack
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -114,7 +115,9 @@ def test_what_arrives_is_checked(model: ModelFolder, cache: Path, pieces: Any, s
     sent = packed(model)
     with pytest.raises(IntegrityError, match=said):
         unpack(replace(sent, pieces=pieces(sent.pieces)), cache)
-    assert not [path for path in cache.iterdir() if path.suffix != ".lock"]
+    assert {path.suffix for path in cache.iterdir()} == {".lease", ".lock"}
+    assert models.sweep(str(cache), 0) == (0, set())
+    assert not list(cache.iterdir())
 
 
 def test_the_cache_is_ours_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +157,7 @@ def test_four_processes_at_once(model: ModelFolder, cache: Path, tmp_path: Path)
     racers = [SPAWN.Process(target=_race, args=(sent, cache, start, said)) for _ in range(4)]
     for racer in racers:
         racer.start()
-    assert {said.get(timeout=60) for _ in racers} == {str(cache / model.digest)}
+    assert {said.get(timeout=300) for _ in racers} == {str(cache / model.digest)}
     for racer in racers:
         racer.join()
     assert digest_folder(str(cache / model.digest)) == model.digest
@@ -169,7 +172,7 @@ def killed(model: ModelFolder, cache: Path) -> Iterator[Path]:
     sent = packed(model, block=began)
     victim = SPAWN.Process(target=unpack, args=(sent, cache))
     victim.start()
-    assert began.wait(60)
+    assert began.wait(300)
     os.kill(victim.pid or 0, signal.SIGKILL)
     victim.join()
     (left,) = cache.glob(".*.partial")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests import models
+from tests.scoring.scorers import scorer
+from tfspark.contracts import TensorSpec
 from tfspark.errors import SignatureError, StorageError
-from tfspark.registry.resolve import ModelFolder, resolve_model
+from tfspark.registry.manifest import write_manifest
+from tfspark.registry.resolve import resolve_model
 from tfspark.scoring import predict, process
-from tfspark.scoring.pack import Packed, cut, listed
-from tfspark.scoring.predict import Feed, Scorer, telling
-
-
-class Piece:
-    def __init__(self, value: bytes) -> None:
-        self.value = value
+from tfspark.scoring.predict import Feed, telling
+from tfspark.scoring.tune import Tuner
 
 
 @pytest.fixture(autouse=True)
@@ -32,12 +31,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TFSPARK_MODEL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(process, "_open", {})
     return tmp_path / "cache"
-
-
-def scorer(model: ModelFolder, **change: Any) -> Scorer:
-    packed = Packed(model.path, model.digest, listed(model), tuple(map(Piece, cut(model))))
-    feeds = tuple(Feed(name, spec) for name, spec in model.signature.inputs.items())
-    return replace(Scorer(packed, model.signature, feeds), **change)
 
 
 def score(folder: str, *columns: pa.Array, **change: Any) -> tuple[list[Any], list[Any]]:
@@ -190,3 +183,59 @@ def test_nan_is_an_answer(tmp_path: Path) -> None:
     (roots,), reasons = score(folder, pa.array([-1.0, None], pa.float32()))
     assert all(math.isnan(root) for root in roots)
     assert reasons == [None, None]
+
+
+def test_however_it_is_cut_the_rows_are_the_same(tmp_path: Path) -> None:
+    model = resolve_model(models.picky(tmp_path / "m"))
+
+    @settings(max_examples=50, deadline=None)
+    @given(
+        st.integers(1, 60),
+        st.lists(st.integers(0, 59), max_size=5),
+        st.none() | st.integers(1, 70),
+        st.integers(1, 400),
+        st.integers(1, 64 << 10),
+    )
+    def check(
+        rows: int, poisoned: list[int], batch_rows: int | None, batch_bytes: int, row_bytes: int
+    ) -> None:
+        run = scorer(model, batch_rows=batch_rows, batch_bytes=batch_bytes)
+        process.open_model(run.packed, run.signature, 1).tuner = Tuner(row_bytes)
+        values = np.arange(rows, dtype="float32") ** 2
+        values[[row for row in poisoned if row < rows]] = -1.0
+        (roots,), reasons = run([pa.array(values)])
+        bad = set(np.flatnonzero(values < 0).tolist())
+        assert roots.to_pylist() == [None if i in bad else float(i) for i in range(rows)]
+        assert [reason.is_valid for reason in reasons] == [i in bad for i in range(rows)]
+
+    check()
+
+
+def test_a_model_has_one_size_of_calls(tmp_path: Path) -> None:
+    run = scorer(resolve_model(models.mlp(tmp_path / "m")))
+    rows = pa.array(np.ones((5000, 4), "float32").tolist(), pa.list_(pa.float32()))
+    tuners = set()
+    for _ in range(40):
+        run([rows])
+        tuners.add(process.open_model(run.packed, run.signature, 1).tuner)
+    (tuner,) = tuners
+    assert tuner is not None
+    assert tuner.settled
+    assert 8 <= tuner.rows <= 8192
+    fixed = scorer(resolve_model(models.fixed_batch(tmp_path / "fixed")))
+    fixed([pa.array([[1.0, 2.0]] * 5)])
+    assert process.open_model(fixed.packed, fixed.signature, 1).tuner is None
+
+
+@pytest.mark.parametrize(
+    ("refused", "bad"), [(False, [None, None, None]), (True, [None, "x: NaN, and", None])]
+)
+def test_nan_by_rule(tmp_path: Path, refused: bool, bad: list[str | None]) -> None:
+    spec = [tf.TensorSpec([None], tf.float32, name="x")]
+    folder = models.save(tmp_path / "m", spec, lambda x: {"y": x})
+    rule = TensorSpec("float32", (), math.nan, refuse_nan=refused)
+    write_manifest(folder, {"inputs": {"x": rule.to_json()}})
+    _, reasons = score(folder, pa.array([1.0, math.nan, None], pa.float32()))
+    assert len(reasons) == len(bad)
+    for reason, expected in zip(reasons, bad, strict=True):
+        assert reason is None if expected is None else expected in reason

@@ -306,7 +306,7 @@ def test_a_dataframe_is_computed_once(
 
     counted = joined.mapInArrow(count, joined.schema)
     done = tfspark.score_table(
-        spark, counted, picky, target, DAY, plan=plan, limit=Quarantine(max_rows=1)
+        spark, counted, picky, target, DAY, plan=plan, limit=Quarantine(max_share=0.5)
     )
     assert (done.rows_in, done.scored, done.quarantined) == (21, 20, 1)
     assert done.plan == ("arrow" if plan == "auto" else plan)

@@ -87,3 +87,72 @@ def test_wrong_uses(people: DataFrame, tmp_path: Path) -> None:
         function(height="age")
     with pytest.raises(SignatureError, match="age is given twice"):
         function("age", age="age")
+
+
+def test_sql_on_tables(people: DataFrame, tmp_path: Path) -> None:
+    """By position, by name, by a struct; with WHERE, GROUP BY and CREATE TABLE AS SELECT."""
+    spark = people.sparkSession
+    tfspark.score_udf(spark, models.mixed(tmp_path / "m")).register("tf_mixed")
+    tfspark.score_udf(spark, models.picky(tmp_path / "p")).register("tf_root")
+    folder = str(tmp_path / "people")
+    people.write.format("delta").save(folder)
+    by = f"FROM delta.`{folder}`"
+    calls = [
+        "tf_mixed(age, paid, sex, siblings)",
+        "tf_mixed(siblings => siblings, Sex => sex, PAID => paid, age => age)",
+        "tf_mixed(age, paid, siblings => siblings, sex => sex)",
+        "tf_mixed(struct(*))",
+        "tf_mixed(named_struct('sex', sex, 'AGE', age, 'siblings', siblings, 'paid', paid))",
+    ]
+    for call in calls:
+        rows = spark.sql(f"SELECT id, s.label, s.p FROM (SELECT id, {call} AS s {by}) ORDER BY id")
+        assert [row["label"] for row in rows.collect()] == ["f-2", "-0"], call
+    # Two functions in one query, in a filter, in a group, over an aggregate.
+    rows = spark.sql(
+        f"SELECT id, tf_mixed(struct(*)).p AS p, tf_root(x => float(id * id)) AS r {by} "
+        "WHERE tf_root(float(siblings)) > 1"
+    ).collect()
+    assert [(row["id"], row["r"]) for row in rows] == [(1, 1.0)]
+    grouped = spark.sql(
+        "SELECT tf_mixed(struct(*)).label AS label, count(*) AS n, max(tf_root(float(id))) AS r "
+        f"{by} GROUP BY label ORDER BY label"
+    ).collect()
+    assert [(row["label"], row["n"], row["r"]) for row in grouped] == [
+        ("-0", 1, pytest.approx(2**0.5)),
+        ("f-2", 1, 1.0),
+    ]
+    (row,) = spark.sql(f"SELECT tf_root(float(sum(siblings) + 2)) AS r {by}").collect()
+    assert row["r"] == 2.0
+    target = str(tmp_path / "scored")
+    spark.sql(
+        f"CREATE TABLE delta.`{target}` USING delta AS SELECT id, tf_mixed(struct(*)) AS s {by}"
+    )
+    written = spark.sql(f"SELECT id, s.p FROM delta.`{target}` WHERE s.p > 1").collect()
+    assert [(row["id"], row["p"]) for row in written] == [(1, pytest.approx(12.3))]
+
+
+def test_sql_says_what_is_wrong(people: DataFrame, tmp_path: Path) -> None:
+    spark = people.sparkSession
+    tfspark.score_udf(spark, models.mixed(tmp_path / "m")).register("tf_wrong")
+    people.createOrReplaceTempView("people_of_sql_errors")
+    for call, said in [
+        ("tf_wrong(age, paid, sex, siblings => siblings, heigth => age)", "has no input heigth"),
+        ("tf_wrong(age, paid, sex)", "nothing is given for the input siblings; give all of age"),
+        ("tf_wrong(age, paid, sex, siblings, id)", "5 arguments for 4 inputs: age, paid, sex"),
+        ("tf_wrong(age, paid, sex, siblings, age => age)", "the input age is given twice"),
+        ("tf_wrong(sex, paid, sex, siblings)", "input age .float32, shape .*cannot take a column"),
+        ("tf_wrong(struct(age, sex))", "nothing is given for the input paid, siblings"),
+    ]:
+        with pytest.raises(Exception, match=said):
+            spark.sql(f"SELECT {call} FROM people_of_sql_errors").collect()
+
+
+def test_bad_rows_as_null(people: DataFrame, tmp_path: Path) -> None:
+    spark = people.sparkSession
+    folder = models.picky(tmp_path / "m")
+    tfspark.score_udf(spark, folder, on_bad_row="null").register("tf_or_null")
+    rows = spark.sql("SELECT tf_or_null(float(id)) AS r FROM VALUES (4), (-1), (9) t(id)")
+    assert [row["r"] for row in rows.collect()] == [2.0, None, 3.0]
+    several = tfspark.score_udf(spark, models.mixed(tmp_path / "s"), on_bad_row="null")
+    one = people.where("id = 1").select(several(siblings=F.lit(None).cast("int")).alias("s"))
+    assert one.select("s.*").collect()[0] == (None, None, None)

@@ -12,7 +12,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pyspark.sql import types as T
 
 from tfspark.contracts.tensor import TensorSpec, default_null
@@ -96,9 +104,20 @@ class _Part(BaseModel):
 class Tensor(_Part):
     """How a column becomes a tensor, where the default is not what is wanted."""
 
-    dtype: Literal["float32", "float64", "int64", "string"] | None = None
+    dtype: Literal["float32", "float64", "int64", "uint8", "string"] | None = None
     shape: tuple[int | None, ...] | None = None
     null_value: float | int | str | None = Field(None, alias="nullValue")
+    pad_value: float | int | str | None = Field(None, alias="padValue")
+    nan: Literal["refuse"] | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Younger fields only where they are set: the digests of older contracts stay."""
+        value: dict[str, Any] = dump(self)
+        for name in ("padValue", "pad_value", "nan"):
+            if value.get(name, 0) is None:
+                del value[name]
+        return value
 
 
 class Options(_Part):
@@ -157,6 +176,10 @@ class Column(_Part):
         text_checks = (self.options.pattern, self.options.min_length, self.options.max_length)
         if text_checks != (None, None, None) and kind != "string":
             raise ValueError(f"pattern and lengths are for strings, not {self.physical_type}")
+        if self.tensor.dtype == "uint8" and kind != "binary":
+            raise ValueError(f"a uint8 tensor is raw binary, pixel by pixel, not {kind}")
+        if self.tensor.pad_value is not None and kind != "array":
+            raise ValueError(f"padValue is for arrays, not {kind}")
         if self.name.startswith("_tfspark"):
             raise ValueError("names that start with _tfspark are kept for tfspark's own columns")
         return self
@@ -190,7 +213,13 @@ class Column(_Part):
         null = self.tensor.null_value
         if null is None and not self.required and not shape:
             null = default_null(dtype)
-        return TensorSpec(dtype, self.tensor.shape or shape, null)
+        return TensorSpec(
+            dtype,
+            self.tensor.shape or shape,
+            null,
+            self.tensor.pad_value,
+            self.tensor.nan is not None,
+        )
 
 
 class Quarantine(_Part):

@@ -80,8 +80,12 @@ def _tensor(column: Column) -> str:
         return ""
     spec = column.tensor_spec()
     shape = "".join(f"[{'?' if size is None else size}]" for size in spec.shape)
-    null = spec.to_json()["null"]
-    return f"{spec.dtype}{shape}" + (f", null as {null!r}" if null is not None else "")
+    told = spec.to_json()
+    text = f"{spec.dtype}{shape}"
+    for key, said in (("null", "null as"), ("pad", "padded with")):
+        if (value := told.get(key)) is not None:
+            text += f", {said} {value!r}"
+    return text + (", no NaN" if spec.refuse_nan else "")
 
 
 def main(argv: Sequence[str]) -> int:

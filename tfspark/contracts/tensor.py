@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 INT_NULL = -(2**63)
@@ -27,24 +27,52 @@ class TensorSpec:
         dtype: TensorFlow's name: `float32`, `int64`, `string`, `bool`...
         shape: shape of one row, without the batch dimension; `None` where any size is taken.
         null: the value that stands for null, or None where a null row cannot be passed.
+        pad: the value that fills up lists that are shorter than their dimension, or than the
+            longest of the batch where it is open; None where lists must have one length.
+        refuse_nan: whether a row with NaN in it is a bad row. A null is none: `null` rules it.
     """
 
     dtype: str
     shape: tuple[int | None, ...] = ()
     null: float | int | str | None = None
+    pad: float | int | str | None = None
+    refuse_nan: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        null = "NaN" if isinstance(self.null, float) and math.isnan(self.null) else self.null
-        return {"dtype": self.dtype, "shape": list(self.shape), "null": null}
+        value: dict[str, Any] = {
+            "dtype": self.dtype,
+            "shape": list(self.shape),
+            "null": _value_to_json(self.null),
+        }
+        if self.pad is not None:
+            value["pad"] = _value_to_json(self.pad)
+        if self.refuse_nan:
+            value["nan"] = "refuse"
+        return value
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> TensorSpec:
-        null = value.get("null")
-        if null == "NaN" and value["dtype"] != "string":
-            null = math.nan
-        return cls(value["dtype"], tuple(value["shape"]), null)
+        dtype = value["dtype"]
+        null, pad = (_value_from_json(value.get(key), dtype) for key in ("null", "pad"))
+        return cls(dtype, tuple(value["shape"]), null, pad, value.get("nan") == "refuse")
+
+    def like(self, declared: TensorSpec) -> TensorSpec:
+        """This tensor with the rules (`null`, `pad`, `refuse_nan`) of another."""
+        return replace(self, null=declared.null, pad=declared.pad, refuse_nan=declared.refuse_nan)
+
+    def of_one(self) -> TensorSpec:
+        """The tensor of one of the columns that lie side by side in this one."""
+        return TensorSpec(self.dtype, (), self.null, None, self.refuse_nan)
 
 
 def default_null(dtype: str) -> float | int | str | None:
     """What stands for null in a tensor of this dtype where nobody said otherwise."""
     return _DEFAULT_NULL.get(dtype)
+
+
+def _value_to_json(value: float | int | str | None) -> float | int | str | None:
+    return "NaN" if isinstance(value, float) and math.isnan(value) else value
+
+
+def _value_from_json(value: float | int | str | None, dtype: str) -> float | int | str | None:
+    return math.nan if value == "NaN" and dtype != "string" else value

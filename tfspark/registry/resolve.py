@@ -111,12 +111,10 @@ def _with_nulls(
     result = {}
     for name, spec in inputs.items():
         if name in declared:
-            null = TensorSpec.from_json(declared[name]).null
+            spec = spec.like(TensorSpec.from_json(declared[name]))
         elif manifest is None and (spec.dtype == "string" or "float" in spec.dtype):
-            null = default_null(spec.dtype)
-        else:
-            null = None
-        result[name] = replace(spec, null=null)
+            spec = replace(spec, null=default_null(spec.dtype))
+        result[name] = spec
     return result
 
 

@@ -1,7 +1,45 @@
-"""Scoring: a model applied to the rows of a table."""
+"""Scoring: a model applied to the rows of a table.
 
-from tfspark.scoring.frame import PLANS, score
-from tfspark.scoring.table import Summary, score_table
-from tfspark.scoring.udf import ScoreFunction, score_udf
+A process that scores imports modules of this package, and needs neither Spark nor pandas for it.
+"""
 
-__all__ = ["PLANS", "ScoreFunction", "Summary", "score", "score_table", "score_udf"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfspark.scoring.explanation import explain
+    from tfspark.scoring.frame import PLANS, score
+    from tfspark.scoring.function import ScoreFunction, score_udf
+    from tfspark.scoring.many import Segments
+    from tfspark.scoring.stream import ScoreStream, StreamSummary, score_stream
+    from tfspark.scoring.table import Summary, score_table
+
+__all__ = [
+    "PLANS",
+    "ScoreFunction",
+    "ScoreStream",
+    "Segments",
+    "StreamSummary",
+    "Summary",
+    "explain",
+    "score",
+    "score_stream",
+    "score_table",
+    "score_udf",
+]
+
+_HOMES = {
+    "explanation": ("explain",),
+    "frame": ("PLANS", "score"),
+    "function": ("ScoreFunction", "score_udf"),
+    "many": ("Segments",),
+    "stream": ("ScoreStream", "StreamSummary", "score_stream"),
+    "table": ("Summary", "score_table"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"tfspark.scoring.{module}"), name)
+    raise AttributeError(f"module 'tfspark.scoring' has no attribute {name!r}")

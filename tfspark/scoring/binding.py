@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
 from pyspark.sql import types as T
@@ -14,6 +15,7 @@ from pyspark.sql.pandas.types import to_arrow_type
 from tfspark.contracts import TensorSpec
 from tfspark.errors import SignatureError
 from tfspark.registry.resolve import ModelFolder
+from tfspark.registry.signature import Signature
 from tfspark.tensors import DTYPES, misfit
 
 Inputs = Mapping[str, str | Sequence[str]]
@@ -39,6 +41,11 @@ class Binding:
         return f"{self.name} ({self.columns[place]}): " if self.stacked else f"{self.name}: "
 
 
+@dataclass(frozen=True)
+class Route(Binding):
+    """The column that chooses the model of a row; it is no input of a model."""
+
+
 def bind(
     model: ModelFolder, schema: T.StructType, inputs: Inputs | None, case_sensitive: bool = False
 ) -> list[Binding]:
@@ -57,17 +64,29 @@ def bind(
     table = _Table(model, schema, case_sensitive)
     for name in given:
         if name not in model.signature.inputs:
-            raise SignatureError(
-                f"{table.where}: has no input {name}; its inputs: {_listed(model.signature.inputs)}"
-                + _near(name, model.signature.inputs)
-            )
+            raise unknown_input(model.path, name, model.signature.inputs)
     return [
         _bind_one(table, name, spec, given.get(name, name), name in given)
         for name, spec in model.signature.inputs.items()
     ]
 
 
-def check_outputs(model: ModelFolder, kept: Sequence[str]) -> None:
+def unknown_input(model: str, name: str, known: Mapping[str, object]) -> SignatureError:
+    """The error of an input that is not there."""
+    return SignatureError(
+        f"model {model}: has no input {name}; its inputs: {_listed(known)}{_near(name, known)}"
+    )
+
+
+class _HasOutputs(Protocol):
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def signature(self) -> Signature: ...
+
+
+def check_outputs(model: _HasOutputs, kept: Sequence[str]) -> None:
     """Refuse outputs that no column can hold, or whose names are taken.
 
     Raises:
@@ -121,7 +140,7 @@ def _bind_one(
         columns.append(found)
     if stacked:
         _check_stack(table, name, spec, columns)
-        spec_of_one = TensorSpec(spec.dtype, (), spec.null)
+        spec_of_one = spec.of_one()
     else:
         spec_of_one = spec
     for column in columns:

@@ -16,9 +16,9 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from tfspark.contracts import TensorSpec
-from tfspark.scoring.binding import Binding, arrow_of
+from tfspark.scoring.binding import Binding, Route, arrow_of
 from tfspark.tables import quote
-from tfspark.tensors import NO_NULL, arrow_type
+from tfspark.tensors import NAN, NO_NULL, arrow_type
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -35,13 +35,19 @@ def columns_for(
         The columns without nulls; their Arrow types; and for each rule that a row may break the
         expression of its reason, null for a good row.
     """
+    if isinstance(binding, Route):
+        return [F.col(quote(binding.columns[0])).cast("string")], [pa.string()], []
     columns: list[Column] = []
     kinds: list[pa.DataType] = []
     reasons: list[Column] = []
     for name in binding.columns:
         field = schema[name]
         column, kind = _plain(F.col(quote(name)), field.dataType)
-        if field.nullable or _has_null_elements(kind):
+        if binding.spec.refuse_nan and isinstance(_leaf(kind), T.FloatType | T.DoubleType):
+            told = binding.about(len(columns)) + NAN
+            reasons.append(F.when(_any_nan(column, kind), F.lit(told)))
+        raw = isinstance(kind, T.BinaryType) and binding.spec.dtype != "string"
+        if not raw and (field.nullable or _has_null_elements(kind)):
             column, kind, broken = _without_nulls(column, kind, binding)
             if broken is not None:
                 told = binding.about(len(columns)) + NO_NULL
@@ -153,6 +159,12 @@ def _any_null(column: Column, kind: T.ArrayType) -> Column:
     if isinstance(element, T.ArrayType):
         return F.exists(column, lambda v: v.isNull() | _any_null(v, element))
     return F.exists(column, lambda v: v.isNull())
+
+
+def _any_nan(column: Column, kind: T.DataType) -> Column:
+    if isinstance(kind, T.ArrayType):
+        return F.exists(column, lambda v: _any_nan(v, kind.elementType))
+    return F.isnan(column)
 
 
 def _constant(shape: tuple[int | None, ...], null: Any, kind: T.DataType) -> Column:

@@ -19,14 +19,14 @@ from pyspark.sql import types as T
 
 from tfspark import storage
 from tfspark.errors import StorageError
-from tfspark.registry.resolve import ModelFolder
-from tfspark.rowgroups import Group, footers
+from tfspark.rowgroups import footers
 from tfspark.scoring.binding import Binding
 from tfspark.scoring.columns import as_text
 from tfspark.scoring.commit import claim, commit_day
 from tfspark.scoring.frame import feeds_of
-from tfspark.scoring.planner import Scan, delta_schema
-from tfspark.scoring.scan import batches
+from tfspark.scoring.many import AnyModel
+from tfspark.scoring.plain import Plain, PlainFile
+from tfspark.scoring.planner import delta_schema
 from tfspark.scoring.sink import Part, TableTask, about_columns
 from tfspark.scoring.staged import BAD, running
 from tfspark.scoring.udf import scorer_for
@@ -64,8 +64,8 @@ class DirectRun:
 
     def score(
         self,
-        rows: Scan | DataFrame,
-        model: ModelFolder,
+        rows: Plain | DataFrame,
+        model: AnyModel,
         bound: Sequence[Binding],
         kept: Sequence[str],
         about: Mapping[str, str | dt.datetime],
@@ -74,7 +74,7 @@ class DirectRun:
         """Score every row once.
 
         Args:
-            rows: row groups, or a DataFrame of the columns, and as it may be `REASONS` and `RAW`.
+            rows: files, or a DataFrame of the columns, and as it may be `REASONS` and `RAW`.
             about: columns of one value.
             what: this is, for messages.
 
@@ -96,7 +96,7 @@ class DirectRun:
             self.token,
         )
         with running(what, self.target):
-            if isinstance(rows, Scan):
+            if isinstance(rows, Plain):
                 self.parts = self._by_scan(rows, task)
             else:
                 self.parts = self._by_arrow(rows, task)
@@ -104,11 +104,13 @@ class DirectRun:
         bad = sum(part.bad for part in self.parts)
         return bad + sum(part.rows for part in self.parts), bad
 
-    def _by_scan(self, scan: Scan, task: TableTask) -> list[Part]:
-        def run(shares: Iterable[list[Group]]) -> Iterable[Part]:
-            yield task(batches([group for share in shares for group in share], task.columns))
+    def _by_scan(self, files: Plain, task: TableTask) -> list[Part]:
+        plain = files.bare()
 
-        shares = scan.shares(self.spark)
+        def run(shares: Iterable[tuple[PlainFile, ...]]) -> Iterable[Part]:
+            yield task(batch for share in shares for batch in plain.batches(share))
+
+        shares = files.shares(self.spark)
         sent = self.spark.sparkContext.parallelize(shares, max(1, len(shares)))
         parts: list[Part] = sent.mapPartitions(run).collect()
         return parts

@@ -10,73 +10,145 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from tfspark.errors import ConfigError, SignatureError
-from tfspark.registry.resolve import ModelFolder, resolve_model
-from tfspark.scoring.binding import Binding, Inputs, bind, check_outputs
+from tfspark.scoring.asread import NotPlain
+from tfspark.scoring.binding import Binding, Inputs, check_outputs
 from tfspark.scoring.columns import as_text, columns_for
+from tfspark.scoring.framescan import FrameTask, scanned
+from tfspark.scoring.many import AnyModel, Models, bind_any, resolve
+from tfspark.scoring.plain import Plain, plain
 from tfspark.scoring.predict import Feed
+from tfspark.scoring.refuse import ADVICE, check_on_bad_row
 from tfspark.scoring.udf import ERROR, arrow_plan, output_column, pandas_plan, scorer_for
 from tfspark.tables import quote
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-PLANS = ("auto", "arrow", "pandas")
-TABLE_PLANS = (*PLANS, "scan")
+PLANS = ("auto", "scan", "arrow", "pandas")
 RESULT = "_tfspark_result"
 REASON = "_tfspark_reason"
 
 
 def score(
     df: DataFrame,
-    model: str,
+    model: Models,
     inputs: Inputs | None = None,
     keep: Sequence[str] | None = None,
     plan: str = "auto",
     *,
+    on_bad_row: str = "fail",
     tracking_uri: str | None = None,
     signature: str | None = None,
 ) -> DataFrame:
     """The kept columns of a DataFrame and one column per output of a model.
 
-    A row that cannot be scored fails the query when it is reached; the error names the row by its
-    kept columns and says why. (`score_table` quarantines such rows instead.)
+    The plan `scan` fixes the table now, at its files of now; the others when the query runs.
 
     Args:
         df: any DataFrame.
-        model: the folder of a SavedModel, or an MLflow URI such as `models:/name@champion`.
+        model: the folder of a SavedModel, or an MLflow URI such as `models:/name@champion`; or
+            several: a name → model mapping, or `Segments`.
         inputs: input of the model → column, or → list of columns that become one tensor; an input
             that is not named takes the column of its name.
         keep: columns to keep; None: all.
-        plan: how to run it: `auto` (which is `arrow`), `arrow` or `pandas`.
+        plan: how to run it: `scan` where the DataFrame is plain files, `arrow`, `pandas`; `auto`
+            takes the scan if it applies, else `arrow`.
+        on_bad_row: `fail`: a row that cannot be scored fails the query when it is reached, and the
+            error names the row by its kept columns and says why; `null`: all its outputs are null.
+            (`score_table` quarantines such rows instead.)
         tracking_uri: the MLflow server; default: MLflow's own.
         signature: default: the manifest's, else `serving_default`.
 
     Raises:
         ModelNotFound, IntegrityError, UnsafeModelError: of the model.
         SignatureError: the columns do not fit the inputs, or an output takes a kept name.
-        ConfigError: an unknown plan.
+        ConfigError: an unknown plan, or the scan is asked for and does not apply.
 
     Example:
         tfspark.score(df, "models/passengers/3", keep=["PassengerId"])
         tfspark.score(df, "models/mlp", inputs={"features": ["f0", "f1", "f2"]})
     """
-    plan = "arrow" if check_plan(plan) == "auto" else plan
-    found = resolve_model(model, tracking_uri, signature)
-    kept = kept_columns(df, keep)
-    check_outputs(found, kept)
-    run = with_result(df, found, bindings(df, found, inputs), kept, plan)
+    fail = check_on_bad_row(on_bad_row)
+    asked = ask(df, resolve(model, tracking_uri, signature), inputs, keep, plan)
+    if asked.plain is not None:
+        return _by_scan(df, asked, asked.plain, fail)
+    found, kept = asked.model, asked.kept
+    run = with_result(df, found, asked.bound, kept, asked.plan)
     message = F.concat(
         F.lit(f"model {found.path}: row "),
         F.substring(as_text(df.schema, kept), 1, 500),
         F.lit(" cannot be scored: "),
         run.error,
-        F.lit("; leave such rows out, or use score_table, which quarantines them"),
+        F.lit(f"; {ADVICE}"),
     )
     outputs = [
-        F.when(run.error.isNotNull(), F.raise_error(message)).otherwise(value).alias(name)
+        F.when(run.error.isNotNull(), F.raise_error(message) if fail else F.lit(None))
+        .otherwise(value)
+        .alias(name)
         for name, value in run.outputs.items()
     ]
     return run.df.select(*[F.col(quote(name)) for name in kept], *outputs)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `score` will do.
+
+    Attributes:
+        plan: that is taken; `why` says why.
+        plain: the files of the plan `scan`.
+    """
+
+    model: AnyModel
+    bound: list[Binding]
+    kept: list[str]
+    plan: str
+    why: str
+    plain: Plain | None
+
+
+def ask(
+    df: DataFrame, model: AnyModel, inputs: Inputs | None, keep: Sequence[str] | None, plan: str
+) -> Asked:
+    """Bind the columns and choose the plan; nothing is scored.
+
+    Raises:
+        SignatureError, ConfigError: see `score`.
+    """
+    check_plan(plan)
+    kept = kept_columns(df, keep)
+    check_outputs(model, kept)
+    bound = bindings(df, model, inputs)
+    if plan in ("arrow", "pandas"):
+        return Asked(model, bound, kept, plan, "asked for", None)
+    used = list(dict.fromkeys([*kept, *(c for b in bound for c in b.columns)]))
+    try:
+        files = plain(df, used)
+    except NotPlain as reason:
+        if plan == "scan":
+            raise ConfigError(
+                f"plan 'scan' does not apply to the DataFrame: {reason}; use plan 'auto'"
+            ) from None
+        return Asked(model, bound, kept, "arrow", f"no scan: {reason}", None)
+    return Asked(model, bound, kept, "scan", "the DataFrame is plain files", files)
+
+
+def _by_scan(df: DataFrame, asked: Asked, files: Plain, fail: bool) -> DataFrame:
+    task = FrameTask(
+        scorer_for(df.sparkSession, asked.model, feeds_of(asked.bound)),
+        files.bare(),
+        tuple(name for binding in asked.bound for name in binding.columns),
+        tuple(asked.kept),
+        fail,
+        asked.model.path,
+    )
+    return scanned(
+        df.sparkSession,
+        task,
+        files.shares(df.sparkSession),
+        [df.schema[name] for name in asked.kept],
+        asked.model.signature.outputs,
+    )
 
 
 @dataclass(frozen=True)
@@ -98,13 +170,10 @@ def check_plan(plan: str, plans: Sequence[str] = PLANS) -> str:
     """The plan.
 
     Raises:
-        ConfigError: there is none of that name, or not for a DataFrame.
+        ConfigError: there is none of that name.
     """
     if plan not in plans:
-        raise ConfigError(
-            f"plan {plan!r}: there is no such plan; plans: {', '.join(plans)}"
-            + ("; 'scan' is score_table's" if plan in TABLE_PLANS else "")
-        )
+        raise ConfigError(f"plan {plan!r}: there is no such plan; plans: {', '.join(plans)}")
     return plan
 
 
@@ -130,10 +199,10 @@ def kept_columns(df: DataFrame, keep: Sequence[str] | None) -> list[str]:
     return [name if name in names else lower[name.lower()] for name in dict.fromkeys(keep)]
 
 
-def bindings(df: DataFrame, model: ModelFolder, inputs: Inputs | None) -> list[Binding]:
+def bindings(df: DataFrame, model: AnyModel, inputs: Inputs | None) -> list[Binding]:
     """Which columns of a DataFrame become which inputs."""
     sensitive = df.sparkSession.conf.get("spark.sql.caseSensitive", "false") == "true"
-    return bind(model, df.schema, inputs, sensitive)
+    return bind_any(model, df.schema, inputs, sensitive)
 
 
 def feeds_of(bound: Sequence[Binding]) -> list[Feed]:
@@ -151,7 +220,7 @@ def feeds_of(bound: Sequence[Binding]) -> list[Feed]:
 
 
 def with_result(
-    df: DataFrame, model: ModelFolder, bound: Sequence[Binding], kept: Sequence[str], plan: str
+    df: DataFrame, model: AnyModel, bound: Sequence[Binding], kept: Sequence[str], plan: str
 ) -> Run:
     """Score every row once; the rows stay where they are, in the same number."""
     scorer = scorer_for(df.sparkSession, model, feeds_of(bound))

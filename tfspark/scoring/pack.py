@@ -7,7 +7,7 @@ other. A machine unpacks a model once, under a lock, into
     <cache>/<digest>/...      cache: TFSPARK_MODEL_CACHE, else <temp>/tfspark-<uid>/models
 
 which is its user's alone. A process that is killed while it unpacks leaves a folder that no reader
-sees and the next one removes.
+sees and the next one removes. What is removed otherwise, and when, is `cache.py`'s.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tfspark import storage
-from tfspark.errors import IntegrityError, StorageError
+from tfspark.errors import ConfigError, IntegrityError, StorageError
 from tfspark.registry.resolve import ModelFolder
+from tfspark.scoring import cache as models
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 PIECE_BYTES = 64 << 20
 CACHE_VARIABLE = "TFSPARK_MODEL_CACHE"
+BUDGET_VARIABLE = "TFSPARK_MODEL_CACHE_BYTES"
+_BUDGET = 2 << 30
 
 _sent: dict[tuple[str, str], Packed] = {}
 
@@ -63,10 +66,7 @@ def broadcast(spark: SparkSession, model: ModelFolder) -> Packed:
         for old in [other for other in _sent if other[0] != key[0]]:
             del _sent[old]  # of a session that has ended
         pieces = tuple(context.broadcast(piece) for piece in cut(model))
-        files = tuple(
-            (p, int(e["bytes"]), str(e["sha256"])) for p, e in sorted(model.files.items())
-        )
-        _sent[key] = Packed(model.path, model.digest, files, pieces)
+        _sent[key] = Packed(model.path, model.digest, listed(model), pieces)
     return _sent[key]
 
 
@@ -105,31 +105,67 @@ def cut(model: ModelFolder, size: int = PIECE_BYTES) -> Iterator[bytes]:
 def unpack(packed: Packed, cache: Path | None = None) -> Path:
     """The folder of a model on this machine; unpacked now if no process did it before.
 
+    It stays as long as this process lives, and may be removed after that.
+
     Raises:
         IntegrityError: a piece or a file is not what was sent.
         StorageError: the cache cannot be used.
+        ConfigError: its budget is not a number of bytes.
     """
     root = cache_folder() if cache is None else cache
+    budget = cache_budget()
     folder = root / packed.digest
-    if _complete(folder, packed):
-        return folder
-    with _lock(root, packed.digest):
+    try:
+        models.hold(str(root), packed.digest)
         if not _complete(folder, packed):
-            _remove_leftovers(root, packed.digest)
-            partial = root / f".{packed.digest}-{uuid.uuid4().hex}.partial"
-            try:
-                _write(partial, packed)
-                if folder.exists():
-                    shutil.rmtree(folder)
-                partial.rename(folder)
-            except OSError as error:
-                raise StorageError(
-                    f"model {packed.model}: cannot be unpacked into {root}: {error}; free some "
-                    f"space, or name another folder in {CACHE_VARIABLE}"
-                ) from error
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+            with _lock(root, packed.digest):
+                if not _complete(folder, packed):
+                    _unpack_within(budget, root, packed)
+    except OSError as error:
+        models.release(str(root), packed.digest)
+        raise StorageError(
+            f"model {packed.model}: cannot be unpacked into {root}: {error}; free some "
+            f"space, or name another folder in {CACHE_VARIABLE}"
+        ) from error
+    except BaseException:
+        models.release(str(root), packed.digest)
+        raise
     return folder
+
+
+def _unpack_within(budget: int, root: Path, packed: Packed) -> None:
+    """Unpack, and keep the cache within its budget: what is in use above it goes after its use."""
+    folder = root / packed.digest
+    for partial in root.glob(f".{packed.digest}-*.partial"):  # its process was killed
+        shutil.rmtree(partial, ignore_errors=True)
+    size = sum(size for _, size, _ in packed.files)
+    left, _ = models.sweep(str(root), budget - size)
+    watched = left + size > budget
+    if watched:  # before there is anything to remove: this process may be killed on the way
+        models.sweep_later(str(root), packed.digest, budget)
+    partial = root / f".{packed.digest}-{uuid.uuid4().hex}.partial"
+    try:
+        _write(partial, packed)
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    # Two that unpack at once see each other here at the latest.
+    if not watched and models.sweep(str(root), budget)[0] > budget:
+        models.sweep_later(str(root), packed.digest, budget)
+
+
+def cache_budget() -> int:
+    """Bytes of models that may stay on a machine while nobody uses them.
+
+    Raises:
+        ConfigError: the setting is not such a number.
+    """
+    given = os.environ.get(BUDGET_VARIABLE, str(_BUDGET))
+    if not given.isdecimal():
+        raise ConfigError(f"{BUDGET_VARIABLE}={given!r}: give a number of bytes, such as {_BUDGET}")
+    return int(given)
 
 
 def cache_folder() -> Path:
@@ -176,6 +212,7 @@ def _write(folder: Path, packed: Packed) -> None:
                 digest.update(content)
                 file.write(content)
                 left -= len(content)
+                del content  # or a piece is held while the next one is read
         if digest.hexdigest() != sha256:
             raise IntegrityError(f"model {packed.model}: {path} arrived changed; run again")
     if pieces.read(1):
@@ -192,6 +229,7 @@ class _Stream:
     def read(self, most: int) -> memoryview:
         while not self._current:
             piece = next(self._pieces, None)
+            self._current = memoryview(b"")
             if piece is None:
                 return self._current
             self._current = memoryview(piece.value)
@@ -217,24 +255,8 @@ def _complete(folder: Path, packed: Packed) -> bool:
 
 
 @contextmanager
-def _lock(root: Path, digest: str, wait: bool = True) -> Iterator[bool]:
-    """The machine's lock on one digest; gives whether it was had."""
+def _lock(root: Path, digest: str) -> Iterator[None]:
+    """The machine's lock on unpacking one digest; the lease, held meanwhile, keeps its file."""
     with (root / f"{digest}.lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-
-
-def _remove_leftovers(root: Path, mine: str) -> None:
-    """Remove what killed processes left; whoever is still unpacking holds the digest's lock."""
-    for partial in root.glob(".*.partial"):
-        digest = partial.name[1:].split("-")[0]
-        if digest == mine:  # its lock is held by the caller
-            shutil.rmtree(partial, ignore_errors=True)
-            continue
-        with _lock(root, digest, wait=False) as free:
-            if free:
-                shutil.rmtree(partial, ignore_errors=True)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -9,11 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfspark.contracts import TensorSpec
-from tfspark.errors import StorageError, TfsparkError
+from tfspark.contracts.tensor import TensorSpec
+from tfspark.errors import ModelFailed, TfsparkError
 from tfspark.registry.signature import Signature
+from tfspark.scoring import gpus, guard
 from tfspark.scoring.pack import Packed
 from tfspark.scoring.process import OpenModel, open_model
+from tfspark.scoring.tune import Tuner
+from tfspark.scoring.watch import Watch
 from tfspark.tensors import Array, BadRows, RaggedRows, arrow_type, to_arrow, to_numpy
 
 _HOPELESS = 1000
@@ -44,7 +47,7 @@ class Feed:
         try:
             if not self.stacked:
                 return to_numpy(arrays[0], self.spec)
-            one = TensorSpec(self.spec.dtype, (), self.spec.null)
+            one = self.spec.of_one()
             first = to_numpy(arrays[0], one)
             whole = np.empty((len(first), self.columns), first.dtype)
             whole[:, 0] = first
@@ -69,6 +72,10 @@ class Scorer:
         feeds: its inputs, in the order in which their columns come.
         threads: of TensorFlow.
         batch_bytes: how large the tensors of one call may be together.
+        batch_rows: of one call; None: what turns out to be fastest within `batch_bytes`.
+        deadline: seconds that a call into the model may take.
+        isolate: whether the model is in a process of its own, which it may end: `always`, `never`,
+            or `auto`: in attempts of Spark tasks that are not the first.
     """
 
     packed: Packed
@@ -76,6 +83,9 @@ class Scorer:
     feeds: tuple[Feed, ...]
     threads: int = 1
     batch_bytes: int = 32 << 20
+    batch_rows: int | None = None
+    deadline: float = 600.0
+    isolate: str = "auto"
 
     def __call__(self, columns: Sequence[pa.Array]) -> tuple[list[pa.Array], pa.Array]:
         """Score one batch.
@@ -86,14 +96,29 @@ class Scorer:
 
         Raises:
             SignatureError: the model does not give a row for a row.
-            StorageError: the model fails for every row.
+            ModelFailed: for every row.
         """
+        if self._isolated():
+            return guard.guarded(self, columns)
+        guard.close()
+        return self.here(columns)
+
+    def here(self, columns: Sequence[pa.Array]) -> tuple[list[pa.Array], pa.Array]:
+        """The same in this process, whatever `isolate` says."""
         model = open_model(self.packed, self.signature, self.threads)
+        if model.watch is None and gpus.task() is not None:
+            model.watch = Watch(self.packed.model, self.deadline)
         batch = _Batch(self, model)
         rows = len(columns[0])
         if rows:
             batch.score(columns, np.arange(rows))
         return batch.outputs(rows), batch.reasons(rows)
+
+    def _isolated(self) -> bool:
+        if self.isolate == "always" or gpus.others():
+            return True
+        context = gpus.task()
+        return self.isolate == "auto" and context is not None and context.attemptNumber() > 0
 
 
 @dataclass
@@ -104,6 +129,7 @@ class _Batch:
     model: OpenModel
     scored: list[tuple[Array, list[pa.Array]]] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
+    limit: int = 1
 
     def score(self, columns: Sequence[pa.Array], rows: Array) -> None:
         """Score the rows of these numbers; `columns` hold just them."""
@@ -120,11 +146,26 @@ class _Batch:
             if good.any():
                 self.score([c.filter(pa.array(good)) for c in columns], rows[good])
             return
-        size = max(1, sum(t.nbytes for t in tensors.values()) // len(rows))
-        step = max(1, self.scorer.batch_bytes // size)
-        for start in range(0, len(rows), step):
+        # Of text the tensors hold pointers alone.
+        held = sum(t.nbytes for t in tensors.values() if t.dtype != object)
+        size = max(1, max(held, sum(column.nbytes for column in columns)) // len(rows))
+        start = 0
+        while start < len(rows):
+            step = self._step(len(rows) - start, size)
             part = {name: tensor[start : start + step] for name, tensor in tensors.items()}
-            self._run(part, rows[start : start + step])
+            self._run(part, rows[start : start + step], whole=True)
+            start += step
+
+    def _step(self, left: int, row_bytes: int) -> int:
+        """The rows of the next call."""
+        self.limit = max(1, self.scorer.batch_bytes // row_bytes)
+        if self.scorer.batch_rows is not None:
+            return self.scorer.batch_rows
+        if self.scorer.signature.batch is not None:
+            return self.limit
+        if self.model.tuner is None:
+            self.model.tuner = Tuner(row_bytes)
+        return self.model.tuner.step(left, self.limit)
 
     def _tensors(self, columns: Sequence[pa.Array]) -> dict[str, Array]:
         tensors, at = {}, 0
@@ -133,8 +174,9 @@ class _Batch:
             at += feed.columns
         return tensors
 
-    def _run(self, tensors: dict[str, Array], rows: Array) -> None:
+    def _run(self, tensors: dict[str, Array], rows: Array, whole: bool = False) -> None:
         """Score tensors; halve them until the row that fails stands alone."""
+        started = self.model.clock()
         try:
             outputs = self.model(tensors)
             arrays = [
@@ -152,7 +194,7 @@ class _Batch:
             self.failed[int(rows[0])] = f"the model failed: {telling(error)}"
             self.model.failures += 1
             if self.model.failures >= _HOPELESS and not self.model.successes:
-                raise StorageError(
+                raise ModelFailed(
                     f"model {self.scorer.packed.model}: failed for each of the first "
                     f"{self.model.failures} rows, so it is not the rows; the last time with: "
                     f"{telling(error)}"
@@ -160,6 +202,8 @@ class _Batch:
             return
         self.model.successes += 1
         self.scored.append((rows, arrays))
+        if whole and self.model.tuner is not None:
+            self.model.tuner.record(len(rows), self.model.clock() - started, self.limit)
 
     def outputs(self, rows: int) -> list[pa.Array]:
         """All outputs in the order of the rows."""

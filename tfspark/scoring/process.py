@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,19 +16,27 @@ from tfspark.errors import SignatureError
 from tfspark.quiet import quiet
 from tfspark.registry.safety import check_ops
 from tfspark.registry.signature import Signature
+from tfspark.scoring import gpus
 from tfspark.scoring.pack import Packed, unpack
+from tfspark.scoring.tune import Tuner
+from tfspark.scoring.watch import Watch
 from tfspark.tensors import Array, numpy_dtype
 
+after_call: list[Callable[[], None]] = []
+"""Run after every call of a model in this process."""
 _lock = threading.Lock()
 _open: dict[tuple[str, str], OpenModel] = {}
 
 
-def open_model(packed: Packed, signature: Signature, threads: int) -> OpenModel:
+def open_model(
+    packed: Packed, signature: Signature, threads: int, warm_up: bool = True
+) -> OpenModel:
     """The model of this process: opened by the first call, the same object afterwards.
 
     Args:
         threads: of TensorFlow in this process. Spark runs one Python process a core, so more than
             the cores of a task make the processes of a machine wait for each other.
+        warm_up: run a row of zeros through it.
     """
     key = (packed.digest, signature.name)
     with _lock:
@@ -35,7 +44,9 @@ def open_model(packed: Packed, signature: Signature, threads: int) -> OpenModel:
             _set_up_tensorflow(threads)
             folder = unpack(packed)
             check_ops(str(folder))
-            model = OpenModel(str(folder), signature)
+            model = OpenModel(str(folder), signature, warm_up)
+            alone = threads == 1 and not model.on_gpu
+            model.clock = time.process_time if alone else time.perf_counter
             # People and tests count loads by it: a line a load.
             with (folder.parent / f"{packed.digest}.loads").open("a") as log:
                 log.write(f"{os.getpid()} {packed.digest}\n")
@@ -49,17 +60,26 @@ class OpenModel:
     Attributes:
         successes: batches that it has scored.
         failures: rows that it failed for, one by one.
+        tuner: of its batch size, once a batch has come.
+        watch: its deadline; None outside of Spark's own processes.
+        clock: what calls cost. One thread's seconds are its own, however busy the machine is.
     """
 
-    def __init__(self, folder: str, signature: Signature) -> None:
+    tuner: Tuner | None = None
+    watch: Watch | None = None
+
+    def __init__(self, folder: str, signature: Signature, warm_up: bool = True) -> None:
         import tensorflow as tf
 
         self._tf = tf
+        self.clock: Callable[[], float] = time.perf_counter
+        self.on_gpu = bool(tf.config.list_logical_devices("GPU"))
         self.signature = signature
         self._model = tf.saved_model.load(folder)  # held: its variables live as long as it does
         self._function = self._model.signatures[signature.name]
         self.successes = self.failures = 0
-        self._warm_up()
+        if warm_up:
+            self._warm_up()
 
     def __call__(self, tensors: dict[str, Array]) -> dict[str, Array]:
         """Outputs by name, [rows, ...] each, of inputs by name, [rows, ...] each.
@@ -75,8 +95,16 @@ class OpenModel:
             name: self._tf.constant(tensors[name], spec.dtype)
             for name, spec in self.signature.inputs.items()
         }
-        results = self._function(**fed)
-        outputs = {name: results[name].numpy() for name in self.signature.outputs}
+        if self.watch:
+            self.watch.since = time.monotonic()
+        try:
+            results = self._function(**fed)
+            outputs = {name: results[name].numpy() for name in self.signature.outputs}
+        finally:
+            if self.watch:
+                self.watch.since = 0.0
+        for done in after_call:
+            done()
         for name, output in outputs.items():
             if np.ndim(output) == 0 or len(output) != rows:
                 raise SignatureError(
@@ -118,15 +146,16 @@ class OpenModel:
 
 
 def _set_up_tensorflow(threads: int) -> None:
+    gpus.claim()
     with quiet(), _without_keras():
         import tensorflow as tf
 
-        gpus = tf.config.list_physical_devices("GPU")
+        devices = tf.config.list_physical_devices("GPU")
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        for gpu in gpus:
-            tf.config.experimental.set_memory_growth(gpu, True)
+        for device in devices:
+            tf.config.experimental.set_memory_growth(device, True)
     except RuntimeError:
         pass  # other code of this process used TensorFlow first; its settings stay
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from tfspark import storage
 from tfspark.errors import StorageError
-from tfspark.scoring.predict import Scorer
+from tfspark.scoring.manyscorers import Scores
 from tfspark.scoring.statistics import Counts, delta_stats, footer_columns
 from tfspark.tables import RAW, REASONS
 
@@ -61,7 +61,7 @@ class TableTask:
         staging: takes the bad rows: the columns by number (`c0`, `c1`...), reasons and raw text.
     """
 
-    scorer: Scorer
+    scorer: Scores
     columns: pa.Schema
     inputs: tuple[str, ...]
     kept: tuple[str, ...]

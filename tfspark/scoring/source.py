@@ -10,9 +10,9 @@ from tfspark import storage, tables
 from tfspark.config import Source
 from tfspark.contracts import Contract
 from tfspark.errors import ConfigError
-from tfspark.registry.resolve import ModelFolder
 from tfspark.scoring.binding import Binding
 from tfspark.scoring.frame import kept_columns
+from tfspark.scoring.many import AnyModel
 from tfspark.tables import RAW, REASONS
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def columns_to_keep(
     df: DataFrame,
     keep: Sequence[str] | None,
     contract: Contract | None,
-    model: ModelFolder,
+    model: AnyModel,
     bound: Sequence[Binding],
 ) -> list[str]:
     """Which columns of a checked table stand beside the predictions.

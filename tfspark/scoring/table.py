@@ -22,10 +22,10 @@ from tfspark.console import Steps
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import Quarantine
 from tfspark.quarantine import refuse_above
-from tfspark.registry.resolve import resolve_model
 from tfspark.scoring.binding import Inputs
 from tfspark.scoring.commit import end, sweep_abandoned
-from tfspark.scoring.frame import TABLE_PLANS, check_plan
+from tfspark.scoring.frame import check_plan
+from tfspark.scoring.many import Models, resolve
 from tfspark.scoring.source import as_day, as_source, staging_place
 from tfspark.scoring.tablerun import TableRun
 
@@ -59,7 +59,7 @@ class Summary:
 def score_table(
     spark: SparkSession,
     source: str | Source | DataFrame,
-    model: str,
+    model: Models,
     target: str,
     day: dt.date | str,
     inputs: Inputs | None = None,
@@ -83,14 +83,14 @@ def score_table(
     Args:
         source: folder of Parquet or of a Delta table, a table's name, a `Source`, or a DataFrame,
             which is computed once.
-        model: the folder of a SavedModel, or an MLflow URI.
+        model: the folder of a SavedModel, or an MLflow URI; or several, as for `tfspark.score`:
+            then the columns `model_...` are of each, or of the row's segment.
         target: folder or name of the Delta table; made when it is not there.
         day: the day that is replaced; no other day is touched.
         inputs: as for `tfspark.score`.
         keep: columns to keep; None: the keys of the contract or of the model's manifest, else
             what the model does not take, else all.
-        plan: as for `tfspark.score`, or `scan`: tasks read plain files and write the table's own;
-            `auto` takes it where it applies.
+        plan: as for `tfspark.score`. With `scan` and `arrow` tasks write the table's own files.
         contract: check the rows against it first; labels and weights need not be there.
         quarantine: the table of bad rows; default: the target's name and `_quarantine`.
         limit: how many bad rows are too many; default: the contract's, else 1 in 100.
@@ -103,12 +103,12 @@ def score_table(
         In each of these cases the target is unchanged.
     """
     started = time.monotonic()
-    check_plan(plan, TABLE_PLANS)
+    check_plan(plan)
     day = as_day(day)
     run = TableRun(
         spark,
         as_source(source),
-        resolve_model(model, tracking_uri, signature),
+        resolve(model, tracking_uri, signature),
         target,
         day,
         run_id or (steps.run_id if steps else uuid.uuid4().hex),

@@ -17,11 +17,11 @@ from tfspark.console import Steps
 from tfspark.contracts import Contract
 from tfspark.errors import ConfigError, StorageError
 from tfspark.quarantine import quarantine, refuse_empty
-from tfspark.registry.resolve import ModelFolder
 from tfspark.scoring.binding import Binding, Inputs, check_outputs
 from tfspark.scoring.columns import as_text, spark_type
 from tfspark.scoring.direct import DirectRun
 from tfspark.scoring.frame import bindings, with_result
+from tfspark.scoring.many import AnyModel, about
 from tfspark.scoring.planner import choose
 from tfspark.scoring.source import columns_to_keep, for_scoring, pinned
 from tfspark.scoring.staged import BAD, count_staged, running
@@ -29,17 +29,6 @@ from tfspark.tables import CORRUPT, RAW, REASONS, quote
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-_ABOUT = T.StructType(
-    [
-        T.StructField("model_name", T.StringType()),
-        T.StructField("model_version", T.StringType()),
-        T.StructField("model_digest", T.StringType()),
-        T.StructField("run_id", T.StringType()),
-        T.StructField("scored_at", T.TimestampType()),
-        T.StructField("day", T.DateType()),
-    ]
-)
 
 
 class TableRun:
@@ -55,7 +44,7 @@ class TableRun:
         self,
         spark: SparkSession,
         source: Source | DataFrame,
-        model: ModelFolder,
+        model: AnyModel,
         target: str,
         day: dt.date,
         run_id: str,
@@ -87,7 +76,7 @@ class TableRun:
         Returns:
             The rows that came in, and the fields of the kept columns.
         """
-        source, df = self._read()
+        df = self._read()
         checked = self._checked(df, contract, keep)
         bound = bindings(checked, self.model, inputs)
         names = columns_to_keep(checked, keep, contract, self.model, bound)
@@ -96,17 +85,19 @@ class TableRun:
         used = list(dict.fromkeys([*names, *(c for binding in bound for c in binding.columns)]))
         with self.step("plan") as info:
             choice = choose(
-                self.plan, contract, checked, source, used, self.target, self._schema(kept)
+                self.plan, contract, checked, self.where, used, self.target, self._schema(kept)
             )
             self.plan, self.why = info["plan"], info["why"] = choice.plan, choice.why
-        counted = None
-        if source is not None:
-            with self.step("count rows") as info, tables.reading(self.where):
-                self.rows = info["rows"] = choice.scan.rows if choice.scan else df.count()
-            self._refuse_empty()
-        else:  # counted while it is scored: it may be costly, or not give the same rows twice
+        scan, counted = choice.scan, None
+        if scan is None and not isinstance(self.source, Source):
+            # While it is scored: it may be costly, or not give the same rows twice.
             counted = Observation()
             checked = checked.observe(counted, F.count(F.lit(1)).alias("rows"))
+        else:
+            with self.step("count rows") as info, tables.reading(self.where):
+                exact = scan is not None and scan.where is None
+                self.rows = info["rows"] = scan.rows if scan and exact else df.count()
+            self._refuse_empty()
         with self.step("score") as info:
             if choice.columns is None:
                 to = storage.join(staging, "rows")
@@ -116,7 +107,7 @@ class TableRun:
                 self.direct = DirectRun(
                     self.spark, choice.columns, checked.schema, self.target, self.day, staging
                 )
-                rows = choice.scan or (checked if contract else checked.drop(REASONS, RAW))
+                rows = scan or (checked if contract else checked.drop(REASONS, RAW))
                 staged, self.bad = self.direct.score(
                     rows, self.model, bound, names, self._about(), self._doing
                 )
@@ -137,14 +128,12 @@ class TableRun:
             source = self.source if isinstance(self.source, Source) else None
             refuse_empty(self.where, source, self.day)
 
-    def _read(self) -> tuple[Source | None, DataFrame]:
-        """The source at one version, and its rows."""
+    def _read(self) -> DataFrame:
+        """The rows of the source, at one version."""
         if not isinstance(self.source, Source):
-            return None, self.source
+            return self.source
         source = pinned(self.spark, self.source, self.day)
-        df = tables.read_source(self.spark, source, self.day)
-        path = source.path.replace("{date}", str(self.day))
-        return source.model_copy(update={"path": path}), df
+        return tables.read_source(self.spark, source, self.day)
 
     def _checked(
         self, df: DataFrame, contract: Contract | None, keep: Sequence[str] | None
@@ -205,23 +194,21 @@ class TableRun:
 
     def _about(self) -> dict[str, str | dt.datetime]:
         """The columns that every row of the run has alike."""
-        return {
-            "model_name": self.model.name,
-            "model_version": self.model.version,
-            "model_digest": self.model.digest,
-            "run_id": self.run_id,
-            "scored_at": self.scored_at,
-        }
+        return {**about(self.model), "run_id": self.run_id, "scored_at": self.scored_at}
 
     def _schema(self, kept: Sequence[T.StructField]) -> T.StructType:
         """The target's."""
         outputs = self.model.signature.outputs.items()
         made = [T.StructField(name, spark_type(spec)) for name, spec in outputs]
-        return T.StructType([*kept, *made, *_ABOUT.fields])
+        alike = [
+            T.StructField(name, T.StringType() if isinstance(v, str) else T.TimestampType())
+            for name, v in self._about().items()
+        ]
+        return T.StructType([*kept, *made, *alike, T.StructField("day", T.DateType())])
 
     def _check_target(self, kept: Sequence[T.StructField]) -> None:
         """Refuse names that are taken and a target of other columns, before anything is scored."""
-        own = {name.lower() for name in _ABOUT.names}
+        own = {name.lower() for name in (*self._about(), "day")}
         outputs = self.model.signature.outputs
         taken = [n for n in [*(field.name for field in kept), *outputs] if n.lower() in own]
         if taken:

@@ -1,13 +1,12 @@
-"""The functions that Spark runs in its Python processes, and `score_udf` for columns.
+"""The functions that Spark runs in its Python processes, and what they carry.
 
-`arrow_plan` and `score_udf` take Arrow arrays, which bring their types and nulls with them;
-`pandas_plan` is for columns that `columns_for` has prepared.
+`arrow_plan` takes Arrow arrays, which bring their types and nulls with them; `pandas_plan` is for
+columns that `columns_for` has prepared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,31 +17,49 @@ from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import arrow_udf, pandas_udf
 
 from tfspark.contracts import TensorSpec
-from tfspark.errors import SignatureError
-from tfspark.registry.resolve import ModelFolder, resolve_model
+from tfspark.registry.resolve import ModelFolder
 from tfspark.scoring import pack
-from tfspark.scoring.binding import check_outputs
 from tfspark.scoring.columns import spark_type
+from tfspark.scoring.many import ABOUT, AnyModel, BySegment, SideBySide, about, split
+from tfspark.scoring.manyscorers import Scores, SegmentScorer, SideBySideScorer
 from tfspark.scoring.predict import Feed, Scorer
-from tfspark.tables import quote
-from tfspark.tensors import arrow_type
+from tfspark.scoring.settings import scorer_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession
 
 ERROR = "error"
-_THREADS = "spark.tfspark.threads"
 _SHORT = 64
 
 
-def scorer_for(spark: SparkSession, model: ModelFolder, feeds: Sequence[Feed]) -> Scorer:
-    """Send the model out, and make what the UDF carries."""
-    task_cpus = spark.sparkContext.getConf().get("spark.task.cpus", "1")
-    threads = int(spark.conf.get(_THREADS, task_cpus) or 1)
-    return Scorer(pack.broadcast(spark, model), model.signature, tuple(feeds), threads)
+def scorer_for(spark: SparkSession, model: AnyModel, feeds: Sequence[Feed]) -> Any:
+    """Send the model out, or each of several, and make what the tasks carry: `Scores`."""
+    if isinstance(model, ModelFolder):
+        return _one(spark, model, feeds)
+    parts = zip(model.members, split(model, feeds), strict=True)
+    scorers = tuple(_one(spark, member, own) for member, own in parts)
+    if isinstance(model, SideBySide):
+        return SideBySideScorer(model.names, scorers, model.signature)
+    if not isinstance(model, BySegment):
+        raise TypeError(f"{type(model).__name__}: no scorer is known for it")
+    texts = [about(member) for member in model.members]
+    return SegmentScorer(
+        model.column,
+        model.segments,
+        model.of,
+        model.default,
+        tuple((text[ABOUT[0]], text[ABOUT[1]], text[ABOUT[2]]) for text in texts),
+        scorers,
+        model.signature,
+    )
 
 
-def result_fields(model: ModelFolder) -> list[T.StructField]:
+def _one(spark: SparkSession, model: ModelFolder, feeds: Sequence[Feed]) -> Scorer:
+    packed = pack.broadcast(spark, model)
+    return Scorer(packed, model.signature, tuple(feeds), **scorer_settings(spark))
+
+
+def result_fields(model: AnyModel) -> list[T.StructField]:
     """The fields of the result: by number, as outputs may have any name.
 
     Output 0 is `o0`. A short vector is a field a value, `o0_0`, `o0_1`...: pandas passes a list
@@ -66,7 +83,7 @@ def output_column(result: Column, number: int, spec: TensorSpec, plan: str) -> C
     return result.getField(f"o{number}")
 
 
-def arrow_plan(scorer: Scorer, model: ModelFolder) -> Callable[..., Column]:
+def arrow_plan(scorer: Scores, model: AnyModel) -> Callable[..., Column]:
     """An Arrow UDF over columns as they are.
 
     Returns:
@@ -89,7 +106,7 @@ def arrow_plan(scorer: Scorer, model: ModelFolder) -> Callable[..., Column]:
 
 
 def pandas_plan(
-    scorer: Scorer, kinds: Sequence[pa.DataType], model: ModelFolder
+    scorer: Scores, kinds: Sequence[pa.DataType], model: AnyModel
 ) -> Callable[..., Column]:
     """A pandas UDF over prepared columns.
 
@@ -145,118 +162,3 @@ def _series(array: pa.Array) -> pd.Series:
     if isinstance(array.type, pa.ListType):
         return pd.Series(array.to_pylist(), dtype=object)
     return pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([array])))
-
-
-def score_udf(
-    spark: SparkSession,
-    model: str,
-    tracking_uri: str | None = None,
-    signature: str | None = None,
-) -> ScoreFunction:
-    """A model as a function of columns.
-
-    Args:
-        model: the folder of a SavedModel, or an MLflow URI.
-
-    Example:
-        survival = tfspark.score_udf(spark, "models:/passengers@champion")
-        df.withColumn("survival", survival())           # columns of the inputs' names
-        df.withColumn("survival", survival(Age="age"))  # the others by name
-        survival.register("survival")                   # for SQL
-    """
-    return ScoreFunction(spark, resolve_model(model, tracking_uri, signature))
-
-
-class ScoreFunction:
-    """A function of columns that gives a column: typed for one output, a struct for several.
-
-    A row that cannot be scored fails the query, with its values and its reason.
-
-    Attributes:
-        inputs: the model's inputs, in the order in which columns are given by position.
-        outputs: the model's outputs.
-    """
-
-    def __init__(self, spark: SparkSession, model: ModelFolder) -> None:
-        check_outputs(model, [])
-        self._spark, self._model = spark, model
-        self.inputs = list(model.signature.inputs)
-        self.outputs = list(model.signature.outputs)
-
-    def __call__(self, *columns: Column | str | Sequence[Column | str], **named: Any) -> Column:
-        """Apply the model.
-
-        Args:
-            columns: by position, in the order of `inputs`. A text is a column's name, whatever
-                characters it has; a list of columns becomes one tensor.
-            named: the same by the input's name; an input that is not given takes the column of
-                its name.
-
-        Raises:
-            SignatureError: more columns than inputs, an unknown input, one given twice.
-        """
-        if len(columns) > len(self.inputs):
-            raise SignatureError(
-                f"model {self._model.path}: {len(columns)} columns for {len(self.inputs)} inputs: "
-                + ", ".join(self.inputs)
-            )
-        given: dict[str, Any] = dict(zip(self.inputs, columns, strict=False))
-        for name, column in named.items():
-            if name not in self.inputs or name in given:
-                what = "is given twice" if name in given else "is no input"
-                raise SignatureError(
-                    f"model {self._model.path}: {name} {what}; inputs: {', '.join(self.inputs)}"
-                )
-            given[name] = column
-        feeds, arguments = [], []
-        for name, spec in self._model.signature.inputs.items():
-            value = given.get(name, name)
-            stacked = isinstance(value, list | tuple)
-            values = list(value) if stacked else [value]
-            feeds.append(Feed(name, spec, len(values), stacked))
-            arguments += [F.col(quote(v)) if isinstance(v, str) else v for v in values]
-        result: Column = self._udf(tuple(feeds))(*arguments)
-        return result.alias(self.outputs[0] if len(self.outputs) == 1 else "scored")
-
-    def register(self, name: str) -> None:
-        """Make the function known to SQL: `SELECT name(a, b) FROM t`, in the order of `inputs`."""
-        feeds = tuple(Feed(n, spec) for n, spec in self._model.signature.inputs.items())
-        self._spark.udf.register(name, self._udf(feeds))
-
-    def _udf(self, feeds: tuple[Feed, ...]) -> Any:
-        scorer = scorer_for(self._spark, self._model, feeds)
-        run = _OrFail(scorer, tuple(self.outputs))
-        # Defined here, as Spark pickles functions of modules by name and those inside by value.
-
-        def score(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
-            for batch in batches:
-                yield run(batch if isinstance(batch, tuple) else (batch,))
-
-        kinds = [spark_type(spec) for spec in self._model.signature.outputs.values()]
-        fields = [T.StructField(n, k) for n, k in zip(self.outputs, kinds, strict=True)]
-        returned = kinds[0] if len(kinds) == 1 else T.StructType(fields)
-        return arrow_udf(score, returned)  # type: ignore[call-overload]
-
-
-@dataclass(frozen=True)
-class _OrFail:
-    """A batch to one array, or an error that names the first row that failed."""
-
-    scorer: Scorer
-    outputs: tuple[str, ...]
-
-    def __call__(self, columns: Sequence[pa.Array]) -> pa.Array:
-        outputs, errors = self.scorer(columns)
-        if errors.null_count < len(errors):
-            row = next(i for i, reason in enumerate(errors) if reason.is_valid)
-            values = ", ".join(str(column[row].as_py())[:80] for column in columns)
-            raise ValueError(
-                f"model {self.scorer.packed.model}: a row cannot be scored: {errors[row].as_py()}; "
-                f"its values: {values}; leave such rows out, or use score_table, which puts them "
-                "into a quarantine table"
-            )
-        if len(outputs) == 1:
-            return outputs[0]
-        kinds = [arrow_type(spec) for spec in self.scorer.signature.outputs.values()]
-        fields = [pa.field(n, k) for n, k in zip(self.outputs, kinds, strict=True)]
-        return pa.StructArray.from_arrays(outputs, fields=fields)

@@ -1,0 +1,49 @@
+"""The driver of `test_stream.py`: ends itself and its JVM at a named place of a stream.
+
+python tests/scoring/stream_driver.py FOLDER MODEL PLACE   # PLACE: refused, written, between, none
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import tfspark
+from tfspark.scoring.stream import ScoreStream
+
+
+def end(place: str) -> None:
+    """SIGKILL to the whole process group: Python and Spark's JVM at once."""
+    (folder / "killed").write_text(place)
+    os.killpg(os.getpgid(0), signal.SIGKILL)
+
+
+def append(self: ScoreStream, rows: Any, table: str, app: str, number: int) -> None:
+    APPEND(self, rows, table, app, number)
+    if place == ("refused" if table == self.bad_table else "written"):
+        end(place)
+
+
+def take(self: ScoreStream, df: Any, number: int) -> None:
+    if place == "between" and number > 0:
+        end(place)
+    TAKE(self, df, number)
+
+
+if __name__ == "__main__":
+    folder, place = Path(sys.argv[1]), sys.argv[3]
+    APPEND, TAKE = ScoreStream._append, ScoreStream._take
+    ScoreStream._append = append  # type: ignore[method-assign]
+    ScoreStream._take = take  # type: ignore[method-assign]
+    spark = tfspark.spark_session("stream", **{"spark.master": "local[1]"})
+    source, target, checkpoint = (str(folder / name) for name in ("in", "out", "checkpoint"))
+    stream = tfspark.score_stream(
+        spark, source, sys.argv[2], target, checkpoint, keep=["id"],
+        options={"maxFilesPerTrigger": "1"},
+    )  # fmt: skip
+    print(json.dumps(stream.wait().to_dict()))
+    spark.stop()

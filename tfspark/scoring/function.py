@@ -1,0 +1,237 @@
+"""`score_udf`: a model as a function of columns, in Python and in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+from pyspark.sql.pandas.functions import arrow_udf
+
+from tfspark.contracts import TensorSpec
+from tfspark.errors import SignatureError
+from tfspark.registry.resolve import ModelFolder
+from tfspark.scoring.binding import check_outputs, unknown_input
+from tfspark.scoring.columns import spark_type
+from tfspark.scoring.many import TEXT, AnyModel, BySegment, Models, resolve
+from tfspark.scoring.manyscorers import Scores
+from tfspark.scoring.predict import Feed
+from tfspark.scoring.refuse import check_on_bad_row, refusal
+from tfspark.scoring.udf import scorer_for
+from tfspark.tables import quote
+from tfspark.tensors import arrow_type, misfit
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, SparkSession
+
+
+def score_udf(
+    spark: SparkSession,
+    model: Models,
+    tracking_uri: str | None = None,
+    signature: str | None = None,
+    *,
+    on_bad_row: str = "fail",
+) -> ScoreFunction:
+    """A model as a function of columns.
+
+    Args:
+        model: the folder of a SavedModel, or an MLflow URI; or several, as for `score`.
+        on_bad_row: `fail`: a row that cannot be scored fails the query, with its values and the
+            reason; `null`: its outputs are null.
+
+    Raises:
+        ModelNotFound, IntegrityError, UnsafeModelError: of the model.
+        ConfigError: `on_bad_row` is none of these.
+
+    Example:
+        survival = tfspark.score_udf(spark, "models:/passengers@champion")
+        df.withColumn("survival", survival())           # columns of the inputs' names
+        df.withColumn("survival", survival(Age="age"))  # the others by name
+        survival.register("survival")                   # for SQL
+    """
+    fail = check_on_bad_row(on_bad_row)
+    return ScoreFunction(spark, resolve(model, tracking_uri, signature), fail)
+
+
+class ScoreFunction:
+    """A function of columns that gives a column: typed for one output, a struct for several.
+
+    Attributes:
+        inputs: the model's inputs, in the order in which columns are given by position; of a model
+            by segment, the segment's column before them.
+        outputs: the model's outputs.
+    """
+
+    def __init__(self, spark: SparkSession, model: AnyModel, fail: bool = True) -> None:
+        check_outputs(model, [])
+        self._spark, self._model, self._fail = spark, model, fail
+        self._specs: dict[str, TensorSpec] = dict(model.signature.inputs)
+        if isinstance(model, BySegment):
+            if model.column in self._specs:
+                self._specs.pop(model.column)
+            self._specs = {model.column: TEXT, **self._specs}
+        self.inputs = list(self._specs)
+        self.outputs = list(model.signature.outputs)
+
+    def __call__(self, *columns: Column | str | Sequence[Column | str], **named: Any) -> Column:
+        """Apply the model.
+
+        Args:
+            columns: by position, in the order of `inputs`. A text is a column's name, whatever
+                characters it has; a list of columns becomes one tensor.
+            named: the same by the input's name; an input that is not given takes the column of
+                its name.
+
+        Raises:
+            SignatureError: more columns than inputs, an unknown input, one given twice.
+        """
+        if len(columns) > len(self.inputs):
+            raise SignatureError(
+                f"model {self._model.path}: {len(columns)} columns for {len(self.inputs)} inputs: "
+                + ", ".join(self.inputs)
+            )
+        given: dict[str, Any] = dict(zip(self.inputs, columns, strict=False))
+        for name, column in named.items():
+            if name not in self.inputs or name in given:
+                what = "is given twice" if name in given else "is no input"
+                raise SignatureError(
+                    f"model {self._model.path}: {name} {what}; inputs: {', '.join(self.inputs)}"
+                )
+            given[name] = column
+        stacks: dict[str, int | None] = {}
+        arguments: list[Any] = []
+        for name in self.inputs:
+            value = given.get(name, name)
+            stacked = isinstance(value, list | tuple)
+            values = list(value) if stacked else [value]
+            stacks[name] = len(values) if stacked else None
+            arguments += [F.col(quote(v)) if isinstance(v, str) else v for v in values]
+        result: Column = self._udf(stacks)(*arguments)
+        return result.alias(self.outputs[0] if len(self.outputs) == 1 else "scored")
+
+    def register(self, name: str) -> None:
+        """Make the function known to SQL.
+
+        `name(a, b)` takes columns in the order of `inputs`, `name(Age => a, Sex => b)` by name,
+        `name(struct(*))` the fields of the inputs' names, of any struct. An input that is not
+        there, or a type that does not fit, fails the query.
+        """
+        self._spark.udf.register(name, self._udf({}))
+
+    def _udf(self, stacks: Mapping[str, int | None]) -> Any:
+        model = self._model
+        members = (model,) if isinstance(model, ModelFolder) else model.members
+        order = [(n, spec) for member in members for n, spec in member.signature.inputs.items()]
+        if isinstance(model, BySegment):
+            order.insert(0, (model.column, TEXT))
+        feeds = [
+            Feed(name, spec, stacks.get(name) or 1, stacks.get(name) is not None)
+            for name, spec in order
+        ]
+        call = Call(
+            scorer_for(self._spark, model, feeds),
+            tuple(self.inputs),
+            tuple(stacks.get(name) or 1 for name in self.inputs),
+            tuple(feeds),
+            model.path,
+            self._fail,
+        )
+        # Defined here, as Spark pickles functions of modules by name and those inside by value.
+
+        def score(*columns: pa.Array, **named: pa.Array) -> pa.Array:
+            return call(columns, named)
+
+        kinds = [spark_type(spec) for spec in model.signature.outputs.values()]
+        fields = [T.StructField(n, k) for n, k in zip(self.outputs, kinds, strict=True)]
+        returned = kinds[0] if len(kinds) == 1 else T.StructType(fields)
+        return arrow_udf(score, returned)  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class Call:
+    """The arguments of one call, of one batch, to one array.
+
+    Attributes:
+        inputs: by position; `counts` has the number of columns of each.
+        feeds: of the scorer: inputs of several models may come more than once.
+        model: for messages.
+        fail: whether a bad row ends the query.
+    """
+
+    scorer: Scores
+    inputs: tuple[str, ...]
+    counts: tuple[int, ...]
+    feeds: tuple[Feed, ...]
+    model: str
+    fail: bool
+
+    def __call__(self, columns: Sequence[pa.Array], named: Mapping[str, pa.Array]) -> pa.Array:
+        given = self._given(columns, named)
+        for feed in self.feeds:
+            if not feed.stacked and feed.spec is not TEXT:
+                self._check(feed, given[feed.name][0].type)
+        arguments = [array for feed in self.feeds for array in given[feed.name]]
+        outputs, errors = self.scorer(arguments)
+        if self.fail and errors.null_count < len(errors):
+            row = next(i for i, reason in enumerate(errors) if reason.is_valid)
+            values = ", ".join(
+                str(array[row].as_py())[:80] for name in self.inputs for array in given[name]
+            )
+            raise ValueError(
+                refusal(self.model, "a row", f"{errors[row].as_py()}; its values: {values}")
+            )
+        if len(outputs) == 1:
+            return outputs[0]
+        specs = self.scorer.signature.outputs
+        fields = [pa.field(name, arrow_type(spec)) for name, spec in specs.items()]
+        return pa.StructArray.from_arrays(outputs, fields=fields)
+
+    def _given(
+        self, columns: Sequence[pa.Array], named: Mapping[str, pa.Array]
+    ) -> dict[str, list[pa.Array]]:
+        """Input → its columns."""
+        if len(columns) == 1 and not named and pa.types.is_struct(columns[0].type):
+            fields = dict(zip(columns[0].type.names, columns[0].flatten(), strict=True))
+            named = {n: fields[n] for n in fields if self._input(n)}
+            columns = []
+        given, at = {}, 0
+        for name, count in zip(self.inputs, self.counts, strict=True):
+            if at < len(columns):
+                given[name] = list(columns[at : at + count])
+            at += count
+        if at < len(columns):
+            raise SignatureError(
+                f"model {self.model}: {len(columns)} arguments for {len(self.inputs)} inputs: "
+                + ", ".join(self.inputs)
+            )
+        for said, array in named.items():
+            meant = self._input(said)
+            if meant is None:
+                raise unknown_input(self.model, said, dict.fromkeys(self.inputs))
+            if meant in given:
+                raise SignatureError(f"model {self.model}: the input {meant} is given twice")
+            given[meant] = [array]
+        if missing := [name for name in self.inputs if name not in given]:
+            raise SignatureError(
+                f"model {self.model}: nothing is given for the input {', '.join(missing)}; give "
+                f"all of {', '.join(self.inputs)}, in this order or by name (NAME => column)"
+            )
+        return given
+
+    def _input(self, said: str) -> str | None:
+        """The input that is meant; SQL does not mind the case."""
+        if said in self.inputs:
+            return said
+        same = [name for name in self.inputs if name.lower() == said.lower()]
+        return same[0] if len(same) == 1 else None
+
+    def _check(self, feed: Feed, kind: pa.DataType) -> None:
+        if reason := misfit(kind, feed.spec):
+            raise SignatureError(
+                f"model {self.model}: input {feed.name} ({feed.spec.dtype}, shape "
+                f"{list(feed.spec.shape)}) cannot take a column of type {kind}: {reason}"
+            )

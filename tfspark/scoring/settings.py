@@ -1,0 +1,61 @@
+"""Spark settings of the process that scores, read and checked on the driver."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from tfspark.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ISOLATE = ("auto", "always", "never")
+_PREFIX = "spark.tfspark."
+
+
+def scorer_settings(spark: SparkSession) -> dict[str, Any]:
+    """The settings of a session, by the names of `Scorer`'s fields.
+
+    Raises:
+        ConfigError: a value that is no such number or word; it is named.
+    """
+    conf, master = spark.sparkContext.getConf(), str(spark.sparkContext.master)
+    cpus = conf.get("spark.task.cpus") or "1"
+    rows = _number(spark, "batchRows", "0", 0)
+    isolate = spark.conf.get(f"{_PREFIX}isolate", "auto") or "auto"
+    if isolate not in ISOLATE:
+        raise ConfigError(f"{_PREFIX}isolate: {isolate!r} is none of {', '.join(ISOLATE)}")
+    if isolate == "auto" and not retries(master, conf.get("spark.task.maxFailures")):
+        isolate = "always"
+    return {
+        "threads": int(_number(spark, "threads", cpus, 1)),
+        "batch_bytes": int(_number(spark, "batchBytes", str(32 << 20), 1)),
+        "batch_rows": int(rows) or None,
+        "deadline": _number(spark, "deadline", "600", 0.001),
+        "isolate": isolate,
+    }
+
+
+def retries(master: str, failures: str | None) -> bool:
+    """Whether Spark runs a task again whose Python process has ended.
+
+    Args:
+        failures: `spark.task.maxFailures`, which a local master does not look at: its own second
+            number is what counts, `local[4, 2]`.
+    """
+    if master == "local" or master.startswith("local["):
+        found = re.fullmatch(r"local\[[^,]+,\s*(\d+)\s*\]", master)
+        return found is not None and int(found[1]) > 1
+    return int(failures or 4) > 1
+
+
+def _number(spark: SparkSession, name: str, default: str, least: float) -> float:
+    text = spark.conf.get(_PREFIX + name, default) or default
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not value >= least or value == float("inf"):
+        raise ConfigError(f"{_PREFIX}{name}: {text!r} is no number of at least {least:g}")
+    return value
