@@ -39,17 +39,22 @@ demo: setup ## passengers: raw table to scored table, on this machine
 test: setup ## the tests (ARGS="-m 'not cluster and not fault and not large'" for some of them)
 	@$(RUN) python -m pytest $(ARGS)
 
+.PHONY: test-scala
+test-scala: setup ## the Scala module: its form and its tests
+	@$(RUN) python scripts/sbt.py scalafmtSbtCheck scalafmtCheckAll test
+
 .PHONY: bench
 bench: setup ## the benchmarks: ratios against other ways, on this machine
 	@$(RUN) python -m bench $(ARGS)
 
 .PHONY: lint
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy, scalafmt
 	@$(RUN) ruff check . && ruff format --check . && mypy
+	@$(RUN) python scripts/sbt.py scalafmtSbtCheck scalafmtCheckAll
 
 .PHONY: fmt
 fmt: setup ## put the code in ruff's form
-	@$(RUN) ruff check --fix . ; ruff format .
+	@$(RUN) ruff check --fix . ; ruff format . ; python scripts/sbt.py scalafmtAll scalafmtSbt
 
 .PHONY: package
 package: setup ## for a cluster: dist/*.zip, environment.tar.gz, jars, wheel
@@ -72,6 +77,7 @@ lock: ## the locks again, after a change of pyproject.toml (ARGS=--upgrade for n
 
 .PHONY: clean
 clean: ## remove what was built and what jobs left here; keeps .venv and the caches
+	rm -rf target project/target project/project
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf warehouse mlruns mlflow.db .tfspark spark-warehouse metastore_db derby.log
 	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

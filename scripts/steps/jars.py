@@ -89,7 +89,7 @@ def _download(java: Path, jars: list[Jar], folder: Path) -> None:
         "Delta's jars",
         [
             java,
-            *_proxy(),
+            *proxy(),
             "-jar",
             ivy,
             *(["-settings", settings] if settings else []),
@@ -99,11 +99,11 @@ def _download(java: Path, jars: list[Jar], folder: Path) -> None:
     )
 
 
-def _proxy() -> list[str]:
+def proxy() -> list[str]:
     """Java does not read https_proxy."""
     options = []
     for scheme in ("http", "https"):
-        address = os.environ.get(f"{scheme}_proxy") or os.environ.get(f"{scheme.upper()}_PROXY")
+        address = os.environ.get(f"{scheme}proxy") or os.environ.get(f"{scheme.upper()}_PROXY")
         parts = urlsplit(address or "")
         if parts.hostname:
             options.append(f"-D{scheme}.proxyHost={parts.hostname}")

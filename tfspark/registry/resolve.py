@@ -87,14 +87,14 @@ def _is_model(path: str, model: str) -> None:
         )
     there = storage.names(path)
     versions = [n for n in there if storage.exists(storage.join(path, n, FILE))]
+    if versions == ["model"]:
+        raise ModelNotFound(f"{model}: the SavedModel is in {storage.join(model, 'model')}")
     if versions:
         numbers = sorted(versions, key=lambda n: (len(n), n))
         raise ModelNotFound(
             f"{model}: holds the versions {', '.join(numbers)}, and is no version itself; name "
             f"one: {storage.join(model, numbers[-1])}"
         )
-    if "model" in there and storage.exists(storage.join(path, "model", FILE)):
-        raise ModelNotFound(f"{model}: the SavedModel is in {storage.join(model, 'model')}")
     said = f"there is: {', '.join(there[:8])}" if there else "it is empty"
     raise ModelNotFound(f"{model}: holds no {FILE}, so it is no SavedModel ({said})")
 

@@ -1,0 +1,188 @@
+package tfspark
+
+import java.nio.charset.StandardCharsets.UTF_8
+import org.apache.spark.sql.catalyst.InternalRow
+import org.apache.spark.sql.catalyst.expressions.UnsafeArrayData
+import org.apache.spark.sql.catalyst.util.{ArrayData, GenericArrayData}
+import org.apache.spark.sql.types._
+import org.apache.spark.unsafe.types.UTF8String
+import org.tensorflow.Tensor
+import org.tensorflow.ndarray.buffer.DataBuffers
+import org.tensorflow.types._
+
+/** One output of a batch, on the heap: the tensor may be closed. */
+private[tfspark] abstract class OutputColumn {
+
+  /** Put the value of a row into a field. */
+  def put(row: Int, to: InternalRow, field: Int): Unit
+}
+
+/** A value of a model that no column can hold: the model's fault for that row. */
+private[tfspark] final class BadOutput(message: String) extends RuntimeException(message)
+
+private[tfspark] object OutputColumn {
+
+  /** The types that TensorFlow for Java gives. */
+  val Dtypes: Seq[String] = Values.Dtypes
+
+  /** The column that an output becomes: `[rows]` and `[rows, 1]` give one value, else lists. */
+  def kindOf(spec: TensorSpec): DataType = {
+    val leaf = spec.dtype match {
+      case "bool" => BooleanType
+      case "uint8" => ShortType // Spark has no unsigned numbers: the next wider type holds them
+      case "uint16" | "int32" => IntegerType
+      case "int64" => LongType
+      case "float16" | "bfloat16" | "float32" => FloatType
+      case "float64" => DoubleType
+      case "string" => StringType
+    }
+    if (isScalar(spec)) leaf
+    else spec.shape.foldLeft(leaf: DataType)((kind, _) => ArrayType(kind))
+  }
+
+  /** The first `rows` rows of an output.
+    *
+    * @throws SignatureError
+    *   it is not what the signature promises
+    * @throws BadOutput
+    *   a text that is no UTF-8
+    */
+  def read(tensor: Tensor, spec: TensorSpec, rows: Int, fed: Int): OutputColumn = {
+    val shape = tensor.shape().asArray().toSeq
+    def printed(sizes: Seq[Long]) =
+      if (sizes.size == 1) s"(${sizes.head},)" else sizes.mkString("(", ", ", ")")
+    if (shape.isEmpty || shape.head != fed)
+      throw new SignatureError(
+        s"output ${spec.name} has shape ${printed(shape)} for $fed rows: the model does not give " +
+          "one result a row, so it cannot score a table"
+      )
+    val row = shape.tail
+    if (isScalar(spec)) {
+      if (row.product != 1)
+        throw new SignatureError(
+          s"a tensor of shape ${printed(shape)} does not hold one value a row"
+        )
+    } else if (row.size != spec.shape.size || !row.zip(spec.shape).forall(fits))
+      throw new SignatureError(
+        s"rows of shape ${printed(row)}, the signature says ${printed(spec.shape)}"
+      )
+    val values = leaves(tensor, spec.dtype, rows * row.product.toInt)
+    if (isScalar(spec)) values else new Lists(values, row.map(_.toInt))
+  }
+
+  private def isScalar(spec: TensorSpec) = spec.shape.isEmpty || spec.shape == Seq(1L)
+
+  private def fits(sizes: (Long, Long)) = sizes._2 < 0 || sizes._1 == sizes._2
+
+  private abstract class Leaves extends OutputColumn {
+    def array(from: Int, count: Int): ArrayData
+  }
+
+  private def leaves(tensor: Tensor, dtype: String, count: Int): Leaves = {
+    def raw = tensor.asRawTensor().data()
+    dtype match {
+      case "float32" =>
+        val values = new Array[Float](count)
+        if (count > 0) raw.asFloats().read(values)
+        new FloatLeaves(values)
+      case "float16" | "bfloat16" =>
+        val values = new Array[Float](count)
+        val data = DataBuffers.of(values, false, false)
+        if (dtype == "float16") tensor.asInstanceOf[TFloat16].copyTo(data)
+        else tensor.asInstanceOf[TBfloat16].copyTo(data)
+        new FloatLeaves(values)
+      case "float64" =>
+        val values = new Array[Double](count)
+        if (count > 0) raw.asDoubles().read(values)
+        new Leaves {
+          def put(row: Int, to: InternalRow, field: Int) = to.setDouble(field, values(row))
+          def array(from: Int, count: Int) =
+            UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
+        }
+      case "int64" =>
+        val values = new Array[Long](count)
+        if (count > 0) raw.asLongs().read(values)
+        new Leaves {
+          def put(row: Int, to: InternalRow, field: Int) = to.setLong(field, values(row))
+          def array(from: Int, count: Int) =
+            UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
+        }
+      case "int32" =>
+        val values = new Array[Int](count)
+        if (count > 0) raw.asInts().read(values)
+        new IntLeaves(values)
+      case "uint16" =>
+        val values = new Array[Short](count)
+        if (count > 0) raw.asShorts().read(values)
+        new IntLeaves(values.map(_ & 0xffff))
+      case "uint8" =>
+        val values = new Array[Byte](count)
+        if (count > 0) raw.read(values)
+        val wide = values.map(value => (value & 0xff).toShort)
+        new Leaves {
+          def put(row: Int, to: InternalRow, field: Int) = to.setShort(field, wide(row))
+          def array(from: Int, count: Int) =
+            UnsafeArrayData.fromPrimitiveArray(wide.slice(from, from + count))
+        }
+      case "bool" =>
+        val values = new Array[Byte](count)
+        if (count > 0) raw.read(values)
+        val flags = values.map(_ != 0)
+        new Leaves {
+          def put(row: Int, to: InternalRow, field: Int) = to.setBoolean(field, flags(row))
+          def array(from: Int, count: Int) =
+            UnsafeArrayData.fromPrimitiveArray(flags.slice(from, from + count))
+        }
+      case "string" => new TextLeaves(texts(tensor.asInstanceOf[TString], count))
+    }
+  }
+
+  private final class FloatLeaves(values: Array[Float]) extends Leaves {
+    def put(row: Int, to: InternalRow, field: Int): Unit = to.setFloat(field, values(row))
+    def array(from: Int, count: Int): ArrayData =
+      UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
+  }
+
+  private final class IntLeaves(values: Array[Int]) extends Leaves {
+    def put(row: Int, to: InternalRow, field: Int): Unit = to.setInt(field, values(row))
+    def array(from: Int, count: Int): ArrayData =
+      UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
+  }
+
+  private final class TextLeaves(values: Array[UTF8String]) extends Leaves {
+    def put(row: Int, to: InternalRow, field: Int): Unit = to.update(field, values(row))
+    def array(from: Int, count: Int): ArrayData =
+      new GenericArrayData(values.slice(from, from + count).toArray[Any])
+  }
+
+  /** Values of rows of one shape, as lists of lists. */
+  private final class Lists(values: Leaves, shape: Seq[Int]) extends OutputColumn {
+    private val perRow = shape.product
+
+    def put(row: Int, to: InternalRow, field: Int): Unit =
+      to.update(field, list(row * perRow, shape))
+
+    private def list(from: Int, shape: Seq[Int]): ArrayData =
+      if (shape.size == 1) values.array(from, shape.head)
+      else {
+        val inner = shape.tail
+        val width = inner.product
+        new GenericArrayData(
+          Array.tabulate[Any](shape.head)(place => list(from + place * width, inner))
+        )
+      }
+  }
+
+  private def texts(tensor: TString, count: Int): Array[UTF8String] = {
+    val bytes = new Array[Array[Byte]](tensor.shape().size().toInt)
+    if (bytes.nonEmpty) tensor.asBytes().copyTo(DataBuffers.of(bytes, false, false))
+    bytes.take(count).map { value =>
+      val text = UTF8String.fromBytes(value)
+      if (!text.isValid) throw new BadOutput("Invalid UTF8 payload")
+      text
+    }
+  }
+
+  private[tfspark] def utf8(text: String): UTF8String =
+    if (text == null) null else UTF8String.fromBytes(text.getBytes(UTF_8))
+}

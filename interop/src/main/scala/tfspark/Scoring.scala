@@ -1,0 +1,146 @@
+package tfspark
+
+import org.apache.spark.sql.DataFrame
+import org.apache.spark.sql.catalyst.expressions._
+import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, Project}
+import org.apache.spark.sql.classic.SparkSession
+import org.apache.spark.sql.tfspark.Frames
+import org.apache.spark.sql.types._
+
+/** Models over DataFrames. */
+private[tfspark] object Scoring {
+  val Reason = "_tfspark_reason"
+  val Advice: String = "leave such rows out, take null for them (on_bad_row='null'), or use " +
+    "score_table, which puts them into a quarantine table"
+  private val Threads = "spark.tfspark.threads"
+  private val BatchRows = "spark.sql.execution.arrow.maxRecordsPerBatch"
+
+  def resolve(spark: SparkSession, model: String, signature: Option[String]): ModelFolder =
+    ModelFolder.resolve(model, spark.sessionState.newHadoopConf(), signature)
+
+  /** Send the model out, and make what travels to the rows. */
+  def scorer(spark: SparkSession, model: ModelFolder, feeds: Seq[Feed]): Scorer = {
+    val context = spark.sparkContext
+    val cpus = context.getConf.get("spark.task.cpus", "1")
+    val rows = spark.conf.get(BatchRows, "10000").toInt
+    Scorer(
+      Packed.broadcast(context, model),
+      model.signature,
+      feeds,
+      spark.conf.get(Threads, cpus).toInt,
+      if (rows > 0) rows else 10000
+    )
+  }
+
+  /** New columns for the results of a model. */
+  def results(scorer: Scorer): Seq[Attribute] = {
+    val names = scorer.signature.outputs.map(_.name) :+ Reason
+    names.zip(scorer.kinds).map { case (name, kind) => AttributeReference(name, kind)() }
+  }
+
+  /** The kept columns of a DataFrame and one column per output; or, with `reasons`, one more with
+    * the reason why a row could not be scored, in place of an error.
+    */
+  def score(
+      df: DataFrame,
+      model: String,
+      inputs: Map[String, Seq[String]],
+      keep: Option[Seq[String]],
+      signature: Option[String],
+      reasons: Boolean
+  ): DataFrame = {
+    val spark = Frames.session(df)
+    val found = resolve(spark, model, signature)
+    val plan = Frames.plan(df)
+    val schema = df.schema
+    val caseSensitive = spark.sessionState.conf.caseSensitiveAnalysis
+    val kept = keptColumns(schema, keep).map(plan.output(_))
+    Binding.checkOutputs(found, kept.map(_.name) ++ (if (reasons) Seq(Reason) else Nil))
+    val bound = Binding.bind(found, schema, inputs, caseSensitive)
+    val columns = bound.flatMap(_.columns).map(plan.output(_))
+    val rows = scoreRows(spark, found, bound.map(_.feed), columns, kept, plan)
+    ScoreStrategy.install(spark)
+    val all = rows.results
+    val outputs =
+      if (reasons) all
+      else
+        all.init.map { output =>
+          Alias(orFail(output, all.last, badRow(found, kept, all.last)), output.name)()
+        }
+    Frames.of(spark, Project(kept ++ outputs, rows))
+  }
+
+  def scoreRows(
+      spark: SparkSession,
+      model: ModelFolder,
+      feeds: Seq[Feed],
+      inputs: Seq[Attribute],
+      kept: Seq[Attribute],
+      child: LogicalPlan
+  ): ScoreRows = {
+    val made = scorer(spark, model, feeds)
+    ScoreRows(made, inputs, kept.distinct, results(made), child)
+  }
+
+  /** A value, or an error for a row that has a reason. */
+  def orFail(value: Expression, reason: Attribute, message: Expression): Expression =
+    If(IsNull(reason), value, Cast(new RaiseError(message), value.dataType))
+
+  private def badRow(model: ModelFolder, kept: Seq[Attribute], reason: Attribute): Expression =
+    Concat(
+      Seq(
+        Literal(s"model ${model.path}: row "),
+        Substring(asText(kept), Literal(1), Literal(500)),
+        Literal(" cannot be scored: "),
+        reason,
+        Literal(s"; $Advice")
+      )
+    )
+
+  /** Columns of a row as one JSON text, for people: of binary the length, no maps and structs. */
+  private def asText(columns: Seq[Attribute]): Expression = {
+    def leaf(kind: DataType): DataType = kind match {
+      case list: ArrayType => leaf(list.elementType)
+      case other => other
+    }
+    val shown = columns.flatMap { column =>
+      leaf(column.dataType) match {
+        case BinaryType if column.dataType == BinaryType =>
+          val length = Cast(OctetLength(column), StringType)
+          Some(column.name -> Concat(Seq(Literal("<"), length, Literal(" bytes>"))))
+        case _: MapType | _: StructType | _: UserDefinedType[_] | BinaryType | VariantType |
+            NullType =>
+          None
+        case _ => Some(column.name -> column)
+      }
+    }
+    if (shown.isEmpty) Literal("{}")
+    else
+      StructsToJson(
+        Map.empty,
+        CreateNamedStruct(shown.flatMap { case (name, value) => Seq(Literal(name), value) })
+      )
+  }
+
+  private def keptColumns(schema: StructType, keep: Option[Seq[String]]): Seq[Int] = {
+    val names = schema.fieldNames.toSeq
+    val twice = names.diff(names.distinct).distinct.sorted
+    if (twice.nonEmpty)
+      throw new SignatureError(
+        s"the table has two columns of one name: ${twice.mkString(", ")}; rename"
+      )
+    keep.fold(names.indices: Seq[Int]) { wanted =>
+      val found = wanted.distinct.map { name =>
+        val exact = names.indexOf(name)
+        name -> (if (exact >= 0) exact else names.indexWhere(_.equalsIgnoreCase(name)))
+      }
+      val missing = found.filter(_._2 < 0).map(_._1)
+      if (missing.nonEmpty)
+        throw new SignatureError(
+          s"keep: no column ${missing.mkString(", ")} in the table; there are: " +
+            names.take(30).mkString(", ")
+        )
+      found.map(_._2)
+    }
+  }
+}

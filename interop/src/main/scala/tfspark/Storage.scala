@@ -1,0 +1,68 @@
+package tfspark
+
+import java.io.{FileNotFoundException, IOException, InputStream}
+import java.net.URI
+import java.security.MessageDigest
+import org.apache.hadoop.conf.Configuration
+import org.apache.hadoop.fs.{FileSystem, Path}
+import scala.util.Using
+
+/** The files of one folder, local or of any file system that Hadoop opens.
+  *
+  * @param shown
+  *   the folder as messages name it: an absolute path, or a URI
+  */
+private[tfspark] final class Storage(named: String, conf: Configuration) {
+
+  private val path =
+    if (named.contains("://")) new Path(named)
+    else new Path(new URI("file", null, absolute(named), null))
+  private val fs: FileSystem = path.getFileSystem(conf)
+
+  val shown: String = if (named.contains("://")) named.stripSuffix("/") else absolute(named)
+
+  def exists(name: String = ""): Boolean = fs.exists(at(name))
+
+  /** Names of what lies in the folder, sorted. */
+  def names(): Seq[String] =
+    try fs.listStatus(path).map(_.getPath.getName).sorted.toSeq
+    catch { case _: FileNotFoundException => Nil }
+
+  /** Every file below the folder: path in it → bytes. */
+  def files(): Map[String, Long] = {
+    val found = Map.newBuilder[String, Long]
+    def walk(folder: Path, prefix: String): Unit = fs.listStatus(folder).foreach { status =>
+      val name = prefix + status.getPath.getName
+      if (status.isDirectory) walk(status.getPath, s"$name/") else found += name -> status.getLen
+    }
+    walk(path, "")
+    found.result()
+  }
+
+  def read(name: String): Array[Byte] = reading(name)(_.readAllBytes())
+
+  def sha256(name: String): String = reading(name) { stream =>
+    val digest = MessageDigest.getInstance("SHA-256")
+    val buffer = new Array[Byte](1 << 20)
+    Iterator.continually(stream.read(buffer)).takeWhile(_ >= 0).foreach(digest.update(buffer, 0, _))
+    Hex(digest)
+  }
+
+  def reading[T](name: String)(use: InputStream => T): T =
+    try Using.resource(open(name))(use)
+    catch {
+      case error: IOException =>
+        throw new StorageError(s"$shown/$name: cannot be read: ${error.getMessage}", error)
+    }
+
+  private def open(name: String): InputStream = fs.open(at(name))
+
+  private def at(name: String): Path = if (name.isEmpty) path else new Path(path, name)
+
+  private def absolute(name: String): String =
+    java.nio.file.Paths.get(name.stripPrefix("file:")).toAbsolutePath.normalize.toString
+}
+
+private[tfspark] object Hex {
+  def apply(digest: MessageDigest): String = digest.digest().map(b => f"$b%02x").mkString
+}

@@ -1,0 +1,163 @@
+package tfspark
+
+import org.apache.spark.sql.SparkSessionExtensions
+import org.apache.spark.sql.catalyst.FunctionIdentifier
+import org.apache.spark.sql.catalyst.expressions._
+import org.apache.spark.sql.catalyst.plans.logical.{Filter, LogicalPlan, Project}
+import org.apache.spark.sql.catalyst.rules.Rule
+import org.apache.spark.sql.classic.SparkSession
+import org.apache.spark.sql.types.{DataType, StringType, StructField, StructType}
+import org.apache.spark.unsafe.types.UTF8String
+
+/** `spark.sql.extensions=tfspark.ScoreExtensions`: the function `tf_score('model', column, ...)`.
+  *
+  * Columns come in the order of the model's inputs, which is that of their names; a model of one
+  * input takes several columns as one tensor. One output is a column of its type, several are a
+  * struct. The function is no expression when it runs: its rows are scored in batches below the
+  * place where it stands.
+  */
+final class ScoreExtensions extends (SparkSessionExtensions => Unit) {
+  override def apply(extensions: SparkSessionExtensions): Unit = {
+    val name = "tf_score"
+    val info = new ExpressionInfo(classOf[TfScore].getName, name)
+    extensions.injectFunction((FunctionIdentifier(name), info, TfScore.build))
+    extensions.injectPostHocResolutionRule(session =>
+      new ExtractScores(session.asInstanceOf[SparkSession])
+    )
+    extensions.injectOptimizerRule(_ => KeepLess)
+    extensions.injectPlannerStrategy(_ => ScoreStrategy)
+  }
+}
+
+/** A call of `tf_score` until it is taken out of its expression. */
+private[tfspark] final case class TfScore(model: ModelFolder, children: Seq[Expression])
+    extends Expression
+    with Unevaluable {
+  override def nullable: Boolean = true
+  override def prettyName: String = "tf_score"
+  override def dataType: DataType = model.signature.outputs match {
+    case Seq(output) => OutputColumn.kindOf(output)
+    case outputs =>
+      StructType(outputs.map(output => StructField(output.name, OutputColumn.kindOf(output))))
+  }
+  override def toString: String =
+    s"tf_score(${(model.path +: children.map(_.toString)).mkString(", ")})"
+  override def sql: String =
+    s"tf_score(${(s"'${model.path}'" +: children.map(_.sql)).mkString(", ")})"
+  override protected def withNewChildrenInternal(
+      newChildren: IndexedSeq[Expression]
+  ): Expression = copy(children = newChildren)
+}
+
+private[tfspark] object TfScore {
+  def build(arguments: Seq[Expression]): Expression = {
+    val usage = "tf_score('model', column, ...)"
+    val name = arguments.headOption match {
+      case Some(Literal(text: UTF8String, _: StringType)) => text.toString
+      case _ =>
+        throw new SignatureError(s"$usage: the first argument is the model's folder, as a text")
+    }
+    val model = Scoring.resolve(SparkSession.active, name, None)
+    Binding.checkOutputs(model, Nil)
+    val (inputs, columns) = (model.signature.inputs, arguments.size - 1)
+    if (columns != inputs.size && (inputs.size != 1 || columns == 0))
+      throw new SignatureError(
+        s"model ${model.path}: $columns columns for ${inputs.size} inputs: " +
+          inputs.map(_.name).mkString(", ")
+      )
+    TfScore(model, arguments.tail)
+  }
+}
+
+/** Takes each call of `tf_score` out of its operator, into one below it that scores batches. */
+private[tfspark] final class ExtractScores(spark: SparkSession) extends Rule[LogicalPlan] {
+
+  override def apply(plan: LogicalPlan): LogicalPlan = plan.resolveOperatorsUp {
+    case operator if operator.resolved && calls(operator).nonEmpty => extract(operator)
+  }
+
+  private def calls(operator: LogicalPlan): Seq[TfScore] =
+    operator.expressions.flatMap(_.collect { case call: TfScore => call })
+
+  private def extract(operator: LogicalPlan): LogicalPlan = {
+    var rewritten = operator
+    while (calls(rewritten).nonEmpty) {
+      // One inside another first.
+      val call = calls(rewritten).find(_.children.forall(!_.exists(_.isInstanceOf[TfScore]))).get
+      val children = rewritten.children
+      val place = children.indexWhere(child => call.references.subsetOf(child.outputSet))
+      if (place < 0 || !call.deterministic)
+        throw new SignatureError(
+          s"${call.sql}: cannot be computed here; put it into a SELECT below this one"
+        )
+      val (below, result) = scored(call, children(place))
+      rewritten = rewritten
+        .withNewChildren(children.updated(place, below))
+        .transformExpressions { case other: TfScore if other.semanticEquals(call) => result }
+    }
+    if (rewritten.output == operator.output) rewritten
+    else Project(operator.output, rewritten)
+  }
+
+  /** The child with the result of a call beside its own columns. */
+  private def scored(call: TfScore, child: LogicalPlan): (LogicalPlan, Attribute) = {
+    val arguments = call.children.map {
+      case attribute: Attribute => attribute
+      case other => Alias(other, other.sql)()
+    }
+    val made = arguments.collect { case alias: Alias => alias }
+    val inputs = arguments.map(_.toAttribute)
+    val below = if (made.isEmpty) child else Project(child.output ++ made, child)
+    val rows =
+      Scoring.scoreRows(spark, call.model, feeds(call.model, inputs), inputs, child.output, below)
+    val outputs = rows.results.init
+    val value = outputs match {
+      case Seq(output) => output
+      case several => CreateNamedStruct(several.flatMap(o => Seq(Literal(o.name), o)))
+    }
+    val shown = if (made.isEmpty) inputs else inputs.filter(child.outputSet.contains)
+    val checked = Scoring.orFail(value, rows.results.last, badRow(call, shown, rows.results.last))
+    val result = Alias(checked, "tf_score")()
+    (Project(child.output :+ result, rows), result.toAttribute)
+  }
+
+  private def feeds(model: ModelFolder, columns: Seq[Attribute]): Seq[Feed] = {
+    val fields = columns.map(column => StructField(column.name, column.dataType))
+    val inputs = model.signature.inputs
+    if (inputs.size == 1 && fields.size > 1)
+      Seq(Binding.of(model, inputs.head, fields, stacked = true).feed)
+    else
+      inputs.zip(fields).map { case (spec, field) =>
+        Binding.of(model, spec, Seq(field), stacked = false).feed
+      }
+  }
+
+  private def badRow(call: TfScore, columns: Seq[Attribute], reason: Attribute): Expression = {
+    val texts = columns.map { column =>
+      val text = Cast(column, StringType, Some(spark.sessionState.conf.sessionLocalTimeZone))
+      Coalesce(Seq(Substring(text, Literal(1), Literal(80)), Literal("None")))
+    }
+    Concat(
+      Seq(
+        Literal(s"model ${call.model.path}: a row cannot be scored: "),
+        reason,
+        Literal("; its values: "),
+        ConcatWs(Literal(", ") +: texts),
+        Literal(s"; ${Scoring.Advice}")
+      )
+    )
+  }
+}
+
+/** Keeps no column that nobody above asks for. */
+private[tfspark] object KeepLess extends Rule[LogicalPlan] {
+  override def apply(plan: LogicalPlan): LogicalPlan = plan.transformUp {
+    case above @ Project(_, rows: ScoreRows) =>
+      above.copy(child = kept(rows, above.references))
+    case above @ Project(_, filter @ Filter(_, rows: ScoreRows)) =>
+      above.copy(child = filter.copy(child = kept(rows, above.references ++ filter.references)))
+  }
+
+  private def kept(rows: ScoreRows, wanted: AttributeSet): ScoreRows =
+    rows.copy(kept = rows.kept.filter(wanted.contains))
+}

@@ -1,0 +1,112 @@
+package tfspark
+
+import org.apache.spark.rdd.RDD
+import org.apache.spark.sql.catalyst.CatalystTypeConverters
+import org.apache.spark.sql.catalyst.encoders.{encoderFor, ExpressionEncoder}
+import org.apache.spark.sql.catalyst.expressions.GenericRowWithSchema
+import org.apache.spark.sql.classic.SparkSession
+import org.apache.spark.sql.types.{StructField, StructType}
+import org.apache.spark.sql.{DataFrame, Encoder, Row}
+import scala.reflect.ClassTag
+
+/** `import tfspark.implicits._`: models over DataFrames and RDDs. */
+object implicits {
+
+  implicit class ScoreDataFrame(private val df: DataFrame) extends AnyVal {
+
+    /** The kept columns and one column per output of a model.
+      *
+      * A row that cannot be scored fails the query when it is reached; the error names the row by
+      * its kept columns and says why.
+      *
+      * @param model
+      *   the folder of a SavedModel, or the manifest in it
+      * @param inputs
+      *   input of the model → column, or → columns that become one tensor; an input that is not
+      *   named takes the column of its name
+      * @param keep
+      *   columns to keep; None: all
+      * @throws TfsparkException
+      *   the model is not there, was changed or is not safe; or the columns do not fit its inputs
+      */
+    def score(
+        model: String,
+        inputs: Map[String, Seq[String]] = Map.empty,
+        keep: Option[Seq[String]] = None,
+        signature: Option[String] = None
+    ): DataFrame = Scoring.score(df, model, inputs, keep, signature, reasons = false)
+
+    /** The same with a column `_tfspark_reason`, null where the row was scored, in place of errors:
+      * the outputs of a row that has a reason are null.
+      */
+    def scoreWithReasons(
+        model: String,
+        inputs: Map[String, Seq[String]] = Map.empty,
+        keep: Option[Seq[String]] = None,
+        signature: Option[String] = None
+    ): DataFrame = Scoring.score(df, model, inputs, keep, signature, reasons = true)
+  }
+
+  implicit class ScoreRdd[T](private val rdd: RDD[T]) extends AnyVal {
+
+    /** Every element with a row of the model's outputs, in the order of the RDD.
+      *
+      * @param inputs
+      *   as for a DataFrame; columns are the fields of `T`
+      * @throws StorageError
+      *   in the task: a row that cannot be scored
+      */
+    def score(
+        spark: org.apache.spark.sql.SparkSession,
+        model: String,
+        inputs: Map[String, Seq[String]] = Map.empty,
+        signature: Option[String] = None
+    )(implicit encoder: Encoder[T], tag: ClassTag[(T, Row)]): RDD[(T, Row)] = {
+      val session = spark.asInstanceOf[SparkSession]
+      val found = Scoring.resolve(session, model, signature)
+      Binding.checkOutputs(found, Nil)
+      val expressions: ExpressionEncoder[T] = encoderFor(encoder)
+      val caseSensitive = session.sessionState.conf.caseSensitiveAnalysis
+      val bound = Binding.bind(found, expressions.schema, inputs, caseSensitive)
+      val scorer = Scoring.scorer(session, found, bound.map(_.feed))
+      val task = new RddTask[T](scorer, bound.flatMap(_.columns).toArray, expressions)
+      rdd.mapPartitions(task(_))
+    }
+  }
+}
+
+/** What runs in a task of an RDD. */
+private[tfspark] final class RddTask[T](
+    scorer: Scorer,
+    columns: Array[Int],
+    encoder: ExpressionEncoder[T]
+) extends Serializable {
+
+  def apply(elements: Iterator[T]): Iterator[(T, Row)] = {
+    val toRow = encoder.createSerializer()
+    val batch = new Batch(scorer)
+    val picked = new Picked(columns)
+    val outputs = scorer.signature.outputs.map(_.name)
+    val fields = (outputs :+ Scoring.Reason).zip(scorer.kinds).map { case (name, kind) =>
+      StructField(name, kind)
+    }
+    val schema = StructType(fields.init)
+    val toScala = CatalystTypeConverters.createToScalaConverter(StructType(fields))
+    elements.grouped(scorer.batchRows).flatMap { group =>
+      batch.clear()
+      group.foreach(element => batch.add(picked.of(toRow(element))))
+      batch.run()
+      group.zipWithIndex.map { case (element, place) =>
+        val result = batch(place)
+        val reason = result.getUTF8String(outputs.size)
+        if (reason != null)
+          throw new StorageError(
+            s"model ${scorer.packed.model}: row $element cannot be scored: $reason; leave such " +
+              "rows out"
+          )
+        val values = toScala(result).asInstanceOf[Row].toSeq.init
+        element -> (new GenericRowWithSchema(values.toArray, schema): Row)
+      }
+    }
+  }
+}
