@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import tfspark
+from tfspark.scoring.batchwriter import BatchWriter
 from tfspark.scoring.stream import ScoreStream
 
 
@@ -22,9 +23,9 @@ def end(place: str) -> None:
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
-def append(self: ScoreStream, rows: Any, table: str, app: str, number: int) -> None:
-    APPEND(self, rows, table, app, number)
-    if place == ("refused" if table == self.bad_table else "written"):
+def append(self: BatchWriter, rows: Any, table: str, *partition: str) -> None:
+    APPEND(self, rows, table, *partition)
+    if place == ("refused" if table.endswith("_quarantine") else "written"):
         end(place)
 
 
@@ -36,8 +37,8 @@ def take(self: ScoreStream, df: Any, number: int) -> None:
 
 if __name__ == "__main__":
     folder, place = Path(sys.argv[1]), sys.argv[3]
-    APPEND, TAKE = ScoreStream._append, ScoreStream._take
-    ScoreStream._append = append  # type: ignore[method-assign]
+    APPEND, TAKE = BatchWriter.append, ScoreStream._take
+    BatchWriter.append = append  # type: ignore[method-assign]
     ScoreStream._take = take  # type: ignore[method-assign]
     spark = tfspark.spark_session("stream", **{"spark.master": "local[1]"})
     source, target, checkpoint = (str(folder / name) for name in ("in", "out", "checkpoint"))
