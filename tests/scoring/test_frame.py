@@ -193,3 +193,16 @@ def test_what_is_refused_before_any_task_runs(spark: SparkSession, tmp_path: Pat
         tfspark.score(df.select("x", "x"), folder)
     assert tfspark.score(df, folder, keep=[]).columns == ["root"]
     assert tfspark.score(df, folder, keep=["ID"]).columns == ["id", "root"]
+
+
+def test_nan_is_refused_and_null_is_ruled(spark: SparkSession, tmp_path: Path, plan: str) -> None:
+    folder = models.picky(tmp_path / "m")
+    rule = TensorSpec("float32", (), math.nan, refuse_nan=True)
+    write_manifest(folder, {"inputs": {"x": rule.to_json()}})
+    df = spark.createDataFrame([(1, 4.0), (2, math.nan), (3, None)], "id int, x float")
+    scored = tfspark.score(df, folder, keep=["id"], plan=plan, on_bad_row="null")
+    found = {row["id"]: row["root"] for row in scored.collect()}
+    assert (found[1], found[2]) == (2.0, None)
+    assert math.isnan(found[3])
+    with pytest.raises(Exception, match="x: NaN, and this input refuses NaN"):
+        tfspark.score(df, folder, keep=["id"], plan=plan).collect()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pyarrow as pa
+from pyspark.sql import types as T
 
 from tfspark.rowgroups import Footer
+from tfspark.scoring.binding import arrow_of
 from tfspark.tfrecord.types import loose_type
 
 _LEGACY = (b"org.apache.spark.legacyDateTime", b"org.apache.spark.legacyINT96")
@@ -12,6 +14,19 @@ _LEGACY = (b"org.apache.spark.legacyDateTime", b"org.apache.spark.legacyINT96")
 
 class NotPlain(Exception):
     """The scan does not apply; the message says why."""
+
+
+def arrow_field(field: T.StructField) -> pa.Field:
+    """A column with the type in which Spark hands it over.
+
+    Raises:
+        NotPlain: Spark itself cannot hand it to Python.
+    """
+    try:
+        return pa.field(field.name, loose_type(arrow_of(field.dataType)))
+    except Exception:  # Spark has many for it
+        kind = field.dataType.simpleString()
+        raise NotPlain(f"the column {field.name} is {kind}") from None
 
 
 def check_file(footer: Footer, columns: pa.Schema) -> None:

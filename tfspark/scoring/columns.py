@@ -8,6 +8,7 @@ timestamps as microseconds, text as its bytes. A null that nothing stands for ma
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +56,12 @@ def columns_for(
         columns.append(column)
         kinds.append(arrow_of(kind))
     return columns, kinds, reasons
+
+
+def judged(binding: Binding, schema: T.StructType) -> Binding:
+    """A binding for Python, where a filled null may be NaN: Spark has refused NaN before."""
+    raw = isinstance(schema[binding.columns[0]].dataType, T.BinaryType)
+    return binding if raw else replace(binding, spec=replace(binding.spec, refuse_nan=False))
 
 
 def as_text(schema: T.StructType, names: Sequence[str]) -> Column:

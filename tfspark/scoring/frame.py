@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from tfspark.errors import ConfigError, SignatureError
 from tfspark.scoring.asread import NotPlain
 from tfspark.scoring.binding import Binding, Inputs, check_outputs
-from tfspark.scoring.columns import as_text, columns_for
+from tfspark.scoring.columns import as_text, columns_for, judged
 from tfspark.scoring.framescan import FrameTask, scanned
 from tfspark.scoring.many import AnyModel, Models, bind_any, resolve
 from tfspark.scoring.plain import Plain, plain
@@ -223,8 +223,9 @@ def with_result(
     df: DataFrame, model: AnyModel, bound: Sequence[Binding], kept: Sequence[str], plan: str
 ) -> Run:
     """Score every row once; the rows stay where they are, in the same number."""
-    scorer = scorer_for(df.sparkSession, model, feeds_of(bound))
     before: Column | None = None
+    fed = [judged(binding, df.schema) for binding in bound] if plan == "pandas" else bound
+    scorer = scorer_for(df.sparkSession, model, feeds_of(fed))
     if plan == "arrow":
         arguments = [F.col(quote(name)) for binding in bound for name in binding.columns]
         function = arrow_plan(scorer, model)

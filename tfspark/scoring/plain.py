@@ -18,7 +18,7 @@ from pyarrow import fs as pafs
 from tfspark import storage
 from tfspark.errors import StorageError
 from tfspark.rowgroups import Group, divide, footers, opened
-from tfspark.scoring.asread import NotPlain, check_file
+from tfspark.scoring.asread import NotPlain, arrow_field, check_file
 from tfspark.scoring.binding import arrow_of
 from tfspark.scoring.filters import Filter, Unknown, both, from_catalyst, partition_value
 from tfspark.scoring.scan import batches
@@ -144,7 +144,8 @@ def plain(df: DataFrame, used: Sequence[str]) -> Plain:
 
     frame = df.select(*[quote(name) for name in used])
     check_logical(frame._jdf.queryExecution().analyzed())
-    scan, steps = take_apart(frame._jdf.queryExecution().sparkPlan())
+    top = frame._jdf.queryExecution().sparkPlan()
+    scan, steps = take_apart(top)
     check_scan(df.sparkSession, scan)
     names, conditions = named(scan, steps)
     relation = scan.relation()
@@ -156,9 +157,12 @@ def plain(df: DataFrame, used: Sequence[str]) -> Plain:
         where = both([from_catalyst(condition, names) for condition in conditions])
     except Unknown as part:
         raise NotPlain(f"its filter is no simple one: {part}") from None
-    output = frame._jdf.queryExecution().sparkPlan().output()
-    origin = _origin(frame, names, output)
-    fields = [pa.field(name, _arrow(frame, place)) for place, name in enumerate(used)]
+    output = top.output()
+    origin = tuple(names[int(output.apply(i).exprId().id())] for i in range(output.size()))
+    # By the names that are asked for: Spark does not mind their case.
+    fields = [
+        arrow_field(field).with_name(name) for name, field in zip(used, frame.schema, strict=True)
+    ]
     kinds = dict(zip(origin, (field.type for field in fields), strict=True))
     for name in where.columns if where else ():
         if name not in kinds:
@@ -169,19 +173,6 @@ def plain(df: DataFrame, used: Sequence[str]) -> Plain:
         raise NotPlain("no column of the files is read, only those of folders")
     files, skipped = _files(scan, read, by_folder, partitions, where)
     return Plain(pa.schema(fields), origin, read, partitions, where, files, skipped)
-
-
-def _origin(frame: DataFrame, names: dict[int, str], output: Any) -> tuple[str, ...]:
-    return tuple(names[int(output.apply(i).exprId().id())] for i in range(output.size()))
-
-
-def _arrow(frame: DataFrame, place: int) -> pa.DataType:
-    kind = frame.schema[place].dataType
-    try:
-        return loose_type(arrow_of(kind))
-    except Exception:  # what Spark itself cannot hand to Python
-        name = frame.schema[place].name
-        raise NotPlain(f"the column {name} is {kind.simpleString()}") from None
 
 
 def _arrow_of_json(described: str) -> pa.DataType:

@@ -14,11 +14,9 @@ from pyspark.sql import types as T
 from tfspark import storage, tables
 from tfspark.contracts import Contract
 from tfspark.errors import ConfigError
-from tfspark.scoring.asread import NotPlain
-from tfspark.scoring.binding import arrow_of
+from tfspark.scoring.asread import NotPlain, arrow_field
 from tfspark.scoring.commit import differs
 from tfspark.scoring.plain import Plain, plain
-from tfspark.tfrecord.types import loose_type
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -68,7 +66,7 @@ def choose(
     columns = None
     try:
         check_target(target, schema)
-        columns = _columns(df, used)
+        columns = pa.schema([arrow_field(df.schema[name]) for name in used])
         if plan == "arrow":
             return Choice(plan, "asked for", columns)
         if contract is not None:
@@ -82,17 +80,6 @@ def choose(
         why = f"no scan: {reason}" if plan == "auto" else f"asked for; Spark writes: {reason}"
         return Choice("arrow", why, columns)
     return Choice("scan", f"plain files: {len(scan.groups)} row groups", columns, scan)
-
-
-def _columns(df: DataFrame, used: Sequence[str]) -> pa.Schema:
-    columns = []
-    for name in used:
-        try:
-            columns.append(pa.field(name, loose_type(arrow_of(df.schema[name].dataType))))
-        except Exception:  # what Spark itself cannot hand to Python
-            kind = df.schema[name].dataType.simpleString()
-            raise NotPlain(f"the column {name} is {kind}") from None
-    return pa.schema(columns)
 
 
 def check_target(target: str, schema: T.StructType) -> None:
