@@ -2,6 +2,7 @@ package tfspark
 
 import org.apache.spark.sql.catalyst.expressions.SpecializedGetters
 import org.apache.spark.sql.types.{ArrayType, DataType}
+import org.apache.spark.sql.vectorized.ColumnVector
 
 /** How columns become one input: one column, or several side by side as one tensor.
   *
@@ -106,10 +107,26 @@ private[tfspark] final class FeedBuffer(feed: Feed, first: Int) {
     null
   }
 
-  /** Take the last row back, as another input did not take it. */
-  def drop(): Unit =
-    if (!open) values.truncate(values.size - perRow)
-    else {
+  /** Add rows of column vectors; false, and none is added, where one has to be looked at alone.
+    *
+    * @param columns
+    *   of all feeds
+    */
+  def addColumns(columns: Array[ColumnVector], from: Int, to: Int): Boolean =
+    values match {
+      case blocks: Blocks if !open && list == null && !feed.raw =>
+        val own = columns.slice(first, first + feed.columns.size)
+        blocks.putColumns(own, feed.columns, from, to)
+      case blocks: Blocks if !open && levels.length == 1 =>
+        val kind = feed.columns.head.asInstanceOf[ArrayType].elementType
+        blocks.putLists(columns(first), kind, from, to, perRow)
+      case _ => false
+    }
+
+  /** Take the last rows back, as another input did not take them. */
+  def drop(rows: Int): Unit =
+    if (!open) values.truncate(values.size - rows * perRow)
+    else for (_ <- 0 until rows) {
       val start = starts(starts.size - 1)
       if (start >= 0) values.truncate(start)
       starts.truncate(starts.size - 1)

@@ -10,6 +10,7 @@ import org.apache.spark.sql.execution.{
   InputAdapter,
   OrderPreservingUnaryExecNode,
   PartitioningPreservingUnaryExecNode,
+  ProjectExec,
   SparkPlan,
   SparkStrategy,
   WholeStageCodegenExec
@@ -42,6 +43,8 @@ private[tfspark] object ScoreStrategy extends SparkStrategy {
   override def apply(plan: LogicalPlan): Seq[SparkPlan] = plan match {
     case ScoreRows(scorer, inputs, kept, results, child) =>
       ScoreExec(scorer, inputs, kept, results, planLater(child)) :: Nil
+    case ScoreFiles(task, inputs, columns, part, child) =>
+      ScoreFilesExec(task, inputs, columns, part, planLater(child)) :: Nil
     case _ => Nil
   }
 
@@ -78,31 +81,42 @@ private[tfspark] final case class ScoreExec(
     "numBadRows" -> SQLMetrics.createMetric(sparkContext, "number of rows not scored")
   )
 
-  /** The plan whose column batches the child would only turn into rows. */
-  private def columnar: Option[SparkPlan] = child match {
-    case WholeStageCodegenExec(ColumnarToRowExec(InputAdapter(plan))) => Some(plan)
-    case WholeStageCodegenExec(ColumnarToRowExec(plan)) => Some(plan)
-    case ColumnarToRowExec(InputAdapter(plan)) => Some(plan)
-    case ColumnarToRowExec(plan) => Some(plan)
-    case _ => None
-  }
-
   override protected def doExecute(): RDD[InternalRow] = {
-    val task = new ScoreTask(scorer, places(inputs), kept, places(kept), results)
     val counts = ScoreCounts(
       longMetric("numOutputRows"),
       longMetric("numBatches"),
       longMetric("numBadRows")
     )
-    columnar match {
+    def task(source: SparkPlan) = {
+      val places = Below.places(source, _)
+      new ScoreTask(scorer, places(inputs), kept, places(kept), results)
+    }
+    Below.columnar(child) match {
       case Some(plan) =>
-        plan.executeColumnar().mapPartitions(batches => task.columnar(batches, counts))
-      case None => child.execute().mapPartitions(rows => task.rows(rows, counts))
+        val here = task(plan)
+        plan.executeColumnar().mapPartitions(batches => here.columnar(batches, counts))
+      case None =>
+        val here = task(child)
+        child.execute().mapPartitions(rows => here.rows(rows, counts))
     }
   }
+}
 
-  private def places(columns: Seq[Attribute]): Array[Int] =
-    columns.map(column => child.output.indexWhere(_.exprId == column.exprId)).toArray
+/** What a scoring operator stands on. */
+private[tfspark] object Below {
+
+  /** The plan whose column batches a child would only turn into rows, or choose columns of. */
+  def columnar(child: SparkPlan): Option[SparkPlan] = child match {
+    case WholeStageCodegenExec(plan) => columnar(plan)
+    case ProjectExec(columns, plan) if columns.forall(_.isInstanceOf[Attribute]) => columnar(plan)
+    case ColumnarToRowExec(InputAdapter(plan)) => Some(plan)
+    case ColumnarToRowExec(plan) => Some(plan)
+    case _ => None
+  }
+
+  /** Where columns are in the rows of a plan. */
+  def places(plan: SparkPlan, columns: Seq[Attribute]): Array[Int] =
+    columns.map(column => plan.output.indexWhere(_.exprId == column.exprId)).toArray
 }
 
 private[tfspark] final case class ScoreCounts(
@@ -125,67 +139,22 @@ private[tfspark] final class ScoreTask(
 ) extends Serializable {
 
   def rows(rows: Iterator[InternalRow], counts: ScoreCounts): Iterator[InternalRow] =
-    new Scored(counts) {
-      private val keep = UnsafeProjection.create(
-        keptAt.zip(kept).map { case (at, a) => BoundReference(at, a.dataType, a.nullable) }.toSeq
-      )
-      private val waiting = new Array[UnsafeRow](scorer.batchRows)
-
-      override def fill(): Boolean = {
-        while (rows.hasNext && !batch.full) {
-          val row = rows.next()
-          // The row's memory is used again for the next one.
-          waiting(batch.size) = keep(row).copy()
-          add(row)
-        }
-        batch.size > 0
-      }
-      override def keptOf(row: Int): InternalRow = waiting(row)
-    }
+    scored(Batches.ofRows(rows, scorer, inputs, kept.zip(keptAt), _ => false), counts)
 
   def columnar(batches: Iterator[ColumnarBatch], counts: ScoreCounts): Iterator[InternalRow] =
-    new Scored(counts) {
-      private var columns: ColumnarBatch = _
-      private var first = 0
-      private var ahead = 0
-      private val view = new Picked(keptAt)
+    scored(Batches.ofColumns(batches, scorer, inputs, kept.zip(keptAt), None), counts)
 
-      override def fill(): Boolean = {
-        // The memory of a column batch is used again for the next one: its rows go before.
-        while ((columns == null || ahead == columns.numRows) && batches.hasNext) {
-          columns = batches.next()
-          ahead = 0
-        }
-        first = ahead
-        while (columns != null && ahead < columns.numRows && !batch.full) {
-          add(columns.getRow(ahead))
-          ahead += 1
-        }
-        batch.size > 0
-      }
-      override def keptOf(row: Int): InternalRow = view.of(columns.getRow(first + row))
-    }
-
-  private abstract class Scored(counts: ScoreCounts) extends Iterator[InternalRow] {
-    protected val batch = new Batch(scorer)
-    private val picked = new Picked(inputs)
+  private def scored(batches: Batches, counts: ScoreCounts) = new Iterator[InternalRow] {
+    private val batch = batches.batch
     private val joined = new JoinedRow
     private val output = kept ++ results
     private val toUnsafe = UnsafeProjection.create(output, output)
     private var at = 0
 
-    /** Add rows to the batch, which is empty; false if there are none. */
-    def fill(): Boolean
-    def keptOf(row: Int): InternalRow
-
-    protected def add(row: InternalRow): Unit = batch.add(picked.of(row))
-
     override def hasNext: Boolean = at < batch.size || {
-      batch.clear()
       at = 0
-      val some = fill()
+      val some = batches.next()
       if (some) {
-        batch.run()
         counts.batches += 1
         counts.rows += batch.size
         counts.bad += batch.bad
@@ -195,7 +164,7 @@ private[tfspark] final class ScoreTask(
 
     override def next(): InternalRow = {
       if (!hasNext) throw new NoSuchElementException
-      val row = toUnsafe(joined(keptOf(at), batch(at)))
+      val row = toUnsafe(joined(batches.kept(at), batch(at)))
       at += 1
       row
     }

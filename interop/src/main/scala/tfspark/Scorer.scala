@@ -3,6 +3,7 @@ package tfspark
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions.{SpecializedGetters, SpecificInternalRow}
 import org.apache.spark.sql.types.{DataType, StringType}
+import org.apache.spark.sql.vectorized.ColumnVector
 import org.tensorflow.Tensor
 import scala.collection.mutable
 import scala.util.control.NonFatal
@@ -77,7 +78,33 @@ private[tfspark] final class Batch(scorer: Scorer) {
       if (reason == null) taken += 1
     }
     if (reason == null) good.add(size)
-    else for (i <- 0 until taken) buffers(i).drop()
+    else for (i <- 0 until taken) buffers(i).drop(1)
+    place(reason)
+  }
+
+  /** Add a row that is not to be scored: it has a reason of its own. */
+  def skip(): Unit = place(Batch.Skipped)
+
+  /** Add rows of column vectors, which are the columns of the feeds; false, and none is added,
+    * where they have to be looked at one by one.
+    */
+  def addColumns(columns: Array[ColumnVector], from: Int, to: Int): Boolean = {
+    var taken = 0
+    while (taken < buffers.length && buffers(taken).addColumns(columns, from, to)) taken += 1
+    val all = taken == buffers.length
+    if (!all) for (i <- 0 until taken) buffers(i).drop(to - from)
+    else
+      for (_ <- from until to) {
+        good.add(size)
+        place(null)
+      }
+    all
+  }
+
+  /** Why a row was not scored; null if it was. */
+  def reason(row: Int): String = reasons(row)
+
+  private def place(reason: String): Unit = {
     reasons += reason
     chunkOf.add(-1)
     placeIn.add(-1)
@@ -201,6 +228,12 @@ private[tfspark] final class Batch(scorer: Scorer) {
         error
       )
   }
+}
+
+private[tfspark] object Batch {
+
+  /** In place of the reason of a row that was not to be scored. */
+  val Skipped = ""
 }
 
 private[tfspark] object Scorer {

@@ -14,12 +14,11 @@ import scala.util.Using
   */
 private[tfspark] final class Storage(named: String, conf: Configuration) {
 
-  private val path =
-    if (named.contains("://")) new Path(named)
-    else new Path(new URI("file", null, absolute(named), null))
+  private val path = Storage.pathOf(named)
   private val fs: FileSystem = path.getFileSystem(conf)
 
-  val shown: String = if (named.contains("://")) named.stripSuffix("/") else absolute(named)
+  val shown: String =
+    if (named.contains("://")) named.stripSuffix("/") else Storage.absolute(named)
 
   def exists(name: String = ""): Boolean = fs.exists(at(name))
 
@@ -58,6 +57,18 @@ private[tfspark] final class Storage(named: String, conf: Configuration) {
   private def open(name: String): InputStream = fs.open(at(name))
 
   private def at(name: String): Path = if (name.isEmpty) path else new Path(path, name)
+}
+
+private[tfspark] object Storage {
+
+  /** A path without a scheme is one of this machine. */
+  def pathOf(named: String): Path =
+    if (named.contains("://")) new Path(named)
+    else new Path(new URI("file", null, absolute(named), null))
+
+  /** A path as messages name it. */
+  def shown(path: Path): String =
+    if (path.toUri.getScheme == "file") path.toUri.getPath else path.toString
 
   private def absolute(name: String): String =
     java.nio.file.Paths.get(name.stripPrefix("file:")).toAbsolutePath.normalize.toString

@@ -69,7 +69,7 @@ private[tfspark] object Values {
   }
 
   /** Numbers of one width, as the bytes that a tensor holds. */
-  private abstract class Numbers(spec: TensorSpec, kind: Class[_ <: TType], width: Int)
+  private[tfspark] abstract class Numbers(spec: TensorSpec, kind: Class[_ <: TType], width: Int)
       extends Values(spec) {
     protected var buffer = new Array[Byte](1024 * width)
 
@@ -84,6 +84,12 @@ private[tfspark] object Values {
     private def grow(least: Int): Unit = {
       val wanted = math.max(least.toLong * width, buffer.length * 2L)
       buffer = java.util.Arrays.copyOf(buffer, math.min(wanted, Int.MaxValue - 64L).toInt)
+    }
+
+    /** Room for values, which are put in by their places. */
+    protected def reserve(values: Int): Unit = {
+      if ((count + values).toLong * width > buffer.length) grow(count + values)
+      count += values
     }
 
     override def putRaw(value: Array[Byte]): Unit = append(value, 0, value.length / width)
@@ -104,28 +110,6 @@ private[tfspark] object Values {
     }
 
     override def fresh(): Values = of(spec)
-  }
-
-  private final class Floats(spec: TensorSpec) extends Numbers(spec, classOf[TFloat32], 4) {
-    private val empty = double(spec.empty).toFloat
-    private val pad = double(spec.pad).toFloat
-
-    override def hasNan(from: Int): Boolean = (from until count).exists { at =>
-      Platform.getFloat(buffer, Platform.BYTE_ARRAY_OFFSET.toLong + at * 4L).isNaN
-    }
-    override def putLong(value: Long): Boolean = put(value.toFloat)
-    override def putDouble(value: Double): Boolean = {
-      val narrow = value.toFloat
-      put(narrow) && (!narrow.isInfinite || value.isInfinite)
-    }
-    override def putEmpty(): Unit = put(empty): Unit
-    override def putPad(): Unit = put(pad): Unit
-
-    private def put(value: Float): Boolean = {
-      val place = next()
-      Platform.putFloat(buffer, place, value)
-      true
-    }
   }
 
   private final class Doubles(spec: TensorSpec) extends Numbers(spec, classOf[TFloat64], 8) {
@@ -272,7 +256,7 @@ private[tfspark] object Values {
         texts = java.util.Arrays.copyOf(texts, math.max(count + more, texts.length * 2))
   }
 
-  private def double(value: Option[Any]): Double = value match {
+  private[tfspark] def double(value: Option[Any]): Double = value match {
     case Some(value: Double) => value
     case _ => 0.0
   }

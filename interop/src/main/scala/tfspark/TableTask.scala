@@ -1,0 +1,192 @@
+package tfspark
+
+import com.fasterxml.jackson.databind.ObjectMapper
+import org.apache.hadoop.fs.Path
+import org.apache.spark.TaskContext
+import org.apache.spark.sql.catalyst.InternalRow
+import org.apache.spark.sql.catalyst.expressions.{Attribute, SpecificInternalRow}
+import org.apache.spark.sql.catalyst.util.{ArrayData, GenericArrayData}
+import org.apache.spark.sql.tfspark.SendableConfiguration
+import org.apache.spark.sql.types._
+import org.apache.spark.sql.vectorized.ColumnarBatch
+
+/** What one attempt of a task wrote: as `Part` of `tfspark/scoring/sink.py`.
+  *
+  * @param file
+  *   of good rows, in the day's folder; None where none was good
+  * @param stats
+  *   of the file, as Delta's log has them
+  * @param badFile
+  *   of bad rows, in the staging folder; None where none was bad
+  */
+final case class Part(
+    file: Option[String],
+    bytes: Long,
+    rows: Long,
+    stats: String,
+    badFile: Option[String],
+    bad: Long
+)
+
+private[tfspark] object Part {
+  private val json = new ObjectMapper()
+
+  def write(part: Part): String = json
+    .createObjectNode()
+    .put("file", part.file.orNull)
+    .put("bytes", part.bytes)
+    .put("rows", part.rows)
+    .put("stats", part.stats)
+    .put("bad_file", part.badFile.orNull)
+    .put("bad", part.bad)
+    .toString
+
+  def read(text: String): Part = {
+    val root = json.readTree(text)
+    def optional(name: String) = Option(root.get(name)).filterNot(_.isNull).map(_.asText)
+    Part(
+      optional("file"),
+      root.get("bytes").asLong,
+      root.get("rows").asLong,
+      root.get("stats").asText,
+      optional("bad_file"),
+      root.get("bad").asLong
+    )
+  }
+}
+
+/** The task that writes a table's own files: rows in, scored, one Parquet file of the target out.
+  *
+  * @param columns
+  *   the rows' fields: those that are used, and as it may be the reasons why a row is bad already
+  *   and its text
+  * @param used
+  *   how many of them are used
+  * @param kept
+  *   which of these stand beside the predictions
+  * @param about
+  *   columns of one value, a String or an Instant
+  * @param folder
+  *   of the day, in the target
+  * @param staging
+  *   takes the bad rows: the used columns by number (`c0`, `c1`...), reasons and text
+  */
+private[tfspark] final case class TableTask(
+    scorer: Scorer,
+    columns: StructType,
+    used: Int,
+    kept: Seq[Int],
+    about: Seq[(String, Any)],
+    folder: String,
+    staging: String,
+    token: String,
+    conf: SendableConfiguration
+) {
+  private def checked = columns.size > used
+
+  def ofRows(rows: Iterator[InternalRow], inputs: Array[Int], at: Seq[(Attribute, Int)]): Part =
+    write(Batches.ofRows(rows, scorer, inputs, at, if (checked) isBad(at) else _ => false))
+
+  def ofColumns(
+      batches: Iterator[ColumnarBatch],
+      inputs: Array[Int],
+      at: Seq[(Attribute, Int)]
+  ): Part =
+    write(Batches.ofColumns(batches, scorer, inputs, at, Option.when(checked)(isBad(at))))
+
+  private def isBad(at: Seq[(Attribute, Int)]): InternalRow => Boolean = {
+    val reasons = at(used)._2
+    row => !row.isNullAt(reasons) && row.getArray(reasons).numElements() > 0
+  }
+
+  /** Score and write.
+    *
+    * @throws StorageError
+    *   a file cannot be written, or the run has ended meanwhile
+    */
+  private def write(batches: Batches): Part = {
+    val context = TaskContext.get()
+    val number = f"${context.partitionId()}%05d"
+    val name = s"part-$number-$token-${context.taskAttemptId()}.parquet"
+    val outputs = scorer.signature.outputs
+    val made = outputs.map(output => StructField(output.name, OutputColumn.kindOf(output)))
+    val keptFields = kept.map(columns(_))
+    val goodFields = StructType(keptFields ++ made)
+    val good = new TableFile(file(folder, name), goodFields, about, conf.value)
+    val badFields = StructType(
+      columns.take(used).zipWithIndex.map { case (field, i) => field.copy(name = s"c$i") } ++
+        Seq(
+          StructField(TableFiles.Reasons, TableFiles.ReasonsType),
+          StructField(TableFiles.Raw, StringType)
+        )
+    )
+    val bad = new TableFile(file(staging, name), badFields, Nil, conf.value)
+    val own = new SpecificInternalRow(Seq(TableFiles.ReasonsType, StringType))
+    val keptAt = kept.toArray
+    try {
+      while (batches.next()) {
+        val batch = batches.batch
+        var i = 0
+        while (i < batch.size) {
+          val row = batches.kept(i)
+          if (batch.reason(i) == null) {
+            var field = 0
+            while (field < keptAt.length) {
+              good.put(field, row, keptAt(field))
+              field += 1
+            }
+            val results = batch(i)
+            var output = 0
+            while (output < outputs.size) {
+              good.put(field + output, results, output)
+              output += 1
+            }
+            good.endRow()
+          } else {
+            for (field <- 0 until used) bad.put(field, row, field)
+            if (batch.reason(i) eq Batch.Skipped) {
+              bad.put(used, row, used)
+              bad.put(used + 1, row, used + 1)
+            } else {
+              own.update(
+                0,
+                new GenericArrayData(Array[Any](OutputColumn.utf8(batch.reason(i)))): ArrayData
+              )
+              own.setNullAt(1)
+              bad.put(used, own, 0)
+              bad.put(used + 1, own, 1)
+            }
+            bad.endRow()
+          }
+          i += 1
+        }
+      }
+      val footer = good.close()
+      bad.close()
+      val open = file(staging, TableFiles.Open)
+      if (!TableFile.fileSystem(open, conf.value).exists(open))
+        throw new StorageError(
+          s"${Storage.shown(good.path)}: written too late, the run has ended"
+        )
+      val alike = about.map { case (name, value) =>
+        StructField(name, if (value.isInstanceOf[String]) StringType else TimestampType) -> 0L
+      }
+      val stats =
+        if (footer == null) "" else DeltaStats.of(footer, goodFields.zip(good.nulls) ++ alike)
+      Part(
+        Option.when(good.rows > 0)(name),
+        good.bytes,
+        good.rows,
+        stats,
+        Option.when(bad.rows > 0)(name),
+        bad.rows
+      )
+    } catch {
+      case error: Throwable =>
+        good.remove()
+        throw error
+    }
+  }
+
+  private def file(folder: String, name: String) = new Path(Storage.pathOf(folder), name)
+}
