@@ -69,25 +69,25 @@ private[tfspark] object Batches {
     private var columns: ColumnarBatch = _
     private var first = 0
     private var ahead = 0
+    private var end = 0 // of `columns`, which forgets its size when the reader ends
 
     override protected def fill(): Unit = {
       // The memory of a column batch is used again for the next one: its rows go before.
-      while ((columns == null || ahead == columns.numRows) && batches.hasNext) {
+      while (ahead == end && batches.hasNext) {
         columns = batches.next()
         ahead = 0
+        end = columns.numRows
       }
       first = ahead
-      if (columns != null) {
-        val rows = math.min(columns.numRows - ahead, scorer.batchRows)
-        if (isBad.isEmpty && batch.addColumns(inputs.map(columns.column(_)), ahead, ahead + rows))
-          ahead += rows
-        else
-          while (ahead < columns.numRows && !batch.full) {
-            val row = columns.getRow(ahead)
-            if (isBad.exists(_(row))) batch.skip() else batch.add(picked.of(row))
-            ahead += 1
-          }
-      }
+      val to = ahead + math.min(end - ahead, scorer.batchRows)
+      if (to > ahead && isBad.isEmpty && batch.addColumns(inputs.map(columns.column(_)), ahead, to))
+        ahead = to
+      else
+        while (ahead < end && !batch.full) {
+          val row = columns.getRow(ahead)
+          if (isBad.exists(_(row))) batch.skip() else batch.add(picked.of(row))
+          ahead += 1
+        }
     }
     override def kept(row: Int): InternalRow = view.of(columns.getRow(first + row))
   }

@@ -73,6 +73,13 @@ private[tfspark] final class Floats(spec: TensorSpec)
       row += 1
     }
     kind match {
+      case FloatType if !nulls && !spec.refuseNan =>
+        val values = column.getFloats(from, to - from)
+        while (row < to) {
+          Platform.putFloat(buffer, at, values(row - from))
+          at += step
+          row += 1
+        }
       case FloatType => each(column.getFloat)
       case DoubleType => each { row =>
           val wide = column.getDouble(row)

@@ -45,17 +45,19 @@ private[tfspark] final class Batch(scorer: Scorer) {
     scorer.feeds.zip(firsts).map { case (feed, first) => new FeedBuffer(feed, first) }.toArray
   }
   private val open = buffers.exists(_.open)
-  private val outputs = scorer.signature.outputs
+  private val outputs = scorer.signature.outputs.toArray
 
   // Of each row: its reason, or which chunk of results it is in, and where.
-  private val reasons = mutable.ArrayBuffer.empty[String]
+  private var reasons = new Array[String](1024)
   private val good = new Ints
   private val chunkOf = new Ints
   private val placeIn = new Ints
-  private val chunks = mutable.ArrayBuffer.empty[Seq[OutputColumn]]
+  private val chunks = mutable.ArrayBuffer.empty[Array[OutputColumn]]
   private val result = new SpecificInternalRow(scorer.kinds)
 
-  def size: Int = reasons.size
+  private var count = 0
+
+  def size: Int = count
 
   def full: Boolean = size >= scorer.batchRows || bytes >= scorer.batchBytes
 
@@ -67,7 +69,7 @@ private[tfspark] final class Batch(scorer: Scorer) {
   }
 
   /** How many rows have a reason. */
-  def bad: Int = reasons.count(_ != null)
+  def bad: Int = (0 until size).count(reasons(_) != null)
 
   /** Add a row, whose fields are the columns of the feeds. */
   def add(row: SpecializedGetters): Unit = {
@@ -93,11 +95,14 @@ private[tfspark] final class Batch(scorer: Scorer) {
     while (taken < buffers.length && buffers(taken).addColumns(columns, from, to)) taken += 1
     val all = taken == buffers.length
     if (!all) for (i <- 0 until taken) buffers(i).drop(to - from)
-    else
-      for (_ <- from until to) {
-        good.add(size)
+    else {
+      var row = from
+      while (row < to) {
+        good.add(count)
         place(null)
+        row += 1
       }
+    }
     all
   }
 
@@ -105,7 +110,9 @@ private[tfspark] final class Batch(scorer: Scorer) {
   def reason(row: Int): String = reasons(row)
 
   private def place(reason: String): Unit = {
-    reasons += reason
+    if (count == reasons.length) reasons = java.util.Arrays.copyOf(reasons, count * 2)
+    reasons(count) = reason
+    count += 1
     chunkOf.add(-1)
     placeIn.add(-1)
   }
@@ -122,18 +129,18 @@ private[tfspark] final class Batch(scorer: Scorer) {
     val chunk = chunkOf(row)
     val reason = reasons(row)
     var i = 0
-    while (i < outputs.size) {
+    while (i < outputs.length) {
       if (reason == null) chunks(chunk)(i).put(placeIn(row), result, i) else result.setNullAt(i)
       i += 1
     }
-    result.update(outputs.size, OutputColumn.utf8(reason))
+    result.update(outputs.length, OutputColumn.utf8(reason))
     result
   }
 
   def clear(): Unit = {
     buffers.foreach(_.clear())
     Seq(good, chunkOf, placeIn).foreach(_.truncate(0))
-    reasons.clear()
+    count = 0
     chunks.clear()
   }
 
@@ -202,7 +209,7 @@ private[tfspark] final class Batch(scorer: Scorer) {
       val inputs = tensors.toSeq
       val results = model.run(inputs)
       tensors ++= results
-      outputs.zip(results).map { case (spec, tensor) =>
+      outputs.toSeq.zip(results).map { case (spec, tensor) =>
         OutputColumn.read(tensor, spec, wanted, rows.size)
       }
     } finally tensors.foreach(_.close())
@@ -215,7 +222,7 @@ private[tfspark] final class Batch(scorer: Scorer) {
       placeIn(good(row)) = place
       place += 1
     }
-    chunks += columns
+    chunks += columns.toArray
   }
 
   private def failed(row: Int, error: Throwable): Unit = {

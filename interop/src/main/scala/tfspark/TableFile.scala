@@ -1,34 +1,24 @@
 package tfspark
 
 import java.io.IOException
-import java.nio.charset.StandardCharsets.UTF_8
-import java.time.Instant
-import java.time.temporal.ChronoUnit
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.{FileSystem, LocalFileSystem, Path}
-import org.apache.parquet.bytes.{BytesInput, BytesUtils, HeapByteBufferAllocator}
-import org.apache.parquet.column.page.DictionaryPage
-import org.apache.parquet.column.statistics.Statistics
-import org.apache.parquet.column.{ColumnDescriptor, ColumnWriteStore, Encoding, ParquetProperties}
+import org.apache.parquet.column.ParquetProperties
 import org.apache.parquet.compression.CompressionCodecFactory.BytesInputCompressor
 import org.apache.parquet.hadoop.metadata.{CompressionCodecName, ParquetMetadata}
 import org.apache.parquet.hadoop.util.HadoopStreams
-import org.apache.parquet.hadoop.{
-  CodecFactory, ColumnChunkPageWriteStore, ParquetFileWriter, ParquetWriter
-}
+import org.apache.parquet.hadoop.{CodecFactory, ParquetFileWriter, ParquetWriter}
 import org.apache.parquet.io.{OutputFile, PositionOutputStream}
-import org.apache.parquet.io.api.Binary
 import org.apache.spark.sql.catalyst.expressions.SpecializedGetters
 import org.apache.spark.sql.execution.datasources.parquet.SparkToParquetSchemaConverter
 import org.apache.spark.sql.internal.SQLConf.ParquetOutputTimestampType
 import org.apache.spark.sql.types._
-import scala.jdk.CollectionConverters._
 
 /** A Parquet file of a table, made when its first row comes: columns of rows, then columns of one
-  * value each.
+  * value each, a String or an Instant. No record is built between.
   *
-  * Values go to Parquet's column writers without a record between; a column of one value is a
-  * dictionary of one entry and one run, so it costs nothing a row.
+  * @param fields
+  *   all take nulls
   */
 private[tfspark] final class TableFile(
     val path: Path,
@@ -36,55 +26,35 @@ private[tfspark] final class TableFile(
     about: Seq[(String, Any)],
     conf: Configuration
 ) {
-  private val converter = new SparkToParquetSchemaConverter(
-    false,
-    ParquetOutputTimestampType.TIMESTAMP_MICROS,
-    false,
-    false
-  )
   private val alike = about.map { case (name, value) =>
     StructField(name, if (value.isInstanceOf[String]) StringType else TimestampType)
   }
-  private val ofRows = converter.convert(fields)
-  private val schema = converter.convert(StructType(fields ++ alike))
-  private val codec = CompressionCodecName.SNAPPY
-  private val codecs = new CodecFactory(conf, TableFile.PageBytes)
-  private val properties = {
-    val made = ParquetProperties
-      .builder()
-      .withPageSize(TableFile.PageBytes)
-      .withPageRowCountLimit(Int.MaxValue)
-      .withAllocator(new HeapByteBufferAllocator)
-    // Numbers seldom repeat: a dictionary of them is made only to be thrown away.
-    for (column <- ofRows.getColumns.asScala) {
-      val name = column.getPrimitiveType.getPrimitiveTypeName.name
-      made.withDictionaryEncoding(column.getPath.mkString("."), name.contains("BINARY"))
+  private val codecs = new CodecFactory(conf, TableColumn.PageBytes)
+  private val compressor: BytesInputCompressor = codecs.getCompressor(TableFile.Codec)
+  private val columns: Array[TableColumn] = {
+    val ofRows = fields.map(field => TableColumn(schema(Seq(field)), field, compressor))
+    val ofAll = alike.zip(about).map { case (field, (_, value)) =>
+      new AlikeColumn(schema(Seq(field)).getColumns.get(0), value, compressor)
     }
-    made.build()
+    (ofRows ++ ofAll).toArray
   }
-  private val writers = fields.map(field => FieldWriter(ofRows, field)).toArray
 
   private var out: ParquetFileWriter = _
-  private var pages: ColumnChunkPageWriteStore = _
-  private var store: ColumnWriteStore = _
   private var inGroup = 0
   var rows = 0L
   var bytes = 0L
 
   /** Put one field of the row that is next; every field, then `endRow`. */
-  def put(field: Int, from: SpecializedGetters, at: Int): Unit = {
-    if (store == null) startGroup()
-    writers(field).write(from, at)
-  }
+  def put(field: Int, from: SpecializedGetters, at: Int): Unit = columns(field).put(from, at)
 
   def endRow(): Unit = {
-    store.endRecord()
     inGroup += 1
     rows += 1
     if (
       inGroup % 4096 == 0 &&
-      (inGroup >= TableFile.GroupRows || store.getBufferedSize >= TableFile.GroupBytes)
-    ) endGroup()
+      (inGroup >= TableFile.GroupRows || columns.map(_.held).sum >= TableFile.GroupBytes)
+    )
+      endGroup()
   }
 
   /** The footer; null if there was no row, and so no file is.
@@ -93,7 +63,7 @@ private[tfspark] final class TableFile(
     *   the file cannot be written
     */
   def close(): ParquetMetadata = writing {
-    if (store != null) endGroup()
+    if (inGroup > 0) endGroup()
     codecs.release()
     if (out == null) null
     else {
@@ -109,76 +79,35 @@ private[tfspark] final class TableFile(
   def remove(): Unit =
     try {
       codecs.release()
-      if (out != null) {
-        out.abort()
-        out.close()
-      }
+      if (out != null) out.abort()
     } catch { case _: IOException => () } // the attempt's own error is the one to tell
     finally if (out != null) TableFile.fileSystem(path, conf).delete(path, false): Unit
 
-  /** Nulls of each top-level field. */
-  def nulls: Seq[Long] = writers.toSeq.map(_.nulls)
+  /** Every column with the nulls in it. */
+  def nulls: Seq[(StructField, Long)] = (fields ++ alike).zip(columns.toSeq.map(_.nulls))
 
-  private def startGroup(): Unit = writing {
+  private def endGroup(): Unit = writing {
     if (out == null) {
       out = new ParquetFileWriter(
         new TableFile.Output(path, conf),
-        schema,
+        schema(fields ++ alike),
         ParquetFileWriter.Mode.CREATE,
         ParquetWriter.DEFAULT_BLOCK_SIZE.toLong,
         ParquetWriter.MAX_PADDING_SIZE_DEFAULT,
         null,
-        properties
+        ParquetProperties.builder().build()
       )
       out.start()
     }
-    val allocator = properties.getAllocator
-    val compressor: BytesInputCompressor = codecs.getCompressor(codec)
-    pages = new ColumnChunkPageWriteStore(compressor, ofRows, allocator, Int.MaxValue)
-    store = properties.newColumnWriteStore(ofRows, pages)
-    writers.foreach(_.bind(store))
+    out.startBlock(inGroup.toLong)
+    columns.foreach(_.flush(out, inGroup))
+    out.endBlock()
     inGroup = 0
   }
 
-  private def endGroup(): Unit = writing {
-    out.startBlock(inGroup.toLong)
-    store.flush()
-    pages.flushToFileWriter(out)
-    for ((column, (_, value)) <- schema.getColumns.asScala.takeRight(about.size).zip(about))
-      writeAlike(column, value)
-    out.endBlock()
-    store.close()
-    pages.close()
-    store = null
-  }
-
-  /** A column in which every row has one value. */
-  private def writeAlike(column: ColumnDescriptor, value: Any): Unit = {
-    val statistics: Statistics[_] = Statistics.createStats(column.getPrimitiveType)
-    val plain = TableFile.encoded(value, statistics)
-    val compressor = codecs.getCompressor(codec)
-    out.startColumn(column, inGroup.toLong, codec)
-    out.writeDictionaryPage(
-      new DictionaryPage(compressor.compress(plain), plain.size.toInt, 1, Encoding.PLAIN)
-    )
-    // Definition levels: one run of 1; indices: their width in bits, and one run of 0.
-    val run = BytesInput.fromUnsignedVarInt(inGroup << 1).toInputStream.readAllBytes()
-    val page = BytesInput.concat(
-      BytesInput.fromInt(run.length + 1),
-      BytesInput.from(run :+ 1.toByte),
-      BytesInput.from(1.toByte +: run :+ 0.toByte)
-    )
-    out.writeDataPage(
-      inGroup,
-      page.size.toInt,
-      compressor.compress(page),
-      statistics,
-      inGroup.toLong,
-      Encoding.RLE,
-      Encoding.RLE,
-      Encoding.RLE_DICTIONARY
-    )
-    out.endColumn()
+  private def schema(fields: Seq[StructField]) = {
+    val timestamps = ParquetOutputTimestampType.TIMESTAMP_MICROS
+    new SparkToParquetSchemaConverter(false, timestamps, false, false).convert(StructType(fields))
   }
 
   private def writing[T](write: => T): T =
@@ -190,9 +119,9 @@ private[tfspark] final class TableFile(
 }
 
 private[tfspark] object TableFile {
-  val PageBytes: Int = 1 << 20
-  val GroupRows: Int = 1 << 20
-  val GroupBytes: Long = 64L << 20
+  val Codec: CompressionCodecName = CompressionCodecName.SNAPPY
+  private val GroupRows: Int = 1 << 20
+  private val GroupBytes: Long = 64L << 20
 
   /** Local files without the checksum files that Hadoop puts beside them. */
   def fileSystem(path: Path, conf: Configuration): FileSystem =
@@ -211,20 +140,5 @@ private[tfspark] object TableFile {
     override def supportsBlockSize(): Boolean = false
     override def defaultBlockSize(): Long = 0
     override def getPath: String = path.toString
-  }
-
-  /** A value as PLAIN has it; it is the least and the greatest of the statistics. */
-  private def encoded(value: Any, statistics: Statistics[_]): BytesInput = {
-    value match {
-      case text: String =>
-        val bytes = text.getBytes(UTF_8)
-        statistics.updateStats(Binary.fromConstantByteArray(bytes))
-        BytesInput.concat(BytesInput.fromInt(bytes.length), BytesInput.from(bytes))
-      case time: Instant =>
-        val micros = ChronoUnit.MICROS.between(Instant.EPOCH, time)
-        statistics.updateStats(micros)
-        BytesInput.from(BytesUtils.longToBytes(micros))
-      case other => throw new IllegalArgumentException(s"a column of ${other.getClass}")
-    }
   }
 }

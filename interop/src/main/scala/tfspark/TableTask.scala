@@ -108,8 +108,9 @@ private[tfspark] final case class TableTask(
     val context = TaskContext.get()
     val number = f"${context.partitionId()}%05d"
     val name = s"part-$number-$token-${context.taskAttemptId()}.parquet"
-    val outputs = scorer.signature.outputs
-    val made = outputs.map(output => StructField(output.name, OutputColumn.kindOf(output)))
+    val made = scorer.signature.outputs.map { output =>
+      StructField(output.name, OutputColumn.kindOf(output))
+    }.toArray
     val keptFields = kept.map(columns(_))
     val goodFields = StructType(keptFields ++ made)
     val good = new TableFile(file(folder, name), goodFields, about, conf.value)
@@ -137,7 +138,7 @@ private[tfspark] final case class TableTask(
             }
             val results = batch(i)
             var output = 0
-            while (output < outputs.size) {
+            while (output < made.length) {
               good.put(field + output, results, output)
               output += 1
             }
@@ -168,11 +169,7 @@ private[tfspark] final case class TableTask(
         throw new StorageError(
           s"${Storage.shown(good.path)}: written too late, the run has ended"
         )
-      val alike = about.map { case (name, value) =>
-        StructField(name, if (value.isInstanceOf[String]) StringType else TimestampType) -> 0L
-      }
-      val stats =
-        if (footer == null) "" else DeltaStats.of(footer, goodFields.zip(good.nulls) ++ alike)
+      val stats = if (footer == null) "" else DeltaStats.of(footer, good.nulls)
       Part(
         Option.when(good.rows > 0)(name),
         good.bytes,
