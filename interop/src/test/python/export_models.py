@@ -17,7 +17,8 @@ from tfspark.registry.manifest import write_manifest  # noqa: E402
 Spec = tf.TensorSpec
 KINDS = (
     *("float16", "bfloat16", "float32", "float64"),
-    *("int32", "int64", "uint8", "uint16", "bool", "string"),
+    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("bool", "string"),
 )
 
 

@@ -152,11 +152,11 @@ private[tfspark] final class FeedBuffer(feed: Feed, first: Int) {
     openLevels.indices.map(i => sizes(row * openLevels.length + i))
 
   /** Rows next to each other as a tensor [to - from, shape of a row]; only where not `open`. */
-  def slice(from: Int, to: Int): org.tensorflow.Tensor =
+  def slice(from: Int, to: Int): NativeTensor =
     values.tensor(shaped(to - from, feed.shape), from * perRow, (to - from) * perRow)
 
   /** Rows of one shape, in any order, as a tensor. */
-  def gather(rows: Array[Int], open: Seq[Int]): org.tensorflow.Tensor = {
+  def gather(rows: Array[Int], open: Seq[Int]): NativeTensor = {
     val shape = feed.shape.toArray
     for ((level, i) <- openLevels.zipWithIndex) shape(level) = open(i).toLong
     val per = shape.product.toInt
@@ -173,8 +173,7 @@ private[tfspark] final class FeedBuffer(feed: Feed, first: Int) {
     chosen.tensor(shaped(rows.length, shape.toSeq), 0, rows.length * per)
   }
 
-  private def shaped(rows: Int, row: Seq[Long]) =
-    org.tensorflow.ndarray.Shape.of((rows.toLong +: row): _*)
+  private def shaped(rows: Int, row: Seq[Long]) = rows.toLong +: row
 }
 
 /** A growing array. */

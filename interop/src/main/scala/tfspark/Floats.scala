@@ -4,7 +4,6 @@ import org.apache.spark.sql.execution.vectorized.WritableColumnVector
 import org.apache.spark.sql.types.{DataType, DoubleType, FloatType, IntegerType, LongType}
 import org.apache.spark.sql.vectorized.ColumnVector
 import org.apache.spark.unsafe.Platform
-import org.tensorflow.types.TFloat32
 
 /** Values that are taken a column at a time where no row of it needs a look by itself. */
 private[tfspark] trait Blocks {
@@ -20,7 +19,7 @@ private[tfspark] trait Blocks {
 
 /** Numbers of single precision, also taken a column at a time: no call for a value. */
 private[tfspark] final class Floats(spec: TensorSpec)
-    extends Values.Numbers(spec, classOf[TFloat32], 4)
+    extends Values.Numbers(spec)
     with Blocks {
   private val empty = Values.double(spec.empty).toFloat
   private val pad = Values.double(spec.pad).toFloat

@@ -1,27 +1,36 @@
 package tfspark
 
 import java.nio.file.{Files, Path, StandardOpenOption}
-import org.tensorflow.ndarray.Shape
+import org.bytedeco.javacpp.{BytePointer, PointerPointer}
+import org.tensorflow.internal.c_api.global.{tensorflow => c}
+import org.tensorflow.internal.c_api.{
+  AbstractTF_Graph,
+  AbstractTF_Session,
+  AbstractTF_SessionOptions,
+  AbstractTF_Status,
+  TF_Operation,
+  TF_Output,
+  TF_Session,
+  TF_Status,
+  TF_Tensor
+}
 import org.tensorflow.proto.ConfigProto
-import org.tensorflow.{SavedModelBundle, Tensor}
 import scala.collection.mutable
 import scala.util.control.NonFatal
 
 /** A SavedModel in memory, for all tasks of this JVM. */
 private[tfspark] final class OpenModel(folder: Path, val signature: Signature, threads: Int)
     extends AutoCloseable {
-  private val bundle = SavedModelBundle
-    .loader(folder.toString)
-    .withTags("serve")
-    // Ops run in the thread of the task that asks: tasks share the session, not its threads.
-    .withConfigProto(
-      ConfigProto
-        .newBuilder()
-        .setIntraOpParallelismThreads(threads)
-        .setInterOpParallelismThreads(-1)
-        .build()
-    )
-    .load()
+  // Ops run in the thread of the task that asks: tasks share the session, not its threads.
+  private val config = ConfigProto
+    .newBuilder()
+    .setIntraOpParallelismThreads(threads)
+    .setInterOpParallelismThreads(-1)
+    .build()
+  private val graph = AbstractTF_Graph.newGraph()
+  private val session = load()
+  private val inputs = places(signature.inputs)
+  private val outputs = places(signature.outputs)
 
   /** Rows that it failed for, one by one, and whether it ever succeeded. */
   val failures = new java.util.concurrent.atomic.AtomicInteger
@@ -31,15 +40,80 @@ private[tfspark] final class OpenModel(folder: Path, val signature: Signature, t
 
   /** Outputs in the signature's order, of inputs in the signature's order; the caller closes both.
     */
-  def run(tensors: Seq[Tensor]): Seq[Tensor] = {
-    val runner = bundle.session().runner()
-    for ((spec, tensor) <- signature.inputs.zip(tensors)) runner.feed(spec.tensor, tensor)
-    for (spec <- signature.outputs) runner.fetch(spec.tensor)
-    val result = runner.run()
-    signature.outputs.indices.map(result.get)
+  def run(tensors: Seq[NativeTensor]): Seq[NativeTensor] = {
+    val values = new PointerPointer[TF_Tensor](tensors.map(_.handle): _*)
+    val results = new PointerPointer[TF_Tensor](signature.outputs.size.toLong)
+    try {
+      checked { status =>
+        c.TF_SessionRun(
+          session,
+          null,
+          inputs,
+          values,
+          tensors.size,
+          outputs,
+          results,
+          signature.outputs.size,
+          null: PointerPointer[TF_Operation],
+          0,
+          null,
+          status
+        )
+      }
+      signature.outputs.indices.map { i =>
+        new NativeTensor(results.get(classOf[TF_Tensor], i.toLong).withDeallocator())
+      }
+    } finally {
+      values.close()
+      results.close()
+    }
   }
 
-  override def close(): Unit = bundle.close()
+  override def close(): Unit = {
+    session.close()
+    graph.close()
+  }
+
+  private def load(): TF_Session = {
+    val options = AbstractTF_SessionOptions.newSessionOptions()
+    val bytes = new BytePointer(config.toByteArray: _*)
+    try {
+      checked(c.TF_SetConfig(options, bytes, bytes.limit(), _))
+      checked { status =>
+        AbstractTF_Session
+          .loadSessionFromSavedModel(
+            options,
+            null,
+            folder.toString,
+            Array("serve"),
+            graph,
+            null,
+            status
+          )
+      }
+    } finally bytes.close()
+  }
+
+  /** Where tensors are in the graph. */
+  private def places(specs: Seq[TensorSpec]): TF_Output = {
+    val found = new TF_Output(specs.size.toLong)
+    for ((spec, i) <- specs.zipWithIndex) {
+      val colon = spec.tensor.lastIndexOf(':')
+      val (operation, index) = (spec.tensor.take(colon), spec.tensor.drop(colon + 1))
+      found.position(i.toLong)
+      found.oper(c.TF_GraphOperationByName(graph, operation)).index(index.toInt)
+    }
+    found.position(0)
+  }
+
+  private def checked[T](call: TF_Status => T): T = {
+    val status = AbstractTF_Status.newStatus()
+    try {
+      val result = call(status)
+      status.throwExceptionIfNotOK()
+      result
+    } finally status.close()
+  }
 
   /** One row through the model, so that the first batch does not pay for the set-up. */
   private def warmUp(): Unit = {
@@ -49,7 +123,7 @@ private[tfspark] final class OpenModel(folder: Path, val signature: Signature, t
       val zeros = Values.of(spec.copy(empty = None))
       val count = shape.product.toInt
       for (_ <- 0 until count) zeros.putEmpty()
-      zeros.tensor(Shape.of(shape: _*), 0, count)
+      zeros.tensor(shape, 0, count)
     }
     try run(tensors).foreach(_.close())
     catch { case NonFatal(_) => } // a model may refuse a row of zeros; real rows will tell

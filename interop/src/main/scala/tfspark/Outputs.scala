@@ -5,10 +5,8 @@ import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions.UnsafeArrayData
 import org.apache.spark.sql.catalyst.util.{ArrayData, GenericArrayData}
 import org.apache.spark.sql.types._
+import org.apache.spark.unsafe.Platform
 import org.apache.spark.unsafe.types.UTF8String
-import org.tensorflow.Tensor
-import org.tensorflow.ndarray.buffer.DataBuffers
-import org.tensorflow.types._
 
 /** One output of a batch, on the heap: the tensor may be closed. */
 private[tfspark] abstract class OutputColumn {
@@ -22,16 +20,18 @@ private[tfspark] final class BadOutput(message: String) extends RuntimeException
 
 private[tfspark] object OutputColumn {
 
-  /** The types that TensorFlow for Java gives. */
+  /** The dtypes of outputs that a column can hold. */
   val Dtypes: Seq[String] = Values.Dtypes
 
   /** The column that an output becomes: `[rows]` and `[rows, 1]` give one value, else lists. */
   def kindOf(spec: TensorSpec): DataType = {
     val leaf = spec.dtype match {
       case "bool" => BooleanType
-      case "uint8" => ShortType // Spark has no unsigned numbers: the next wider type holds them
+      // Spark has no unsigned numbers: the next wider type holds them.
+      case "int8" => ByteType
+      case "uint8" | "int16" => ShortType
       case "uint16" | "int32" => IntegerType
-      case "int64" => LongType
+      case "uint32" | "int64" | "uint64" => LongType
       case "float16" | "bfloat16" | "float32" => FloatType
       case "float64" => DoubleType
       case "string" => StringType
@@ -45,10 +45,10 @@ private[tfspark] object OutputColumn {
     * @throws SignatureError
     *   it is not what the signature promises
     * @throws BadOutput
-    *   a text that is no UTF-8
+    *   a text that is no UTF-8, an uint64 that no Spark type holds
     */
-  def read(tensor: Tensor, spec: TensorSpec, rows: Int, fed: Int): OutputColumn = {
-    val shape = tensor.shape().asArray().toSeq
+  def read(tensor: NativeTensor, spec: TensorSpec, rows: Int, fed: Int): OutputColumn = {
+    val shape = tensor.shape
     def printed(sizes: Seq[Long]) =
       if (sizes.size == 1) s"(${sizes.head},)" else sizes.mkString("(", ", ", ")")
     if (shape.isEmpty || shape.head != fed)
@@ -70,6 +70,8 @@ private[tfspark] object OutputColumn {
     if (isScalar(spec)) values else new Lists(values, row.map(_.toInt))
   }
 
+  private val TooLarge = "above the largest bigint"
+
   private def isScalar(spec: TensorSpec) = spec.shape.isEmpty || spec.shape == Seq(1L)
 
   private def fits(sizes: (Long, Long)) = sizes._2 < 0 || sizes._1 == sizes._2
@@ -78,63 +80,79 @@ private[tfspark] object OutputColumn {
     def array(from: Int, count: Int): ArrayData
   }
 
-  private def leaves(tensor: Tensor, dtype: String, count: Int): Leaves = {
-    def raw = tensor.asRawTensor().data()
+  private def leaves(tensor: NativeTensor, dtype: String, count: Int): Leaves = {
+    def shorts = {
+      val values = new Array[Short](count)
+      tensor.read(values, Platform.SHORT_ARRAY_OFFSET, count * 2L)
+      values
+    }
+    def ints = {
+      val values = new Array[Int](count)
+      tensor.read(values, Platform.INT_ARRAY_OFFSET, count * 4L)
+      values
+    }
+    def longs = {
+      val values = new Array[Long](count)
+      tensor.read(values, Platform.LONG_ARRAY_OFFSET, count * 8L)
+      values
+    }
+    def bytes = {
+      val values = new Array[Byte](count)
+      tensor.read(values, Platform.BYTE_ARRAY_OFFSET, count.toLong)
+      values
+    }
     dtype match {
       case "float32" =>
         val values = new Array[Float](count)
-        if (count > 0) raw.asFloats().read(values)
+        tensor.read(values, Platform.FLOAT_ARRAY_OFFSET, count * 4L)
         new FloatLeaves(values)
-      case "float16" | "bfloat16" =>
-        val values = new Array[Float](count)
-        val data = DataBuffers.of(values, false, false)
-        if (dtype == "float16") tensor.asInstanceOf[TFloat16].copyTo(data)
-        else tensor.asInstanceOf[TBfloat16].copyTo(data)
-        new FloatLeaves(values)
+      case "float16" | "bfloat16" => new FloatLeaves(shorts.map(Half.value(_, dtype)))
       case "float64" =>
         val values = new Array[Double](count)
-        if (count > 0) raw.asDoubles().read(values)
+        tensor.read(values, Platform.DOUBLE_ARRAY_OFFSET, count * 8L)
         new Leaves {
           def put(row: Int, to: InternalRow, field: Int) = to.setDouble(field, values(row))
           def array(from: Int, count: Int) =
             UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
         }
-      case "int64" =>
-        val values = new Array[Long](count)
-        if (count > 0) raw.asLongs().read(values)
+      case "int64" => new LongLeaves(longs)
+      case "uint32" => new LongLeaves(ints.map(_ & 0xffffffffL))
+      case "uint64" =>
+        val values = longs
+        if (values.exists(_ < 0)) throw new BadOutput(TooLarge)
+        new LongLeaves(values)
+      case "int32" => new IntLeaves(ints)
+      case "uint16" => new IntLeaves(shorts.map(_ & 0xffff))
+      case "int16" => new ShortLeaves(shorts)
+      case "uint8" => new ShortLeaves(bytes.map(value => (value & 0xff).toShort))
+      case "int8" =>
+        val values = bytes
         new Leaves {
-          def put(row: Int, to: InternalRow, field: Int) = to.setLong(field, values(row))
+          def put(row: Int, to: InternalRow, field: Int) = to.setByte(field, values(row))
           def array(from: Int, count: Int) =
             UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
         }
-      case "int32" =>
-        val values = new Array[Int](count)
-        if (count > 0) raw.asInts().read(values)
-        new IntLeaves(values)
-      case "uint16" =>
-        val values = new Array[Short](count)
-        if (count > 0) raw.asShorts().read(values)
-        new IntLeaves(values.map(_ & 0xffff))
-      case "uint8" =>
-        val values = new Array[Byte](count)
-        if (count > 0) raw.read(values)
-        val wide = values.map(value => (value & 0xff).toShort)
-        new Leaves {
-          def put(row: Int, to: InternalRow, field: Int) = to.setShort(field, wide(row))
-          def array(from: Int, count: Int) =
-            UnsafeArrayData.fromPrimitiveArray(wide.slice(from, from + count))
-        }
       case "bool" =>
-        val values = new Array[Byte](count)
-        if (count > 0) raw.read(values)
-        val flags = values.map(_ != 0)
+        val flags = bytes.map(_ != 0)
         new Leaves {
           def put(row: Int, to: InternalRow, field: Int) = to.setBoolean(field, flags(row))
           def array(from: Int, count: Int) =
             UnsafeArrayData.fromPrimitiveArray(flags.slice(from, from + count))
         }
-      case "string" => new TextLeaves(texts(tensor.asInstanceOf[TString], count))
+      case "string" => new TextLeaves(texts(tensor, count))
     }
+  }
+
+  private final class LongLeaves(values: Array[Long]) extends Leaves {
+    def put(row: Int, to: InternalRow, field: Int): Unit = to.setLong(field, values(row))
+    def array(from: Int, count: Int): ArrayData =
+      UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
+  }
+
+  private final class ShortLeaves(values: Array[Short]) extends Leaves {
+    def put(row: Int, to: InternalRow, field: Int): Unit = to.setShort(field, values(row))
+    def array(from: Int, count: Int): ArrayData =
+      UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
   }
 
   private final class FloatLeaves(values: Array[Float]) extends Leaves {
@@ -173,11 +191,10 @@ private[tfspark] object OutputColumn {
       }
   }
 
-  private def texts(tensor: TString, count: Int): Array[UTF8String] = {
-    val bytes = new Array[Array[Byte]](tensor.shape().size().toInt)
-    if (bytes.nonEmpty) tensor.asBytes().copyTo(DataBuffers.of(bytes, false, false))
-    bytes.take(count).map { value =>
-      val text = UTF8String.fromBytes(value)
+  private def texts(tensor: NativeTensor, count: Int): Array[UTF8String] = {
+    val first = tensor.address
+    Array.tabulate(count) { i =>
+      val text = UTF8String.fromBytes(NativeText.read(first + i.toLong * NativeTensor.TextBytes))
       if (!text.isValid) throw new BadOutput("Invalid UTF8 payload")
       text
     }

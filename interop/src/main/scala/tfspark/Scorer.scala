@@ -4,7 +4,6 @@ import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions.{SpecializedGetters, SpecificInternalRow}
 import org.apache.spark.sql.types.{DataType, StringType}
 import org.apache.spark.sql.vectorized.ColumnVector
-import org.tensorflow.Tensor
 import scala.collection.mutable
 import scala.util.control.NonFatal
 
@@ -198,7 +197,7 @@ private[tfspark] final class Batch(scorer: Scorer) {
     }
 
   private def call(rows: Seq[Int], wanted: Int, shape: Seq[Seq[Int]]): Seq[OutputColumn] = {
-    val tensors = mutable.ArrayBuffer.empty[Tensor]
+    val tensors = mutable.ArrayBuffer.empty[NativeTensor]
     try {
       for ((buffer, i) <- buffers.zipWithIndex)
         tensors +=

@@ -77,6 +77,10 @@ private[tfspark] object Signature {
     23 -> "uint64"
   )
 
+  /** TensorFlow's number of a dtype. */
+  def code(dtype: String): Int = codes(dtype)
+  private lazy val codes = Dtypes.map(_.swap)
+
   /** The signature of a model, read from the SavedModel itself.
     *
     * @throws SignatureError

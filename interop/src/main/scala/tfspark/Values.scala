@@ -1,11 +1,6 @@
 package tfspark
 
 import org.apache.spark.unsafe.Platform
-import org.tensorflow.Tensor
-import org.tensorflow.ndarray.Shape
-import org.tensorflow.ndarray.buffer.DataBuffers
-import org.tensorflow.types._
-import org.tensorflow.types.family.TType
 
 /** The values of one input, as they come; rows at their end can be taken back.
   *
@@ -37,7 +32,7 @@ private[tfspark] abstract class Values(spec: TensorSpec) {
   def bytes: Long = count.toLong * spec.width
 
   /** `length` values from one on, as a tensor; the caller closes it. */
-  def tensor(shape: Shape, from: Int, length: Int): Tensor
+  def tensor(shape: Seq[Long], from: Int, length: Int): NativeTensor
 
   /** Of the same spec, with nothing in it. */
   def fresh(): Values
@@ -51,26 +46,31 @@ private[tfspark] abstract class Values(spec: TensorSpec) {
 
 private[tfspark] object Values {
 
-  /** The dtypes that TensorFlow for Java feeds. */
+  /** Every dtype that a column can become or come from, in the order in which messages name them.
+    */
   val Dtypes: Seq[String] =
-    Seq("float16", "bfloat16", "float32", "float64") ++ Seq("int32", "int64", "uint8", "uint16") ++
-      Seq("bool", "string")
+    Seq("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64") ++
+      Seq("float16", "bfloat16", "float32", "float64", "string")
 
   def of(spec: TensorSpec): Values = spec.dtype match {
     case "string" => new Texts(spec)
     case "float32" => new Floats(spec)
     case "float64" => new Doubles(spec)
     case "float16" | "bfloat16" => new Halves(spec)
-    case "bool" => new Integers(spec, classOf[TBool], 0, 1)
-    case "uint8" => new Integers(spec, classOf[TUint8], 0, 255)
-    case "uint16" => new Integers(spec, classOf[TUint16], 0, 65535)
-    case "int32" => new Integers(spec, classOf[TInt32], Int.MinValue, Int.MaxValue)
-    case "int64" => new Integers(spec, classOf[TInt64], Long.MinValue, Long.MaxValue)
+    case "bool" => new Integers(spec, 0, 1)
+    case "int8" => new Integers(spec, Byte.MinValue, Byte.MaxValue)
+    case "int16" => new Integers(spec, Short.MinValue, Short.MaxValue)
+    case "int32" => new Integers(spec, Int.MinValue, Int.MaxValue)
+    case "int64" => new Integers(spec, Long.MinValue, Long.MaxValue)
+    case "uint8" => new Integers(spec, 0, 0xff)
+    case "uint16" => new Integers(spec, 0, 0xffff)
+    case "uint32" => new Integers(spec, 0, 0xffffffffL)
+    case "uint64" => new Integers(spec, 0, Long.MaxValue)
   }
 
   /** Numbers of one width, as the bytes that a tensor holds. */
-  private[tfspark] abstract class Numbers(spec: TensorSpec, kind: Class[_ <: TType], width: Int)
-      extends Values(spec) {
+  private[tfspark] abstract class Numbers(spec: TensorSpec) extends Values(spec) {
+    private val width = spec.width
     protected var buffer = new Array[Byte](1024 * width)
 
     /** Where the next value goes. */
@@ -103,16 +103,13 @@ private[tfspark] object Values {
       count += length
     }
 
-    override def tensor(shape: Shape, from: Int, length: Int): Tensor = {
-      val tensor = Tensor.of(kind, shape)
-      if (length > 0) tensor.asRawTensor().data().write(buffer, from * width, length * width)
-      tensor
-    }
+    override def tensor(shape: Seq[Long], from: Int, length: Int): NativeTensor = NativeTensor
+      .numbers(spec.dtype, shape, buffer, from.toLong * width, length.toLong * width)
 
     override def fresh(): Values = of(spec)
   }
 
-  private final class Doubles(spec: TensorSpec) extends Numbers(spec, classOf[TFloat64], 8) {
+  private final class Doubles(spec: TensorSpec) extends Numbers(spec) {
     private val empty = double(spec.empty)
     private val pad = double(spec.pad)
 
@@ -129,8 +126,8 @@ private[tfspark] object Values {
     override def putPad(): Unit = putDouble(pad): Unit
   }
 
-  /** Two-byte floats: kept as floats, narrowed by TensorFlow. */
-  private final class Halves(spec: TensorSpec) extends Numbers(spec, classOf[TFloat32], 4) {
+  /** Floats of two bytes. */
+  private final class Halves(spec: TensorSpec) extends Numbers(spec) {
     private val empty = double(spec.empty)
     private val pad = double(spec.pad)
     // Half-way from the largest value to the next power of two: from there on it rounds to infinity.
@@ -139,54 +136,18 @@ private[tfspark] object Values {
     override def putLong(value: Long): Boolean = putDouble(value.toDouble)
     override def putDouble(value: Double): Boolean = {
       val place = next()
-      Platform.putFloat(buffer, place, value.toFloat)
+      Platform.putShort(buffer, place, Half.bits(value.toFloat, spec.dtype))
       value.isInfinite || !(math.abs(value) >= limit)
     }
     override def putEmpty(): Unit = putDouble(empty): Unit
     override def putPad(): Unit = putDouble(pad): Unit
-    override def putRaw(value: Array[Byte]): Unit = for (i <- 0 until value.length / 2) {
-      val bits = (value(2 * i) & 0xff) | ((value(2 * i + 1) & 0xff) << 8)
-      val wide =
-        if (spec.dtype == "float16") half(bits) else java.lang.Float.intBitsToFloat(bits << 16)
-      val place = next()
-      Platform.putFloat(buffer, place, wide)
-    }
-
     override def hasNan(from: Int): Boolean = (from until count).exists { at =>
-      Platform.getFloat(buffer, Platform.BYTE_ARRAY_OFFSET.toLong + at * 4L).isNaN
-    }
-
-    private def half(bits: Int): Float = {
-      val (exponent, fraction) = ((bits >> 10) & 0x1f, bits & 0x3ff)
-      val size = exponent match {
-        case 0 => fraction * math.pow(2, -24)
-        case 31 => if (fraction == 0) Double.PositiveInfinity else Double.NaN
-        case _ => (1024 + fraction) * math.pow(2, exponent - 25)
-      }
-      (if ((bits & 0x8000) == 0) size else -size).toFloat
-    }
-
-    override def tensor(shape: Shape, from: Int, length: Int): Tensor = {
-      val wide = new Array[Float](length)
-      Platform.copyMemory(
-        buffer,
-        Platform.BYTE_ARRAY_OFFSET.toLong + from * 4L,
-        wide,
-        Platform.FLOAT_ARRAY_OFFSET.toLong,
-        length * 4L
-      )
-      val data = DataBuffers.of(wide, true, false)
-      if (spec.dtype == "float16") TFloat16.tensorOf(shape, data)
-      else TBfloat16.tensorOf(shape, data)
+      val bits = Platform.getShort(buffer, Platform.BYTE_ARRAY_OFFSET.toLong + at * 2L)
+      Half.value(bits, spec.dtype).isNaN
     }
   }
 
-  private final class Integers(
-      spec: TensorSpec,
-      kind: Class[_ <: TType],
-      least: Long,
-      most: Long
-  ) extends Numbers(spec, kind, spec.width) {
+  private final class Integers(spec: TensorSpec, least: Long, most: Long) extends Numbers(spec) {
     private val width = spec.width
     private val empty = whole(spec.empty)
     private val pad = whole(spec.pad)
@@ -239,10 +200,9 @@ private[tfspark] object Values {
     override def copy(other: Values, from: Int, length: Int): Unit =
       append(other.asInstanceOf[Texts].texts, from, length)
 
-    override def tensor(shape: Shape, from: Int, length: Int): Tensor = {
-      val part = texts.slice(from, from + length)
-      TString.tensorOfBytes(shape, DataBuffers.of(part, true, false))
-    }
+    override def tensor(shape: Seq[Long], from: Int, length: Int): NativeTensor =
+      NativeText.tensor(shape, texts, from, from + length)
+
     override def fresh(): Values = of(spec)
 
     private def append(source: Array[Array[Byte]], from: Int, length: Int): Unit = {

@@ -4,7 +4,6 @@ import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions.UnsafeArrayData
 import org.apache.spark.sql.types.{ArrayType, LongType}
 import org.bytedeco.javacpp.Pointer
-import org.tensorflow.ndarray.Shape
 
 /** Tensors are released by whoever made them, not when Java collects its garbage. */
 class MemorySuite extends Local {
@@ -35,7 +34,7 @@ class MemorySuite extends Local {
     // A tensor that nobody closes would be seen.
     val values = Values.of(TensorSpec("ids", "int64", Nil))
     values.putEmpty()
-    val held = values.tensor(Shape.of(1), 0, 1)
+    val held = values.tensor(Seq(1), 0, 1)
     assert(native != before)
     held.close()
     assert(native == before)

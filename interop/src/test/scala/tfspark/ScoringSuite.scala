@@ -6,7 +6,7 @@ import org.apache.spark.sql.classic.Dataset
 import org.apache.spark.sql.execution.ColumnarToRowExec
 import org.apache.spark.sql.types._
 import org.apache.spark.sql.{DataFrame, Row}
-import scala.collection.{Seq => Values}
+import scala.collection.{Seq => Lists}
 import scala.jdk.CollectionConverters._
 import tfspark.implicits._
 
@@ -57,12 +57,15 @@ class ScoringSuite extends Local {
   }
 
   test("every dtype, one value and lists") {
-    val kinds = Seq("float16", "bfloat16", "float32", "float64", "int32", "int64", "uint8")
-    val all = kinds ++ Seq("uint16", "bool", "string")
+    val all = Values.Dtypes
     def columns(form: String, wrap: String => String) = all.map { kind =>
       val value = kind match {
         case "bool" => "true"
         case "string" => "'tëxt'"
+        case "int8" => "-100Y"
+        case "int16" => "CAST(-30000 AS int)"
+        case "uint32" => "4000000000"
+        case "uint64" => "9223372036854775807"
         case "uint8" => "200S"
         case "uint16" => "60000"
         case "int64" => "9007199254740993"
@@ -82,11 +85,16 @@ class ScoringSuite extends Local {
       "float64" -> 1.25,
       "int32" -> -7,
       "int64" -> 9007199254740993L,
+      "int8" -> -100.toByte,
+      "int16" -> -30000.toShort,
+      "uint32" -> 4000000000L,
+      "uint64" -> Long.MaxValue,
       "uint8" -> 200.toShort,
       "uint16" -> 60000,
       "bool" -> true,
       "string" -> "tëxt"
     )
+    assert(expected.keySet == all.toSet)
     for ((kind, value) <- expected) {
       assert(row.getAs[Any](s"out_${kind}_one") == value, kind)
       assert(row.getAs[Any](s"out_${kind}_two") == Seq(value, value), kind)
@@ -95,9 +103,10 @@ class ScoringSuite extends Local {
 
   test("values out of range make bad rows") {
     val one =
-      Map("float16_one" -> 1e5, "bfloat16_one" -> 3.4e38, "uint8_one" -> 256, "uint16_one" -> -1)
+      Map("float16_one" -> 1e5, "bfloat16_one" -> 3.4e38, "uint8_one" -> 256, "uint16_one" -> -1) ++
+        Map("int8_one" -> 128, "int16_one" -> -32769, "uint32_one" -> -1, "uint64_one" -> -1)
     val good = Seq("float16", "bfloat16", "float32", "float64").map(_ -> "0.0D") ++
-      Seq("int32", "int64", "uint8", "uint16").map(_ -> "0") ++
+      Values.Dtypes.filter(_.contains("int")).map(_ -> "0") ++
       Seq("bool" -> "true", "string" -> "''")
     for ((name, value) <- one) {
       val select = good.flatMap { case (kind, zero) =>
@@ -157,15 +166,15 @@ class ScoringSuite extends Local {
         null
       )
     )
-    assert(rows.head.getAs[Values[Values[Int]]]("twice") == Seq(Seq(2, 4, 6), Seq(8, 10, 12)))
+    assert(rows.head.getAs[Lists[Lists[Int]]]("twice") == Seq(Seq(2, 4, 6), Seq(8, 10, 12)))
     assert(rows.map(_.getAs[Any]("open_sum")).take(1) == Seq(3.0f))
-    assert(rows(5).getAs[Values[Float]]("same") == Seq(5.0f))
+    assert(rows(5).getAs[Lists[Float]]("same") == Seq(5.0f))
     // A null list is as long as the shortest.
-    assert(rows(7).getAs[Values[Float]]("same").map(_.isNaN) == Seq(true))
-    assert(rows(8).getAs[Values[Float]]("same").map(_.isNaN) == Seq(false, true))
+    assert(rows(7).getAs[Lists[Float]]("same").map(_.isNaN) == Seq(true))
+    assert(rows(8).getAs[Lists[Float]]("same").map(_.isNaN) == Seq(false, true))
     val flat = table("grid array<int>, open array<float>", Row(Seq(1, 2, 3, 4, 5, 6), Seq(1f)))
     val row = flat.score(model("nested"), keep = Some(Nil)).head()
-    assert(row.getAs[Values[Values[Int]]]("twice") == Seq(Seq(2, 4, 6), Seq(8, 10, 12)))
+    assert(row.getAs[Lists[Lists[Int]]]("twice") == Seq(Seq(2, 4, 6), Seq(8, 10, 12)))
     val lost = table("ids array<bigint>", Row(null))
     assert(reasons(lost.scoreWithReasons(model("tokens"))) == Seq(s"ids: $noNull"))
   }
@@ -174,12 +183,12 @@ class ScoringSuite extends Local {
     val lists = table("ids array<int>", Row(Seq(1, 2)), Row(null), Row(Seq(1, 2, 3)), Row(Seq()))
     val echo = lists.score(model("padded"), keep = Some(Nil)).collect().toSeq
     assert(
-      echo.map(_.getAs[Values[Long]]("echo")) ==
+      echo.map(_.getAs[Lists[Long]]("echo")) ==
         Seq(Seq(1L, 2L, -1L), Seq(0L, 0L, 0L), Seq(1L, 2L, 3L), Seq(-1L, -1L, -1L))
     )
     val grid = table("grid array<array<int>>", Row(Seq(Seq(1), Seq())), Row(Seq(Seq(1, 2, 3, 4))))
     val padded = grid.scoreWithReasons(model("padded_grid"), keep = Some(Nil)).collect().toSeq
-    assert(padded.head.getAs[Values[Values[Int]]]("twice") == Seq(Seq(2, 18, 18), Seq(18, 18, 18)))
+    assert(padded.head.getAs[Lists[Lists[Int]]]("twice") == Seq(Seq(2, 18, 18), Seq(18, 18, 18)))
     assert(padded(1).getAs[String](reason) == "grid: a list of more than 3 values")
     val nan = table("features array<double>", Row(Seq(1.0, Double.NaN, 1e300, 1.0)))
     assert(
