@@ -57,7 +57,7 @@ fmt: setup ## put the code in ruff's form
 	@$(RUN) ruff check --fix . ; ruff format . ; python scripts/sbt.py scalafmtAll scalafmtSbt
 
 .PHONY: package
-package: setup ## for a cluster: dist/*.zip, environment.tar.gz, jars, wheel
+package: setup ## for a cluster: dist/*.zip, environment.tar.gz, jars, wheel, the Scala module
 	@$(RUN) python scripts/package.py
 
 .PHONY: horovod-gpu

@@ -4,6 +4,10 @@ tfspark-<version>.zip     the library, for --py-files
 environment.tar.gz        Python packages and Horovod, for --archives ...#environment
 jars/                     Delta's jars, for --jars where the cluster's Spark lacks them
 tfspark-<version>.whl     the library, for pip
+tfspark-interop_2.13-<version>.jar          the Scala module's own classes
+tfspark-interop.packages                    what it needs, for --packages
+natives/                                    TensorFlow's natives, for --jars beside those two
+tfspark-interop-assembly-<version>.jar      all of that in one, for --jars
 """
 
 import shutil
@@ -14,7 +18,7 @@ import zipfile
 from pathlib import Path
 
 from steps import archive, horovod, jars, java, packages, ui
-from steps.paths import PYTHON, ROOT, RUNTIME_LOCK, UV
+from steps.paths import PYTHON, ROOT, RUNTIME_LOCK, SCRIPTS, UV
 
 DIST = ROOT / "dist"
 STAGE = ROOT / "build" / "environment"
@@ -27,9 +31,10 @@ def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     DIST.mkdir(exist_ok=True)
     made = [library_zip(project["version"]), *wheel(), environment(), delta_jars()]
+    made += scala_module()
     for path in made:
         size = sum(file.stat().st_size for file in [path, *path.glob("*")] if file.is_file())
-        ui.say(f"  {path.relative_to(ROOT)!s:<44} {size / 1e6:8.1f} MB")
+        ui.say(f"  {path.relative_to(ROOT)!s:<48} {size / 1e6:8.1f} MB")
     ui.say(f"\npackaged in {time.monotonic() - started:.0f} s; how to submit it: docs/setup.md")
 
 
@@ -90,6 +95,11 @@ def delta_jars() -> Path:
     for jar in jars.cached(java.find()):
         shutil.copy(jar, folder)
     return folder
+
+
+def scala_module() -> list[Path]:
+    packages.command("Scala module", [PYTHON, SCRIPTS / "sbt.py", "dist"])
+    return [*sorted(DIST.glob("tfspark-interop*")), DIST / "natives"]
 
 
 if __name__ == "__main__":

@@ -37,6 +37,17 @@ def mlp(folder: Path, features: int = 4) -> str:
     return save(folder, signature, serve, first=first, second=second)
 
 
+def linear(folder: Path) -> str:
+    """x [n, 2] float32 → y [n, 1]: the regression of docs/scala.md, its weights as trained."""
+    weights, bias = tf.Variable([[1.99786], [-1.02963]]), tf.Variable([3.08099])
+
+    def serve(module: Any, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": x @ module.weights + module.bias}
+
+    signature = [Spec([None, 2], tf.float32, name="x")]
+    return save(folder, signature, serve, weights=weights, bias=bias)
+
+
 def mixed(folder: Path) -> str:
     """age float32, sex string, siblings int64, paid bool → p, label (text), parts [n, 2]."""
 

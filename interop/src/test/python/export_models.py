@@ -22,17 +22,6 @@ KINDS = (
 )
 
 
-def linear(folder: Path) -> None:
-    """x [n, 2] float32 → y [n, 1]: the regression of the chapter, trained weights."""
-    weights, bias = tf.Variable([[1.99786], [-1.02963]]), tf.Variable([3.08099])
-
-    def serve(module: Any, x: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"y": x @ module.weights + module.bias}
-
-    signature = [Spec([None, 2], tf.float32, name="x")]
-    models.save(folder, signature, serve, weights=weights, bias=bias)
-
-
 def kinds(folder: Path) -> None:
     """An input of every dtype, given back: one value, and lists of two."""
 
@@ -100,7 +89,7 @@ def declare(
 
 
 def main(folder: Path) -> None:
-    linear(folder / "linear" / "3")
+    models.linear(folder / "linear" / "3")
     inputs = {"x": {"dtype": "float32", "shape": [2], "null": None}}
     write_manifest(
         str(folder / "linear" / "3"), {"name": "linear", "version": "3", "inputs": inputs}
