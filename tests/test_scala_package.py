@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,7 @@ def test_the_assembly_scores_on_a_cluster(dist: Path, tmp_path: Path) -> None:
         )
     assert list(cache.glob("*.loads"))  # executors scored, and not the driver
     assert not list((tmp_path / "driver").glob("*.loads"))
+    shutil.rmtree(tmp_path)  # natives and copies of the jar: 1.2 GB
 
 
 @pytest.mark.slow
@@ -87,3 +89,4 @@ def test_the_thin_jar_scores_with_its_list(dist: Path, tmp_path: Path) -> None:
         *("--conf", f"spark.jars.ivy={tmp_path / 'ivy'}"),
         *(("--conf", f"spark.jars.ivySettings={settings}") if settings else ()),
     )
+    shutil.rmtree(tmp_path)  # natives: 0.7 GB
