@@ -73,7 +73,9 @@ lazy val interop = (project in file("."))
       Seq(copy)
     }.taskValue,
     scalacOptions ++= Seq(
-      "-release:17",
+      // A Java runtime without a compiler, as the one of `make setup`, knows no other release's API.
+      if ((file(sys.props("java.home")) / "lib" / "ct.sym").exists) "-release:17"
+      else "-Xunchecked-java-output-version:17",
       "-encoding:utf8",
       "-deprecation",
       "-feature",
