@@ -1,8 +1,9 @@
 package tfspark
 
 import java.lang.Float.{floatToRawIntBits, intBitsToFloat}
+import java.util.concurrent.atomic.AtomicLong
 import org.apache.spark.unsafe.Platform
-import org.tensorflow.internal.c_api.{AbstractTF_Tensor, TF_Tensor}
+import org.tensorflow.internal.c_api.TF_Tensor
 import org.tensorflow.internal.c_api.global.{tensorflow => c}
 
 /** A tensor in TensorFlow's memory, of any dtype: TensorFlow for Java's own classes lack some.
@@ -12,6 +13,7 @@ import org.tensorflow.internal.c_api.global.{tensorflow => c}
   */
 private[tfspark] final class NativeTensor(private[tfspark] val handle: TF_Tensor, texts: Long = 0)
     extends AutoCloseable {
+  NativeTensor.counted.incrementAndGet(): Unit
 
   /** Its sizes, the batch dimension first. */
   def shape: Seq[Long] = (0 until c.TF_NumDims(handle)).map(c.TF_Dim(handle, _))
@@ -27,19 +29,29 @@ private[tfspark] final class NativeTensor(private[tfspark] val handle: TF_Tensor
     if (bytes > 0) Platform.copyMemory(null, address, to, offset.toLong, bytes)
 
   override def close(): Unit = {
-    handle.close()
+    // TensorFlow frees the bytes of large strings one by one, which these are not made for: to it,
+    // they are empty ones.
+    if (texts != 0) Platform.setMemory(address, 0, c.TF_TensorByteSize(handle))
+    c.TF_DeleteTensor(handle)
+    NativeTensor.counted.decrementAndGet(): Unit
     if (texts != 0) Platform.freeMemory(texts)
   }
 }
 
 private[tfspark] object NativeTensor {
 
+  private val counted = new AtomicLong
+
+  /** How many are there that nobody has closed. */
+  def open: Long = counted.get
+
   /** Bytes of a string in a tensor: see `NativeText`. */
   val TextBytes = 24
 
   /** A tensor with nothing in it yet. */
   def allocate(dtype: String, shape: Seq[Long], bytes: Long): TF_Tensor =
-    AbstractTF_Tensor.allocateTensor(Signature.code(dtype), shape.toArray, bytes)
+    // Not by JavaCPP's own `allocateTensor`, which frees the memory of strings one by one.
+    c.TF_AllocateTensor(Signature.code(dtype), shape.toArray, shape.size, bytes)
 
   /** A tensor of numbers, as bytes, little endian, of an array from a place on. */
   def numbers(dtype: String, shape: Seq[Long], from: Array[Byte], at: Long, bytes: Long)

@@ -61,7 +61,7 @@ private[tfspark] final class OpenModel(folder: Path, val signature: Signature, t
         )
       }
       signature.outputs.indices.map { i =>
-        new NativeTensor(results.get(classOf[TF_Tensor], i.toLong).withDeallocator())
+        new NativeTensor(results.get(classOf[TF_Tensor], i.toLong))
       }
     } finally {
       values.close()

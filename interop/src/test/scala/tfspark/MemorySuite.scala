@@ -26,7 +26,7 @@ class MemorySuite extends Local {
 
   test("a thousand batches of varying sizes leave nothing behind") {
     val score = batches()
-    def native = (Pointer.totalCount(), Pointer.totalBytes())
+    def native = (NativeTensor.open, Pointer.totalCount(), Pointer.totalBytes())
     for (size <- 1 to 20) score(size)
     val before = native
     for (round <- 1 to 1000) score(1 + round * 37 % 41)

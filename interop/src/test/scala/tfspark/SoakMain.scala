@@ -29,7 +29,12 @@ object SoakMain {
     for ((size, at) <- sizes.take(WarmUp).zipWithIndex) ways(at % ways.size)(size)
     val lines = sizes.take(Batches).zipWithIndex.map { case (size, at) =>
       ways(at % ways.size)(size)
-      Seq(size, resident, Pointer.totalCount, if (at % Every == Every - 1) heap else -1)
+      Seq(
+        size,
+        resident,
+        NativeTensor.open + Pointer.totalCount,
+        if (at % Every == Every - 1) heap else -1
+      )
         .mkString("\t")
     }
     Files.write(out, lines.toSeq.asJava)
