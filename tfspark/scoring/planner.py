@@ -61,7 +61,7 @@ def choose(
     Raises:
         ConfigError: the scan is asked for and does not apply.
     """
-    if plan == "pandas":
+    if plan in ("pandas", "jvm"):
         return Choice(plan, "asked for")
     columns = None
     try:
@@ -77,8 +77,9 @@ def choose(
             raise ConfigError(
                 f"plan 'scan' does not apply to {where}: {reason}; use plan 'auto'"
             ) from None
-        why = f"no scan: {reason}" if plan == "auto" else f"asked for; Spark writes: {reason}"
-        return Choice("arrow", why, columns)
+        if plan == "auto":
+            return Choice("arrow", f"no scan: {reason}", columns)
+        return Choice(plan, f"asked for; Spark writes: {reason}", columns)
     return Choice("scan", f"plain files: {len(scan.groups)} row groups", columns, scan)
 
 

@@ -22,6 +22,7 @@ from tfspark.console import Steps
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import Quarantine
 from tfspark.quarantine import refuse_above
+from tfspark.scoring import jvm
 from tfspark.scoring.binding import Inputs
 from tfspark.scoring.commit import end, sweep_abandoned
 from tfspark.scoring.frame import check_plan
@@ -105,10 +106,13 @@ def score_table(
     started = time.monotonic()
     check_plan(plan)
     day = as_day(day)
+    found = resolve(model, tracking_uri, signature)
+    if plan == "jvm":
+        jvm.check_module(spark, found)
     run = TableRun(
         spark,
         as_source(source),
-        resolve(model, tracking_uri, signature),
+        found,
         target,
         day,
         run_id or (steps.run_id if steps else uuid.uuid4().hex),
