@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).parent.parent
 NATIVES = ROOT / "build" / "sbt" / "javacpp"
@@ -29,6 +32,12 @@ def classpath() -> str:
         sbt("classpathFile")
         jars = _LIST.read_text().split()
     return ":".join(jars)
+
+
+def keep_natives(spark: SparkSession) -> None:
+    """Let TensorFlow's libraries lie where those of other runs lie: they are 650 MB."""
+    jvm: Any = spark._jvm  # type: ignore[attr-defined]
+    jvm.System.setProperty("org.bytedeco.javacpp.cachedir", str(NATIVES))
 
 
 def _changed(since: float) -> bool:

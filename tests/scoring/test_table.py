@@ -99,7 +99,7 @@ def test_the_same_day_twice_is_the_same_rows(
     assert {row[0] for row in rows(read(spark, target), "run_id")} == {second.run_id}
 
 
-@pytest.mark.parametrize("plan", ["arrow", "pandas", "scan"])
+@pytest.mark.parametrize("plan", ["arrow", "pandas", "scan", "jvm"])
 def test_poison_goes_to_quarantine(
     spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str], plan: str
 ) -> None:
@@ -290,7 +290,7 @@ def test_a_lost_row_stops_the_commit(
     assert not storage.names(str(tmp_path / "_staging"))
 
 
-@pytest.mark.parametrize("plan", ["auto", "pandas"])
+@pytest.mark.parametrize("plan", ["auto", "pandas", "jvm"])
 def test_a_dataframe_is_computed_once(
     spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str], plan: str
 ) -> None:
