@@ -6,7 +6,9 @@ what the module refuses comes as the same errors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import datetime as dt
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +19,13 @@ from tfspark.errors import ConfigError, TfsparkError
 from tfspark.registry.resolve import ModelFolder
 from tfspark.scoring.binding import Binding
 from tfspark.scoring.many import AnyModel
+from tfspark.scoring.sink import Part
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 def check_module(spark: SparkSession, model: AnyModel) -> ModelFolder:
@@ -50,17 +56,58 @@ def results(
         SignatureError: the module has no tensors of a dtype.
     """
     spark = df.sparkSession
-    folder = check_module(spark, model)
+    found = check_module(spark, model)
     with _as_ours():
         frame = _interop(spark).scoreNumbered(
             df._jdf,
-            folder.path,
+            found.path,
             _columns(bound),
             list(kept),
-            folder.signature.name,
+            found.signature.name,
             name,
         )
     return DataFrame(frame, spark)
+
+
+def to_files(
+    df: DataFrame,
+    model: AnyModel,
+    bound: Sequence[Binding],
+    columns: Sequence[str],
+    kept: Sequence[str],
+    about: Mapping[str, str | dt.datetime],
+    folder: str,
+    staging: str,
+    token: str,
+) -> list[Part]:
+    """Score every row once, in tasks that write the table's own files: see `TableTask`.
+
+    Args:
+        df: the columns, and as it may be `REASONS` and `RAW`.
+
+    Raises:
+        As `results`; and what Spark raises where a task fails.
+    """
+    spark = df.sparkSession
+    found = check_module(spark, model)
+    jvm: Any = spark._jvm
+    alike = jvm.java.util.LinkedHashMap()  # py4j's own maps have no order
+    for name, value in about.items():
+        alike.put(name, value if isinstance(value, str) else (value - _EPOCH) // _MICROSECOND)
+    with _as_ours():
+        parts = _interop(spark).scoreToFiles(
+            df._jdf,
+            found.path,
+            _columns(bound),
+            found.signature.name,
+            list(columns),
+            list(kept),
+            alike,
+            folder,
+            staging,
+            token,
+        )
+    return [Part(**part) for part in json.loads(parts)]
 
 
 def _interop(spark: SparkSession) -> Any:
@@ -68,14 +115,14 @@ def _interop(spark: SparkSession) -> Any:
     from py4j.java_gateway import JavaClass
 
     jvm: Any = getattr(spark, "_jvm", None)
-    found = None if jvm is None else jvm.tfspark.Interop
-    if not isinstance(found, JavaClass):  # py4j takes a name that it does not know for a package
+    module = None if jvm is None else jvm.tfspark.Interop
+    if not isinstance(module, JavaClass):  # py4j takes a name that it does not know for a package
         raise ConfigError(
             "plan 'jvm': the Scala module is not on the classpath of this session; start Spark "
             "with its jars: spark-submit --jars (make package builds them; or --packages, "
             "spark.jars, spark.jars.packages), see docs/scala.md; or use plan 'auto'"
         )
-    return found
+    return module
 
 
 def _columns(bound: Sequence[Binding]) -> dict[str, list[str]]:

@@ -61,13 +61,13 @@ def choose(
     Raises:
         ConfigError: the scan is asked for and does not apply.
     """
-    if plan in ("pandas", "jvm"):
+    if plan == "pandas":
         return Choice(plan, "asked for")
     columns = None
     try:
         check_target(target, schema)
         columns = pa.schema([arrow_field(df.schema[name]) for name in used])
-        if plan == "arrow":
+        if plan in ("arrow", "jvm"):
             return Choice(plan, "asked for", columns)
         if contract is not None:
             raise NotPlain("a contract is checked by Spark")

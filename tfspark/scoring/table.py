@@ -91,7 +91,7 @@ def score_table(
         inputs: as for `tfspark.score`.
         keep: columns to keep; None: the keys of the contract or of the model's manifest, else
             what the model does not take, else all.
-        plan: as for `tfspark.score`. With `scan` and `arrow` tasks write the table's own files.
+        plan: as for `tfspark.score`. Tasks write the table's own files, except with `pandas`.
         contract: check the rows against it first; labels and weights need not be there.
         quarantine: the table of bad rows; default: the target's name and `_quarantine`.
         limit: how many bad rows are too many; default: the contract's, else 1 in 100.
