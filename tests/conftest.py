@@ -25,7 +25,8 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """A real session, as jobs get it: local mode, two cores, Delta."""
+    """A real session, as jobs get it: local mode, two cores, Delta, the Scala module."""
+    from tests import scala_module
     from tfspark.session import spark_session
 
     scratch = tmp_path_factory.mktemp("spark")
@@ -34,11 +35,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
         **{
             "spark.master": "local[2]",
             "spark.driver.memory": "2g",
+            "spark.driver.extraClassPath": scala_module.classpath(),
             "spark.sql.shuffle.partitions": "4",
             "spark.ui.enabled": "false",
             "spark.sql.warehouse.dir": str(scratch / "tables"),
         },
     )
+    scala_module.keep_natives(session)
     yield session
     session.stop()
 

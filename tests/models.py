@@ -124,3 +124,18 @@ def lookup(folder: Path, words: Path) -> str:
         return {"place": module.table.lookup(word)}
 
     return save(folder, [Spec([None], tf.string, name="word")], serve, table=table)
+
+
+def cnn(folder: Path) -> str:
+    """pixels [n, 32, 32, 3] uint8 → score [n, 1]: one convolution, its mean, a layer."""
+    rng = tf.random.Generator.from_seed(7)
+    kernel = tf.Variable(rng.normal([3, 3, 3, 8]) * 0.2)
+    last = tf.Variable(rng.normal([8, 1]))
+
+    def serve(module: Any, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        image = tf.cast(pixels, tf.float32) / 255.0
+        hidden = tf.nn.relu(tf.nn.conv2d(image, module.kernel, strides=2, padding="SAME"))
+        return {"score": tf.sigmoid(tf.reduce_mean(hidden, [1, 2]) @ module.last)}
+
+    signature = [Spec([None, 32, 32, 3], tf.uint8, name="pixels")]
+    return save(folder, signature, serve, kernel=kernel, last=last)

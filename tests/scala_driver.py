@@ -1,6 +1,6 @@
-"""A driver with the Scala module: scores with Python and with the JVM, and writes both down.
+"""A driver with the Scala module: Python and the JVM score the same rows, and are compared.
 
-python scala_driver.py MASTER CLASSPATH FOLDER
+python -m tests.scala_driver MASTER CLASSPATH FOLDER
 """
 
 from __future__ import annotations
@@ -12,99 +12,79 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import models
-from py4j.protocol import Py4JJavaError
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
-from tfspark.errors import TfsparkError
-from tfspark.registry.manifest import write_manifest
+from tests.scala_cases import CASES, Case
+from tests.scala_refusals import refusals
 from tfspark.registry.resolve import resolve_model
-from tfspark.scoring.frame import bindings, score, with_result
+from tfspark.scoring.frame import bindings, with_result
+from tfspark.tables import quote
 
-ROWS = 5_000
-TABLE = f"""
-SELECT id,
-  IF(id % 10 = 0, NULL, rand(1) * 80) AS age,
-  IF(id % 7 = 0, NULL, IF(id % 2 = 0, 'male', 'fémale')) AS sex,
-  IF(id % 1000 = 3, NULL, CAST(id % 9 AS int)) AS siblings,
-  IF(id % 1000 = 4, NULL, id % 3 = 0) AS paid,
-  array(rand(2), rand(3), rand(4), IF(id % 1000 = 5, 1e300D, rand(5))) AS features,
-  elt(id % 4 + 1, 'red', 'green', 'blue', 'pink') AS word,
-  sequence(1, id % 3 + 1) AS ids
-FROM range({ROWS})
-"""
-WRONG: dict[str, tuple[str, dict[str, list[str]]]] = {
-    "no folder": ("nowhere", {}),
-    "versions": (".", {}),
-    "unknown input": ("mixed", {"agee": ["age"]}),
-    "unknown column": ("mixed", {"age": ["agee"]}),
-    "no column": ("quoted", {}),
-    "wrong type": ("mixed", {"age": ["sex"]}),
-    "wrong depth": ("mlp", {"features": ["ids"], "x": ["id"]}),
-    "too deep": ("lookup", {"word": ["ids"]}),
-    "too few": ("mlp", {"features": ["id", "age"]}),
-    "tampered": ("tampered", {}),
-}
+PLANS = ("arrow", "jvm")
 
 
-def by_jvm(
-    df: DataFrame, model: str, inputs: dict[str, list[str]], keep: list[str], reasons: bool
-) -> DataFrame:
-    spark = df.sparkSession
-    jvm: Any = spark._jvm  # type: ignore[attr-defined]
-    frame = jvm.tfspark.Interop.score(df._jdf, model, inputs, keep, None, reasons)  # type: ignore[attr-defined]
-    return DataFrame(frame, spark)
-
-
-def make_models(folder: Path) -> None:
-    models.mixed(folder / "mixed")
-    models.mlp(folder / "mlp")
-    models.lookup(folder / "lookup", folder / "words.txt")
-    models.tokens(folder / "tokens")
-    models.quoted(folder / "quoted")
-    models.mlp(folder / "tampered")
-    write_manifest(str(folder / "tampered"), {"inputs": {}})
-    with (folder / "tampered" / "saved_model.pb").open("ab") as file:
-        file.write(b"x")
-
-
-def both(df: DataFrame, folder: Path, name: str) -> dict[str, Any]:
-    """Predictions and reasons of both sides, by id; the model's folder is gone when they run."""
-    model = str(folder / name)
-    found = resolve_model(model)
-    ours = with_result(df, found, bindings(df, found, None), ["id"], "arrow")
-    python = ours.df.select(
-        "id", *[value.alias(name) for name, value in ours.outputs.items()], ours.error.alias("why")
-    )
-    jvm = by_jvm(df, model, {}, ["id"], reasons=True).withColumnRenamed("_tfspark_reason", "why")
+def both(spark: SparkSession, case: Case, folder: Path) -> dict[str, Any]:
+    """Rows, reasons and predictions of both sides compared, and who opened the model."""
+    model, table = folder / "model", str(folder / "table")
+    folder.mkdir()
+    case.export(model)
+    case.write(spark, table)
+    found, df = resolve_model(str(model)), spark.read.parquet(table)
+    bound = bindings(df, found, None)
+    runs = {plan: with_result(df, found, bound, ["id"], plan) for plan in PLANS}
     shutil.rmtree(model)
-    sides = {"jvm": jvm, "python": python}
-    rows = {side: [r.asDict() for r in frame.collect()] for side, frame in sides.items()}
-    return {**rows, "digest": found.digest}
+    log = folder.parent / "cache" / f"{found.digest}.loads"
+    loads: list[list[str]] = []
+    for plan, run in runs.items():
+        values = [value.alias(name) for name, value in run.outputs.items()]
+        run.df.select("id", *values, run.error.alias("_why")).write.parquet(str(folder / plan))
+        loads.append(log.read_text().split("\n")[:-1])
+    said = compare(*(spark.read.parquet(str(folder / plan)) for plan in PLANS))
+    unpacked = [path.name for path in log.parent.iterdir() if path.is_dir()].count(found.digest)
+    return {**said, "loads": loads[1][len(loads[0]) :], "unpacked": unpacked}
 
 
-def refusals(df: DataFrame, folder: Path) -> dict[str, list[list[Any]]]:
-    """Message and exit code of both sides for what is wrong."""
-    said = {}
-    for what, (name, inputs) in WRONG.items():
-        model, pair = str(folder / name) if name != "." else str(folder), []
-        given: Any = {k: v[0] if len(v) == 1 else v for k, v in inputs.items()}
-        try:
-            score(df, model, given, ["id"])
-        except TfsparkError as error:
-            pair.append([str(error), error.exit_code])
-        try:
-            by_jvm(df, model, inputs, ["id"], reasons=False)
-        except Py4JJavaError as error:
-            java = error.java_exception
-            pair.append([java.getMessage(), java.exitCode()])
-        said[what] = pair
-    return said
+def compare(one: DataFrame, other: DataFrame) -> dict[str, Any]:
+    """By id: how many rows each has, how many reasons differ, and by how much predictions do."""
+    assert one.schema == other.schema
+    a, b = one.alias("a"), other.alias("b")
+    far = [
+        distance(F.col(f"a.{quote(field.name)}"), F.col(f"b.{quote(field.name)}"), field.dataType)
+        for field in one.schema
+        if field.name not in ("id", "_why")
+    ]
+    joined = a.join(b, F.col("a.id") == F.col("b.id"), "full_outer")
+    result = joined.agg(
+        F.count("a.id").alias("one"),
+        F.count("b.id").alias("other"),
+        F.count(F.lit(1)).alias("joined"),
+        F.count("a._why").alias("bad"),
+        F.count(F.when(~F.col("a._why").eqNullSafe(F.col("b._why")), 1)).alias("reasons"),
+        F.max(F.greatest(F.lit(0.0), *far)).alias("difference"),
+    )
+    return result.collect()[0].asDict()
+
+
+def distance(a: Column, b: Column, kind: T.DataType) -> Column:
+    """How far numbers are apart, of large ones in their own size; infinite if not comparable."""
+    infinite = F.lit(float("inf"))
+    if isinstance(kind, T.ArrayType):
+        element = kind.elementType
+        each = F.zip_with(a, b, lambda x, y: distance(x, y, element))
+        whole = F.aggregate(each, F.lit(0.0), lambda most, d: F.greatest(most, d))
+        same_size = F.coalesce(F.size(a), F.lit(-1)) == F.coalesce(F.size(b), F.lit(-1))
+        apart = F.when(same_size, whole)
+    elif isinstance(kind, T.FractionalType):
+        x, y = a.cast("double"), b.cast("double")
+        apart = F.nanvl(F.abs(x - y) / F.greatest(F.lit(1.0), F.abs(x)), infinite)
+    else:
+        apart = infinite
+    return F.when(a.eqNullSafe(b), 0.0).otherwise(F.coalesce(apart, infinite))
 
 
 def main(master: str, classpath: str, out: Path) -> None:
-    folder = out / "models"
-    make_models(folder)
     natives = f"-Dorg.bytedeco.javacpp.cachedir={os.environ['JAVACPP_CACHE']}"
     settings = {
         "spark.driver.extraClassPath": classpath,
@@ -122,12 +102,9 @@ def main(master: str, classpath: str, out: Path) -> None:
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     try:
-        spark.sql(TABLE).repartition(4, "id").write.parquet(str(out / "table"))
-        df = spark.read.parquet(str(out / "table"))
-        names = ("mixed", "mlp", "lookup", "tokens")
-        result = {"refusals": refusals(df, folder)}
-        result |= {name: both(df, folder, name) for name in names}
-        (out / "result.json").write_text(json.dumps(result))
+        result = {name: both(spark, case, out / name) for name, case in CASES.items()}
+        said = refusals(spark, out / "refused")
+        (out / "result.json").write_text(json.dumps({"cases": result, "refusals": said}))
     finally:
         spark.stop()
 

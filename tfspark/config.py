@@ -162,7 +162,7 @@ class Score(Section):
     inputs: dict[str, str | list[str]] = Field(
         {}, description="model input: column, or columns that become one tensor"
     )
-    plan: str = "auto"
+    plan: str = Field("auto", description="auto, scan, arrow, pandas, or jvm: the Scala module")
 
     @field_validator("keep", mode="before")
     @classmethod

@@ -104,7 +104,7 @@ def read_json(path: str) -> Any:
     try:
         return json.loads(read_bytes(path))
     except ValueError as error:
-        raise IntegrityError(f"{path} is not JSON ({error}): it was damaged or cut off") from error
+        raise IntegrityError(f"{path} is not JSON: it was damaged or cut off") from error
 
 
 def write_json(path: str, value: Any) -> None:

@@ -129,7 +129,8 @@ def first_line(error: Exception) -> str:
     java = getattr(error, "java_exception", None)
     text = str(java.toString()) if java is not None else str(error)
     causes = re.findall(r"Caused by: (.+)", str(error))
-    line = (causes[-1] if causes else text).strip().split("\n")[0]
+    ours = [line for line in causes if line.startswith("tfspark.")]  # of the Scala module
+    line = (ours or causes or [text])[-1].strip().split("\n")[0]
     return re.sub(r"^(?:[a-z]+\.)+[\w$]+(?:Exception|Error): ", "", line)[:500]
 
 

@@ -24,7 +24,7 @@ from tfspark.registry.manifest import write_manifest
 ROWS = 20_000
 
 
-@pytest.fixture(params=["arrow", "pandas"])
+@pytest.fixture(params=["arrow", "pandas", "jvm"])
 def plan(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -56,7 +56,7 @@ def test_reloaded_through_spark_is_the_bare_model(
     assert difference.max() <= 1e-6
     # A filter on a prediction does not make Spark score twice.
     steps = scored.where("score > 0.5")._jdf.queryExecution().executedPlan().toString()
-    assert steps.count("ArrowEvalPython") == 1
+    assert steps.count("Score " if plan == "jvm" else "ArrowEvalPython") == 1
 
 
 TYPES = {
@@ -180,7 +180,8 @@ def test_what_is_refused_before_any_task_runs(spark: SparkSession, tmp_path: Pat
     df = spark.createDataFrame([(1, 1.0)], "id int, x float")
     folder = models.picky(tmp_path / "m")
     with pytest.raises(
-        ConfigError, match="plan 'fast': there is no such plan; plans: auto, scan, arrow, pandas"
+        ConfigError,
+        match="plan 'fast': there is no such plan; plans: auto, scan, arrow, pandas, jvm",
     ):
         tfspark.score(df, folder, plan="fast")
     with pytest.raises(ModelNotFound, match="no such folder"):

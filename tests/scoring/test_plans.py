@@ -47,7 +47,7 @@ def check(found: pa.Table, bare: np.ndarray) -> None:
     assert np.abs(scores - bare).max() <= 1e-6  # not so if an id is missing: NaN
 
 
-@pytest.mark.parametrize("plan", ["scan", "arrow", "pandas"])
+@pytest.mark.parametrize("plan", ["scan", "arrow", "pandas", "jvm"])
 def test_score(spark: SparkSession, table: Path, plan: str) -> None:
     df = spark.read.parquet(str(table / "in"))
     scored = tfspark.score(df, str(table / "m"), {"features": FEATURES}, ["id"], plan)
@@ -57,7 +57,7 @@ def test_score(spark: SparkSession, table: Path, plan: str) -> None:
     check(pq.read_table(to), np.load(table / "bare.npy"))
 
 
-@pytest.mark.parametrize("plan", ["scan", "arrow", "pandas"])
+@pytest.mark.parametrize("plan", ["scan", "arrow", "pandas", "jvm"])
 def test_score_table(spark: SparkSession, table: Path, plan: str) -> None:
     to = str(table / f"table-{plan}")
     summary = tfspark.score_table(

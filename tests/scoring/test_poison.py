@@ -30,7 +30,7 @@ def deadline(spark: SparkSession) -> Iterator[None]:
     spark.conf.unset("spark.tfspark.deadline")
 
 
-@pytest.mark.parametrize("plan", ["scan", "arrow"])
+@pytest.mark.parametrize("plan", ["scan", "arrow", "jvm"])
 @pytest.mark.parametrize("kind", ["null", "nan", "length", "jpeg", "string"])
 def test_one_row_is_poisoned(spark: SparkSession, folder: Path, kind: str, plan: str) -> None:
     poison.check(poison.score_poisoned(spark, folder, kind, plan), kind, plan)

@@ -99,7 +99,7 @@ def test_the_same_day_twice_is_the_same_rows(
     assert {row[0] for row in rows(read(spark, target), "run_id")} == {second.run_id}
 
 
-@pytest.mark.parametrize("plan", ["arrow", "pandas", "scan"])
+@pytest.mark.parametrize("plan", ["arrow", "pandas", "scan", "jvm"])
 def test_poison_goes_to_quarantine(
     spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str], plan: str
 ) -> None:
@@ -156,8 +156,9 @@ schema:
 """
 
 
+@pytest.mark.parametrize("plan", ["arrow", "jvm"])
 def test_with_a_contract(
-    spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str]
+    spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str], plan: str
 ) -> None:
     lines = [
         "id,x,note",
@@ -181,7 +182,7 @@ def test_with_a_contract(
     assert not storage.exists(target)
     summary = tfspark.score_table(
         spark, source, picky, target, DAY, keep=["id", "note"], contract=contract,
-        quarantine=bad_table, limit=Quarantine(max_share=0.8),
+        quarantine=bad_table, limit=Quarantine(max_share=0.8), plan=plan,
     )  # fmt: skip
     assert (summary.rows_in, summary.scored, summary.quarantined) == (8, 2, 6)
     assert read(spark, target).columns == ["id", "note", "root", *ABOUT]
@@ -251,6 +252,11 @@ def test_delta_sources_and_tables_of_the_catalog(
     assert named.rows_in == 5
     again = tfspark.score_table(spark, "scoring_test.raw", picky, "scoring_test.scored", DAY)
     assert again.table_version == named.table_version + 1
+    by_jvm = tfspark.score_table(
+        spark, "scoring_test.raw", picky, "scoring_test.scored", DAY, plan="jvm"
+    )
+    assert (by_jvm.scored, by_jvm.plan) == (5, "jvm")
+    assert by_jvm.plan_reason == "asked for; Spark writes: the target is a table of the catalog"
     assert spark.table("scoring_test.scored").count() == 5
     spark.sql("DROP DATABASE scoring_test CASCADE")
 
@@ -283,14 +289,14 @@ def test_a_lost_row_stops_the_commit(
         return [dataclasses.replace(f, groups=f.groups[1:]) for f in real(files, columns)]
 
     monkeypatch.setattr(direct, "footers", short)
-    for plan in ("arrow", "scan"):
+    for plan in ("arrow", "scan", "jvm"):
         with pytest.raises(StorageError, match=r"part-.*holds 0 rows, its task wrote \d+"):
             tfspark.score_table(spark, source, picky, target, DAY, plan=plan)
     assert not storage.exists(target)
     assert not storage.names(str(tmp_path / "_staging"))
 
 
-@pytest.mark.parametrize("plan", ["auto", "pandas"])
+@pytest.mark.parametrize("plan", ["auto", "pandas", "jvm"])
 def test_a_dataframe_is_computed_once(
     spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str], plan: str
 ) -> None:

@@ -85,6 +85,8 @@ def _is_model(path: str, model: str) -> None:
         raise ModelNotFound(
             f"{model}: there is no such folder; name a SavedModel's folder, or models:/name@alias"
         )
+    if not storage.is_dir(path):
+        raise ModelNotFound(f"{model}: is a file; name the folder of a SavedModel")
     there = storage.names(path)
     versions = [n for n in there if storage.exists(storage.join(path, n, FILE))]
     if versions == ["model"]:

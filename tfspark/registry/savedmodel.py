@@ -73,9 +73,9 @@ def parse(message: str, content: bytes, where: str) -> Any:
 
     try:
         return _classes()[message].FromString(content)
-    except DecodeError as error:
+    except DecodeError:
         raise IntegrityError(
-            f"{where}: is no {FILE} ({error}): it was damaged or cut off; copy it again"
+            f"{where}: is no {FILE}: it was damaged or cut off; copy it again"
         ) from None
 
 

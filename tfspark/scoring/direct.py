@@ -1,7 +1,8 @@
 """The driver of tasks that write the table's own files: sent out, checked, and committed.
 
-Two plans work so. `scan`: a task reads row groups of its own. `arrow`: Spark hands a task the rows
-of a partition. Either way the files are written once, and the driver commits them or removes them.
+Three plans work so. `scan`: a task reads row groups of its own. `arrow`: Spark hands a task the
+rows of a partition. `jvm`: so, and they stay in Spark's process. The files are written once, and
+the driver commits them or removes them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pyspark.sql import types as T
 from tfspark import storage
 from tfspark.errors import StorageError
 from tfspark.rowgroups import footers
+from tfspark.scoring import jvm
 from tfspark.scoring.binding import Binding
 from tfspark.scoring.columns import as_text
 from tfspark.scoring.commit import claim, commit_day
@@ -70,6 +72,7 @@ class DirectRun:
         kept: Sequence[str],
         about: Mapping[str, str | dt.datetime],
         what: str,
+        plan: str,
     ) -> tuple[int, int]:
         """Score every row once.
 
@@ -77,6 +80,7 @@ class DirectRun:
             rows: files, or a DataFrame of the columns, and as it may be `REASONS` and `RAW`.
             about: columns of one value.
             what: this is, for messages.
+            plan: `arrow` or `jvm`, for a DataFrame.
 
         Returns:
             The rows that were written, and how many of them are bad.
@@ -85,21 +89,25 @@ class DirectRun:
             StorageError: a task failed, or a file is not what its task said.
         """
         claim(self.staging, self.target, self.folder, self.token)
-        task = TableTask(
-            scorer_for(self.spark, model, feeds_of(bound)),
-            self.columns,
-            tuple(name for binding in bound for name in binding.columns),
-            tuple(kept),
-            about_columns(about),
-            self.folder,
-            self.staging,
-            self.token,
-        )
-        with running(what, self.target):
-            if isinstance(rows, Plain):
-                self.parts = self._by_scan(rows, task)
-            else:
-                self.parts = self._by_arrow(rows, task)
+        if plan == "jvm" and not isinstance(rows, Plain):
+            with running(what, self.target):
+                self.parts = self._by_jvm(rows, model, bound, kept, about)
+        else:
+            task = TableTask(
+                scorer_for(self.spark, model, feeds_of(bound)),
+                self.columns,
+                tuple(name for binding in bound for name in binding.columns),
+                tuple(kept),
+                about_columns(about),
+                self.folder,
+                self.staging,
+                self.token,
+            )
+            with running(what, self.target):
+                if isinstance(rows, Plain):
+                    self.parts = self._by_scan(rows, task)
+                else:
+                    self.parts = self._by_arrow(rows, task)
         self._check()
         bad = sum(part.bad for part in self.parts)
         return bad + sum(part.rows for part in self.parts), bad
@@ -119,10 +127,24 @@ class DirectRun:
         def run(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield pa.RecordBatch.from_pydict({"part": [json.dumps(asdict(task(rows)))]})
 
-        extra = [name for name in (REASONS, RAW) if name in df.columns]
-        columns = [F.col(quote(name)) for name in [*self.columns.names, *extra]]
-        sent: Any = df.select(*columns).mapInArrow(run, "part string")
+        sent: Any = self._needed(df).mapInArrow(run, "part string")
         return [Part(**json.loads(row["part"])) for row in sent.collect()]
+
+    def _by_jvm(
+        self,
+        df: DataFrame,
+        model: AnyModel,
+        bound: Sequence[Binding],
+        kept: Sequence[str],
+        about: Mapping[str, str | dt.datetime],
+    ) -> list[Part]:
+        names = self.columns.names
+        place = (self.folder, self.staging, self.token)
+        return jvm.to_files(self._needed(df), model, bound, names, kept, about, *place)
+
+    def _needed(self, df: DataFrame) -> DataFrame:
+        extra = [name for name in (REASONS, RAW) if name in df.columns]
+        return df.select(*[F.col(quote(name)) for name in [*self.columns.names, *extra]])
 
     def bad_rows(self) -> DataFrame:
         """The bad rows: their reasons, their text, and 1."""

@@ -45,7 +45,10 @@ def explain(
     kept = ", ".join(asked.kept) or "no column"
     lines += [f"gives     {kept}; {', '.join(asked.model.signature.outputs)}"]
     lines += _reading(df.sparkSession, asked)
-    said = ", ".join(f"{name} {value}" for name, value in scorer_settings(df.sparkSession).items())
+    settings = scorer_settings(df.sparkSession)
+    if asked.plan == "jvm":  # a task of the JVM can neither be watched nor isolated
+        settings = {name: settings[name] for name in ("threads", "batch_bytes", "batch_rows")}
+    said = ", ".join(f"{name} {value}" for name, value in settings.items())
     return "\n".join([*lines, f"settings  {said}"]) + "\n"
 
 

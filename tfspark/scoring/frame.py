@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from tfspark.errors import ConfigError, SignatureError
+from tfspark.scoring import jvm
 from tfspark.scoring.asread import NotPlain
 from tfspark.scoring.binding import Binding, Inputs, check_outputs
 from tfspark.scoring.columns import as_text, columns_for, judged
@@ -24,7 +25,7 @@ from tfspark.tables import quote
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-PLANS = ("auto", "scan", "arrow", "pandas")
+PLANS = ("auto", "scan", "arrow", "pandas", "jvm")
 RESULT = "_tfspark_result"
 REASON = "_tfspark_reason"
 
@@ -51,8 +52,9 @@ def score(
         inputs: input of the model → column, or → list of columns that become one tensor; an input
             that is not named takes the column of its name.
         keep: columns to keep; None: all.
-        plan: how to run it: `scan` where the DataFrame is plain files, `arrow`, `pandas`; `auto`
-            takes the scan if it applies, else `arrow`.
+        plan: how to run it: `scan` where the DataFrame is plain files, `arrow`, `pandas`, `jvm`
+            where the session has the jars of the Scala module; `auto` takes the scan if it
+            applies, else `arrow`.
         on_bad_row: `fail`: a row that cannot be scored fails the query when it is reached, and the
             error names the row by its kept columns and says why; `null`: all its outputs are null.
             (`score_table` quarantines such rows instead.)
@@ -62,7 +64,8 @@ def score(
     Raises:
         ModelNotFound, IntegrityError, UnsafeModelError: of the model.
         SignatureError: the columns do not fit the inputs, or an output takes a kept name.
-        ConfigError: an unknown plan, or the scan is asked for and does not apply.
+        ConfigError: an unknown plan, or one that is asked for and does not apply: the scan, or
+            `jvm` without the Scala module or for several models.
 
     Example:
         tfspark.score(df, "models/passengers/3", keep=["PassengerId"])
@@ -116,10 +119,12 @@ def ask(
         SignatureError, ConfigError: see `score`.
     """
     check_plan(plan)
+    if plan == "jvm":
+        jvm.check_module(df.sparkSession, model)
     kept = kept_columns(df, keep)
     check_outputs(model, kept)
     bound = bindings(df, model, inputs)
-    if plan in ("arrow", "pandas"):
+    if plan in ("arrow", "pandas", "jvm"):
         return Asked(model, bound, kept, plan, "asked for", None)
     used = list(dict.fromkeys([*kept, *(c for b in bound for c in b.columns)]))
     try:
@@ -223,6 +228,8 @@ def with_result(
     df: DataFrame, model: AnyModel, bound: Sequence[Binding], kept: Sequence[str], plan: str
 ) -> Run:
     """Score every row once; the rows stay where they are, in the same number."""
+    if plan == "jvm":
+        return _run(jvm.results(df, model, bound, kept, RESULT), model, plan)
     before: Column | None = None
     fed = [judged(binding, df.schema) for binding in bound] if plan == "pandas" else bound
     scorer = scorer_for(df.sparkSession, model, feeds_of(fed))
@@ -240,6 +247,15 @@ def with_result(
         function(*arguments).alias(RESULT),
         *([] if before is None else [before.alias(REASON)]),
     )
+    return _run(result, model, plan, before)
+
+
+def _run(result: DataFrame, model: AnyModel, plan: str, before: Column | None = None) -> Run:
+    """The outputs and the errors of a column of results.
+
+    Args:
+        before: the reason of a row that was bad before it was scored.
+    """
     error = F.col(RESULT).getField(ERROR)
     if before is not None:
         error = F.coalesce(F.col(REASON), error)

@@ -67,7 +67,7 @@ def choose(
     try:
         check_target(target, schema)
         columns = pa.schema([arrow_field(df.schema[name]) for name in used])
-        if plan == "arrow":
+        if plan in ("arrow", "jvm"):
             return Choice(plan, "asked for", columns)
         if contract is not None:
             raise NotPlain("a contract is checked by Spark")
@@ -77,8 +77,9 @@ def choose(
             raise ConfigError(
                 f"plan 'scan' does not apply to {where}: {reason}; use plan 'auto'"
             ) from None
-        why = f"no scan: {reason}" if plan == "auto" else f"asked for; Spark writes: {reason}"
-        return Choice("arrow", why, columns)
+        if plan == "auto":
+            return Choice("arrow", f"no scan: {reason}", columns)
+        return Choice(plan, f"asked for; Spark writes: {reason}", columns)
     return Choice("scan", f"plain files: {len(scan.groups)} row groups", columns, scan)
 
 

@@ -22,6 +22,7 @@ from tfspark.console import Steps
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import Quarantine
 from tfspark.quarantine import refuse_above
+from tfspark.scoring import jvm
 from tfspark.scoring.binding import Inputs
 from tfspark.scoring.commit import end, sweep_abandoned
 from tfspark.scoring.frame import check_plan
@@ -90,7 +91,7 @@ def score_table(
         inputs: as for `tfspark.score`.
         keep: columns to keep; None: the keys of the contract or of the model's manifest, else
             what the model does not take, else all.
-        plan: as for `tfspark.score`. With `scan` and `arrow` tasks write the table's own files.
+        plan: as for `tfspark.score`. Tasks write the table's own files, except with `pandas`.
         contract: check the rows against it first; labels and weights need not be there.
         quarantine: the table of bad rows; default: the target's name and `_quarantine`.
         limit: how many bad rows are too many; default: the contract's, else 1 in 100.
@@ -105,10 +106,13 @@ def score_table(
     started = time.monotonic()
     check_plan(plan)
     day = as_day(day)
+    found = resolve(model, tracking_uri, signature)
+    if plan == "jvm":
+        jvm.check_module(spark, found)
     run = TableRun(
         spark,
         as_source(source),
-        resolve(model, tracking_uri, signature),
+        found,
         target,
         day,
         run_id or (steps.run_id if steps else uuid.uuid4().hex),

@@ -109,7 +109,7 @@ class TableRun:
                 )
                 rows = scan or (checked if contract else checked.drop(REASONS, RAW))
                 staged, self.bad = self.direct.score(
-                    rows, self.model, bound, names, self._about(), self._doing
+                    rows, self.model, bound, names, self._about(), self._doing, self.plan
                 )
                 self.staged = self.direct.bad_rows()
             info |= {"rows": staged, "bad": self.bad}

@@ -24,11 +24,7 @@ private[tfspark] object Binding {
       caseSensitive: Boolean
   ): Seq[Bound] = {
     val inputs = model.signature.inputs
-    for (name <- mapping.keys if !inputs.exists(_.name == name))
-      throw new SignatureError(
-        s"model ${model.path}: has no input $name; its inputs: ${listed(inputs.map(_.name))}" +
-          Near.said(name, inputs.map(_.name))
-      )
+    for (name <- mapping.keys if !inputs.exists(_.name == name)) throw unknownInput(model, name)
     inputs.map { spec =>
       val wanted = mapping.getOrElse(spec.name, Seq(spec.name))
       val columns = wanted.map { column =>
@@ -44,6 +40,14 @@ private[tfspark] object Binding {
       }
       of(model, spec, columns.map(schema(_)), wanted.size != 1).copy(columns = columns)
     }
+  }
+
+  /** The error of an input that is not there. */
+  def unknownInput(model: ModelFolder, name: String): SignatureError = {
+    val known = model.signature.inputs.map(_.name)
+    new SignatureError(
+      s"model ${model.path}: has no input $name; its inputs: ${listed(known)}${Near.said(name, known)}"
+    )
   }
 
   /** An input fed by columns of these types. */

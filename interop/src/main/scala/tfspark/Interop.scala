@@ -24,17 +24,38 @@ object Interop {
       keep: JavaList[String],
       signature: String,
       reasons: Boolean
-  ): DataFrame = {
-    val mapping = inputs.asScala.map { case (name, columns) => name -> columns.asScala.toSeq }
+  ): DataFrame =
     Scoring.score(
       df,
       model,
-      mapping.toMap,
+      mapping(inputs),
       Option(keep).map(_.asScala.toSeq),
       Option(signature),
       reasons
     )
-  }
+
+  /** For the plan `jvm` of Python's `score`: the kept columns and a struct of the outputs by number
+    * (`o0`, `o1`...) and `error`, the reason why a row could not be scored.
+    *
+    * @param name
+    *   of the struct
+    */
+  def scoreNumbered(
+      df: DataFrame,
+      model: String,
+      inputs: JavaMap[String, JavaList[String]],
+      keep: JavaList[String],
+      signature: String,
+      name: String
+  ): DataFrame =
+    Scoring.scoreNumbered(
+      df,
+      model,
+      mapping(inputs),
+      keep.asScala.toSeq,
+      Option(signature),
+      name
+    )
 
   /** Score every row once into Parquet files: see `TableFiles.write`.
     *
@@ -57,9 +78,7 @@ object Interop {
   ): String = {
     val spark = Frames.session(df)
     val found = Scoring.resolve(spark, model, Option(signature))
-    val mapping = inputs.asScala.map { case (name, columns) => name -> columns.asScala.toSeq }
-    val caseSensitive = spark.sessionState.conf.caseSensitiveAnalysis
-    val bound = Binding.bind(found, df.schema, mapping.toMap, caseSensitive)
+    val bound = Scoring.bind(spark, found, df.schema, mapping(inputs))
     val alike = about.asScala.toSeq.map {
       case (name, micros: Number) => name -> Instant.EPOCH.plus(micros.longValue, ChronoUnit.MICROS)
       case (name, text) => name -> text.toString
@@ -79,4 +98,7 @@ object Interop {
       .map(Part.write)
       .mkString("[", ", ", "]")
   }
+
+  private def mapping(inputs: JavaMap[String, JavaList[String]]): Map[String, Seq[String]] =
+    inputs.asScala.map { case (name, columns) => name -> columns.asScala.toSeq }.toMap
 }

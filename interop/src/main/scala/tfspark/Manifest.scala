@@ -57,7 +57,10 @@ private[tfspark] object Manifest {
       throw new IntegrityError(s"$where: is no manifest of a model; register the model again")
     val root =
       try json.readTree(folder.read(File))
-      catch { case _: JsonProcessingException => refuse() }
+      catch {
+        case _: JsonProcessingException =>
+          throw new IntegrityError(s"$where is not JSON: it was damaged or cut off")
+      }
     if (root == null || !root.isObject || !Seq("format", "files", "digest").forall(root.has))
       refuse()
     if (root.get("format") != json.getNodeFactory.numberNode(Format))

@@ -58,6 +58,7 @@ object ModelFolder {
       refuse(
         "there is no such folder; name a SavedModel's folder, or models:/name@alias"
       )
+    if (!folder.isFolder) refuse("is a file; name the folder of a SavedModel")
     val there = folder.names()
     val versions = there.filter(name => folder.exists(s"$name/$file"))
     if (there.contains("model") && versions == Seq("model"))

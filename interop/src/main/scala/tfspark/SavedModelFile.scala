@@ -13,10 +13,10 @@ private[tfspark] final class SavedModelFile(val folder: String, content: Array[B
       input.setSizeLimit(Int.MaxValue)
       SavedModel.parseFrom(input).getMetaGraphsList.asScala.toSeq
     } catch {
-      case error: InvalidProtocolBufferException =>
+      case _: InvalidProtocolBufferException =>
         throw new IntegrityError(
-          s"$folder/${SavedModelFile.Name}: is no ${SavedModelFile.Name} (${error.getMessage}): it " +
-            "was damaged or cut off; copy it again"
+          s"$folder/${SavedModelFile.Name}: is no ${SavedModelFile.Name}: it was damaged or cut off; " +
+            "copy it again"
         )
     }
 }

@@ -12,23 +12,20 @@ private[tfspark] object Scoring {
   val Reason = "_tfspark_reason"
   val Advice: String = "leave such rows out, take null for them (on_bad_row='null'), or use " +
     "score_table, which puts them into a quarantine table"
-  private val Threads = "spark.tfspark.threads"
-  private val BatchRows = "spark.sql.execution.arrow.maxRecordsPerBatch"
 
   def resolve(spark: SparkSession, model: String, signature: Option[String]): ModelFolder =
     ModelFolder.resolve(model, spark.sessionState.newHadoopConf(), signature)
 
   /** Send the model out, and make what travels to the rows. */
   def scorer(spark: SparkSession, model: ModelFolder, feeds: Seq[Feed]): Scorer = {
-    val context = spark.sparkContext
-    val cpus = context.getConf.get("spark.task.cpus", "1")
-    val rows = spark.conf.get(BatchRows, "10000").toInt
+    val settings = Settings.of(spark)
     Scorer(
-      Packed.broadcast(context, model),
+      Packed.broadcast(spark.sparkContext, model),
       model.signature,
       feeds,
-      spark.conf.get(Threads, cpus).toInt,
-      if (rows > 0) rows else 10000
+      settings.threads,
+      settings.batchRows,
+      settings.batchBytes
     )
   }
 
@@ -52,14 +49,11 @@ private[tfspark] object Scoring {
     val spark = Frames.session(df)
     val found = resolve(spark, model, signature)
     val plan = Frames.plan(df)
-    val schema = df.schema
-    val caseSensitive = spark.sessionState.conf.caseSensitiveAnalysis
-    val kept = keptColumns(schema, keep).map(plan.output(_))
+    val kept = keptColumns(df.schema, keep).map(plan.output(_))
     Binding.checkOutputs(found, kept.map(_.name) ++ (if (reasons) Seq(Reason) else Nil))
-    val bound = Binding.bind(found, schema, inputs, caseSensitive)
+    val bound = bind(spark, found, df.schema, inputs)
     val columns = bound.flatMap(_.columns).map(plan.output(_))
     val rows = scoreRows(spark, found, bound.map(_.feed), columns, kept, plan)
-    ScoreStrategy.install(spark)
     val all = rows.results
     val outputs =
       if (reasons) all
@@ -70,6 +64,41 @@ private[tfspark] object Scoring {
     Frames.of(spark, Project(kept ++ outputs, rows))
   }
 
+  /** The kept columns and one struct: the outputs by number (`o0`, `o1`...), null in a row that
+    * could not be scored, and `error`, the reason of that.
+    */
+  def scoreNumbered(
+      df: DataFrame,
+      model: String,
+      inputs: Map[String, Seq[String]],
+      keep: Seq[String],
+      signature: Option[String],
+      name: String
+  ): DataFrame = {
+    val spark = Frames.session(df)
+    val found = resolve(spark, model, signature)
+    val plan = Frames.plan(df)
+    val kept = keptColumns(df.schema, Some(keep)).map(plan.output(_))
+    Binding.checkOutputs(found, Nil)
+    val bound = bind(spark, found, df.schema, inputs)
+    val columns = bound.flatMap(_.columns).map(plan.output(_))
+    val rows = scoreRows(spark, found, bound.map(_.feed), columns, kept, plan)
+    val fields = rows.results.init.indices.map(i => s"o$i") :+ "error"
+    val struct = fields.zip(rows.results).flatMap { case (field, value) =>
+      Seq(Literal(field), value)
+    }
+    Frames.of(spark, Project(kept :+ Alias(CreateNamedStruct(struct), name)(), rows))
+  }
+
+  def bind(
+      spark: SparkSession,
+      model: ModelFolder,
+      schema: StructType,
+      inputs: Map[String, Seq[String]]
+  ): Seq[Binding.Bound] =
+    Binding.bind(model, schema, inputs, spark.sessionState.conf.caseSensitiveAnalysis)
+
+  /** A step of a plan that scores the rows of the step below it. */
   def scoreRows(
       spark: SparkSession,
       model: ModelFolder,
@@ -79,6 +108,7 @@ private[tfspark] object Scoring {
       child: LogicalPlan
   ): ScoreRows = {
     val made = scorer(spark, model, feeds)
+    ScoreStrategy.install(spark)
     ScoreRows(made, inputs, kept.distinct, results(made), child)
   }
 

@@ -22,6 +22,8 @@ private[tfspark] final class Storage(named: String, conf: Configuration) {
 
   def exists(name: String = ""): Boolean = fs.exists(at(name))
 
+  def isFolder: Boolean = fs.getFileStatus(path).isDirectory
+
   /** Names of what lies in the folder, sorted. */
   def names(): Seq[String] =
     try fs.listStatus(path).map(_.getPath.getName).sorted.toSeq

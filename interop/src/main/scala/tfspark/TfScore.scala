@@ -3,7 +3,12 @@ package tfspark
 import org.apache.spark.sql.SparkSessionExtensions
 import org.apache.spark.sql.catalyst.FunctionIdentifier
 import org.apache.spark.sql.catalyst.expressions._
-import org.apache.spark.sql.catalyst.plans.logical.{Filter, LogicalPlan, Project}
+import org.apache.spark.sql.catalyst.plans.logical.{
+  Filter,
+  LogicalPlan,
+  NamedParametersSupport,
+  Project
+}
 import org.apache.spark.sql.catalyst.rules.Rule
 import org.apache.spark.sql.classic.SparkSession
 import org.apache.spark.sql.types.{DataType, StringType, StructField, StructType}
@@ -11,10 +16,11 @@ import org.apache.spark.unsafe.types.UTF8String
 
 /** `spark.sql.extensions=tfspark.ScoreExtensions`: the function `tf_score('model', column, ...)`.
   *
-  * Columns come in the order of the model's inputs, which is that of their names; a model of one
-  * input takes several columns as one tensor. One output is a column of its type, several are a
-  * struct. The function is no expression when it runs: its rows are scored in batches below the
-  * place where it stands.
+  * Columns come in the order of the model's inputs, which is that of their names; or by name,
+  * `tf_score('model', Age => a, Sex => b)`; or as the fields of these names of any struct,
+  * `tf_score('model', struct(*))`. A model of one input takes several columns as one tensor. One
+  * output is a column of its type, several are a struct. The function is no expression when it
+  * runs: its rows are scored in batches below the place where it stands.
   */
 final class ScoreExtensions extends (SparkSessionExtensions => Unit) {
   override def apply(extensions: SparkSessionExtensions): Unit = {
@@ -59,13 +65,57 @@ private[tfspark] object TfScore {
     }
     val model = Scoring.resolve(SparkSession.active, name, None)
     Binding.checkOutputs(model, Nil)
-    val (inputs, columns) = (model.signature.inputs, arguments.size - 1)
-    if (columns != inputs.size && (inputs.size != 1 || columns == 0))
-      throw new SignatureError(
-        s"model ${model.path}: $columns columns for ${inputs.size} inputs: " +
-          inputs.map(_.name).mkString(", ")
+    val (columns, named) =
+      NamedParametersSupport.splitAndCheckNamedArguments(arguments.tail, "tf_score", _ == _)
+    val all = columns.size == 1 || model.signature.inputs.size == 1 // a struct, or one tensor
+    if (named.isEmpty && all && columns.nonEmpty) TfScore(model, columns)
+    else TfScore(model, byName(model, columns, named.map(n => n.key -> n.value)))
+  }
+
+  /** What becomes the inputs, once the types are known: the fields of a struct, or the columns. */
+  def inputsOf(call: TfScore): Seq[Expression] = call.children match {
+    case Seq(struct) if struct.dataType.isInstanceOf[StructType] =>
+      val fields = struct.dataType.asInstanceOf[StructType].fieldNames.toSeq
+      val known = fields.zipWithIndex.filter(field => input(call.model, field._1).isDefined)
+      byName(call.model, Nil, known.map { case (field, i) => field -> fieldOf(struct, i) })
+    case columns if call.model.signature.inputs.size == 1 => columns
+    case columns => byName(call.model, columns, Nil)
+  }
+
+  private def fieldOf(struct: Expression, at: Int): Expression = struct match {
+    case made: CreateNamedStruct => made.valExprs(at)
+    case other => GetStructField(other, at)
+  }
+
+  /** A column for every input, in the order of the inputs. */
+  private def byName(
+      model: ModelFolder,
+      columns: Seq[Expression],
+      named: Seq[(String, Expression)]
+  ): Seq[Expression] = {
+    val inputs = model.signature.inputs.map(_.name)
+    def refuse(what: String) = throw new SignatureError(s"model ${model.path}: $what")
+    if (columns.size > inputs.size)
+      refuse(s"${columns.size} arguments for ${inputs.size} inputs: ${inputs.mkString(", ")}")
+    val found = named.foldLeft(inputs.zip(columns).toMap) { case (before, (said, column)) =>
+      val meant = input(model, said).getOrElse(throw Binding.unknownInput(model, said))
+      if (before.contains(meant)) refuse(s"the input $meant is given twice")
+      before + (meant -> column)
+    }
+    val missing = inputs.filterNot(found.contains)
+    if (missing.nonEmpty)
+      refuse(
+        s"nothing is given for the input ${missing.mkString(", ")}; give all of " +
+          s"${inputs.mkString(", ")}, in this order or by name (NAME => column)"
       )
-    TfScore(model, arguments.tail)
+    inputs.map(found)
+  }
+
+  /** The input that is meant; SQL does not mind the case. */
+  private def input(model: ModelFolder, said: String): Option[String] = {
+    val names = model.signature.inputs.map(_.name)
+    val same = names.filter(_.equalsIgnoreCase(said))
+    names.find(_ == said).orElse(if (same.size == 1) same.headOption else None)
   }
 }
 
@@ -101,7 +151,7 @@ private[tfspark] final class ExtractScores(spark: SparkSession) extends Rule[Log
 
   /** The child with the result of a call beside its own columns. */
   private def scored(call: TfScore, child: LogicalPlan): (LogicalPlan, Attribute) = {
-    val arguments = call.children.map {
+    val arguments = TfScore.inputsOf(call).map {
       case attribute: Attribute => attribute
       case other => Alias(other, other.sql)()
     }

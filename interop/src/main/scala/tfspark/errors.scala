@@ -8,6 +8,9 @@ package tfspark
 sealed abstract class TfsparkException(message: String, val exitCode: Int, cause: Throwable)
     extends RuntimeException(message, cause)
 
+/** A setting or an argument is wrong. */
+final class ConfigError(message: String) extends TfsparkException(message, 2, null)
+
 /** There is no model at the folder that was given. */
 final class ModelNotFound(message: String) extends TfsparkException(message, 2, null)
 

@@ -66,8 +66,7 @@ object implicits {
       val found = Scoring.resolve(session, model, signature)
       Binding.checkOutputs(found, Nil)
       val expressions: ExpressionEncoder[T] = encoderFor(encoder)
-      val caseSensitive = session.sessionState.conf.caseSensitiveAnalysis
-      val bound = Binding.bind(found, expressions.schema, inputs, caseSensitive)
+      val bound = Scoring.bind(session, found, expressions.schema, inputs)
       val scorer = Scoring.scorer(session, found, bound.map(_.feed))
       val task = new RddTask[T](scorer, bound.flatMap(_.columns).toArray, expressions)
       rdd.mapPartitions(task(_))

@@ -67,7 +67,7 @@ class ModelFolderSuite extends Local {
       val digest = Manifest.read(new Storage(folder.toString, conf)).get.digest
       Files.writeString(manifest, Files.readString(manifest).replace(digest, "0" * 64))
     }.contains("tfspark.json was changed (digest)"))
-    assert(refused(f => Files.writeString(f.resolve("tfspark.json"), "{")).contains("no manifest"))
+    assert(refused(f => Files.writeString(f.resolve("tfspark.json"), "{")).contains("is not JSON"))
   }
 
   test("a model that could do more than compute") {
