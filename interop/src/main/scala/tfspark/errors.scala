@@ -8,6 +8,9 @@ package tfspark
 sealed abstract class TfsparkException(message: String, val exitCode: Int, cause: Throwable)
     extends RuntimeException(message, cause)
 
+/** A setting or an argument is wrong. */
+final class ConfigError(message: String) extends TfsparkException(message, 2, null)
+
 /** There is no model at the folder that was given. */
 final class ModelNotFound(message: String) extends TfsparkException(message, 2, null)
 
@@ -23,3 +26,6 @@ final class IntegrityError(message: String) extends TfsparkException(message, 6,
 
 /** A SavedModel holds ops that are not on the allow-list, so it is not opened. */
 final class UnsafeModelError(message: String) extends TfsparkException(message, 6, null)
+
+/** The source is not there (yet): a later try may find it. */
+final class SourceMissing(message: String) extends TfsparkException(message, 75, null)
