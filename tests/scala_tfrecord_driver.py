@@ -5,6 +5,7 @@ python scala_tfrecord_driver.py CLASSPATH FOLDER
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import zlib
@@ -14,10 +15,11 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from tests.tfrecord.tables import LEAVES, example_values
+from tests.tfrecord.tables import LEAVES
 from tfspark.tfrecord import layout_of, write_file, write_sidecar
 from tfspark.tfrecord.folder import list_folder
 from tfspark.tfrecord.source import FORMAT, register, write_tfrecord
+from tfspark.tfrecord.verify import verify
 
 JVM = "tfspark_tfrecord_jvm"
 SHAPES = ("value", "list", "large", "fixed", "lists", "struct")
@@ -119,6 +121,39 @@ def python_writes(spark: SparkSession, folder: Path) -> dict[str, Any]:
     return said
 
 
+def contents(path: Path) -> dict[str, list[Any]]:
+    """Of every partition: the rows and the sums of its files' bytes before compression."""
+    found: dict[str, list[Any]] = {}
+    for entry in list_folder(str(path)).files:
+        data = Path(entry.path).read_bytes()
+        if entry.path.endswith((".gz", ".zlib")):
+            data = zlib.decompress(data, 47)
+        name = str(Path(entry.path).parent.relative_to(path))
+        found.setdefault(name, []).append([entry.rows, hashlib.sha256(data).hexdigest()])
+    return found
+
+
+def jvm_writes(spark: SparkSession, folder: Path) -> dict[str, Any]:
+    """What Python reads of what the JVM wrote, beside what Python wrote of the same rows."""
+    said = {}
+    for shape in SHAPES:
+        source = read(spark, FORMAT, folder.parent / "python" / f"{shape}-none").coalesce(1)
+        for compression in COMPRESSIONS:
+            paths = {side: folder / f"{shape}-{compression}-{side}" for side in ("python", "jvm")}
+            write_tfrecord(source, str(paths["python"]), compression=compression)
+            source.write.format(JVM).option("compression", compression).save(str(paths["jvm"]))
+            said[f"{shape} {compression}"] = {
+                side: {
+                    "rows": laid(read(spark, FORMAT, path)),
+                    "bytes": contents(path),
+                    "sidecar": json.loads((path / "_schema.json").read_text()),
+                    "verify": verify(str(path)).named,
+                }
+                for side, path in paths.items()
+            }
+    return said
+
+
 def main(classpath: str, out: Path) -> None:
     settings = {
         "spark.driver.extraClassPath": classpath,
@@ -133,7 +168,10 @@ def main(classpath: str, out: Path) -> None:
     spark = builder.getOrCreate()
     try:
         register(spark)
-        result = {"python writes": python_writes(spark, out / "python")}
+        result = {
+            "python writes": python_writes(spark, out / "python"),
+            "jvm writes": jvm_writes(spark, out / "jvm"),
+        }
         (out / "result.json").write_text(json.dumps(result))
     finally:
         spark.stop()

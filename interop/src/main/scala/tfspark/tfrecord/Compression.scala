@@ -1,7 +1,9 @@
 package tfspark.tfrecord
 
 import java.io.{BufferedInputStream, EOFException, IOException, InputStream, OutputStream}
-import java.util.zip.{DataFormatException, Deflater, DeflaterOutputStream, GZIPOutputStream, Inflater}
+import java.util.zip.{
+  DataFormatException, Deflater, DeflaterOutputStream, GZIPOutputStream, Inflater
+}
 import org.apache.commons.compress.compressors.gzip.GzipCompressorInputStream
 import tfspark.StorageError
 

@@ -109,7 +109,8 @@ private[tfrecord] final class Encoder(layout: Layout, schema: StructType) {
 
 /** Protocol buffers' variable-length integers: seven bits a byte, the lowest first. */
 private[tfrecord] object Varint {
-  def width(number: Long): Int = ((64 - java.lang.Long.numberOfLeadingZeros(number | 1)) * 9 + 64) >> 6
+  def width(number: Long): Int =
+    ((64 - java.lang.Long.numberOfLeadingZeros(number | 1)) * 9 + 64) >> 6
 
   /** Write it; where it ends. */
   def put(data: Array[Byte], start: Int, number: Long): Int = {
@@ -135,10 +136,13 @@ private final class EncodedFeature(feature: Feature, schema: StructType) {
       val struct = kind.asInstanceOf[StructType]
       val at = struct.fieldIndex(name)
       kind = struct(at).dataType
-      (at, kind match {
-        case inner: StructType => inner.length
-        case _ => 0
-      })
+      (
+        at,
+        kind match {
+          case inner: StructType => inner.length
+          case _ => 0
+        }
+      )
     }
     val value = if (feature.marker) kind else EncodedFeature.item(kind, feature.depth)
     (steps.map(_._1).toArray, steps.map(_._2).toArray, value)

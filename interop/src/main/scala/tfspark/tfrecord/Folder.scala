@@ -135,10 +135,13 @@ private[tfspark] object Folder {
 
   private def matching(pattern: String, conf: Configuration): Folder = {
     val before = pattern.take(pattern.indexWhere("*?[".contains(_)))
-    val root = Store(before.take(before.lastIndexOf('/').max(0)) match {
-      case "" => "/"
-      case folder => folder
-    }, conf)
+    val root = Store(
+      before.take(before.lastIndexOf('/').max(0)) match {
+        case "" => "/"
+        case folder => folder
+      },
+      conf
+    )
     // By levels: a `*` is part of one name.
     val glob = "glob:" + pattern.replace("{", "\\{").replace("}", "\\}")
     val matcher = FileSystems.getDefault.getPathMatcher(glob)

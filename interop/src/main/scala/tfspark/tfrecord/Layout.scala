@@ -110,7 +110,8 @@ private[tfspark] object Layout {
     Layout(kept, ordered)
   }
 
-  /** A schema to read with: a decimal is its text, a uint64 an int64, a double stored as a float. */
+  /** A schema to read with: a decimal is its text, a uint64 an int64, a double stored as a float.
+    */
   def toRead(fields: Seq[ArrowField]): Layout = {
     val narrow = mutable.Map.empty[String, String]
     def stored(name: String, kind: ArrowType): ArrowType = kind match {
@@ -178,9 +179,11 @@ private[tfspark] object Layout {
             s"column $name: $kind has ${lists.size} list levels, two are the most"
           )
         features += Feature(name, path, leaf, tag, lists.size, lists.map(_.size))
-        field.copy(kind = lists.foldRight(leaf)((list, item) =>
-          list.copy(item = list.item.copy(kind = item))
-        ))
+        field.copy(kind =
+          lists.foldRight(leaf)((list, item) =>
+            list.copy(item = list.item.copy(kind = item))
+          )
+        )
     }
   }
 

@@ -5,7 +5,8 @@ import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.types.{DataType, StructType}
 
-/** Rows of one schema as rows of another, where no value is lost: cast back, each is what it was. */
+/** Rows of one schema as rows of another, where no value is lost: cast back, each is what it was.
+  */
 private[tfrecord] final class LosslessCast(from: StructType, to: StructType) {
   import LosslessCast._
 

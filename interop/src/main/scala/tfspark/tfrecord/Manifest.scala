@@ -66,9 +66,12 @@ private[tfspark] final case class Manifest(
       .put("version", Manifest.Version)
       .put("compression", compression.orNull)
     rows.fold(value.putNull("rows"))(value.put("rows", _))
-    value.set[ObjectNode]("schema", layout.fold[com.fasterxml.jackson.databind.JsonNode](
-      json.nullNode()
-    )(_.toJson))
+    value.set[ObjectNode](
+      "schema",
+      layout.fold[com.fasterxml.jackson.databind.JsonNode](
+        json.nullNode()
+      )(_.toJson)
+    )
     value.set[ObjectNode]("partition_by", columns)
     value.set[ObjectNode]("files", entries)
     val old = value.putArray("obsolete")

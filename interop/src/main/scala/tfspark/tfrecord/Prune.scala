@@ -15,8 +15,9 @@ import tfspark.tfrecord.ArrowType.Plain
   */
 private[tfspark] object Prune {
   private val literal = """'(?:[^']|'')*'|-?\d+|true|false"""
-  private val term = ("""(?iU)\s*(`[^`]+`|[^\W\d]\w*)\s*(?:(=|!=|<>|<=|>=|<|>)\s*(""" + literal +
-    """)|in\s*\(((?:\s*(?:""" + literal + """)\s*,?)+)\))\s*(?:and\b|$)""").r
+  private val term =
+    ("""(?iU)\s*(`[^`]+`|[^\W\d]\w*)\s*(?:(=|!=|<>|<=|>=|<|>)\s*(""" + literal +
+      """)|in\s*\(((?:\s*(?:""" + literal + """)\s*,?)+)\))\s*(?:and\b|$)""").r
   private val literals = s"(?i)$literal".r
 
   private type Test = FileEntry => Boolean

@@ -4,12 +4,30 @@ import java.util.{EnumSet, Map => JavaMap, Set => JavaSet}
 import org.apache.hadoop.conf.Configuration
 import org.apache.spark.sql.classic.SparkSession
 import org.apache.spark.sql.connector.catalog.TableCapability._
-import org.apache.spark.sql.connector.catalog.{SupportsRead, Table, TableCapability, TableProvider}
+import org.apache.spark.sql.connector.catalog.{
+  SupportsRead,
+  SupportsWrite,
+  Table,
+  TableCapability,
+  TableProvider
+}
 import org.apache.spark.sql.connector.expressions.Transform
 import org.apache.spark.sql.connector.read.ScanBuilder
-import org.apache.spark.sql.sources.DataSourceRegister
-import org.apache.spark.sql.types.StructType
+import org.apache.spark.sql.connector.write.{
+  LogicalWriteInfo,
+  SupportsTruncate,
+  V1Write,
+  WriteBuilder
+}
+import org.apache.spark.sql.sources.{
+  BaseRelation,
+  CreatableRelationProvider,
+  DataSourceRegister,
+  InsertableRelation
+}
+import org.apache.spark.sql.types.{DataType, StructType}
 import org.apache.spark.sql.util.CaseInsensitiveStringMap
+import org.apache.spark.sql.{DataFrame, SQLContext, SaveMode}
 import scala.jdk.CollectionConverters._
 import tfspark.ConfigError
 
@@ -20,9 +38,13 @@ import tfspark.ConfigError
   * }}}
   *
   * The name is another than Python's two ("tfrecord", "tfspark_tfrecord"), so that one session has
-  * both.
+  * both. It reads as a source of version 2 and writes as one of version 1: only those know all save
+  * modes and `.partitionBy(...)` of `df.write`.
   */
-final class TFRecordSource extends TableProvider with DataSourceRegister {
+final class TFRecordSource
+    extends TableProvider
+    with CreatableRelationProvider
+    with DataSourceRegister {
 
   def shortName(): String = TFRecordSource.Name
 
@@ -37,6 +59,27 @@ final class TFRecordSource extends TableProvider with DataSourceRegister {
 
   def getTable(schema: StructType, by: Array[Transform], options: JavaMap[String, String]): Table =
     new TFRecordTable(schema, by, options)
+
+  /** `df.write.format(...).save(folder)`.
+    *
+    * @throws tfspark.TfsparkException
+    *   see [[Save]]
+    */
+  def createRelation(
+      context: SQLContext,
+      mode: SaveMode,
+      options: Map[String, String],
+      df: DataFrame
+  ): BaseRelation = {
+    Save(df, new Options(options), mode)
+    new BaseRelation {
+      def sqlContext: SQLContext = context
+      def schema: StructType = df.schema
+    }
+  }
+
+  /** All: [[SparkTypes]] refuses what no record holds, and says more. */
+  override def supportsDataType(kind: DataType): Boolean = true
 }
 
 private[tfrecord] object TFRecordSource {
@@ -74,7 +117,8 @@ private final class TFRecordTable(
     by: Array[Transform],
     options: JavaMap[String, String]
 ) extends Table
-    with SupportsRead {
+    with SupportsRead
+    with SupportsWrite {
 
   def name(): String = s"${TFRecordSource.Name} ${options.getOrDefault("path", "")}".trim
 
@@ -83,7 +127,27 @@ private final class TFRecordTable(
 
   override def partitioning(): Array[Transform] = by
 
-  def capabilities(): JavaSet[TableCapability] = EnumSet.of(BATCH_READ)
+  def capabilities(): JavaSet[TableCapability] =
+    EnumSet.of(BATCH_READ, V1_BATCH_WRITE, TRUNCATE)
+
+  /** `INSERT INTO` and `INSERT OVERWRITE` of SQL. */
+  def newWriteBuilder(info: LogicalWriteInfo): WriteBuilder = new SupportsTruncate {
+    private var mode = SaveMode.Append
+
+    def truncate(): WriteBuilder = {
+      mode = SaveMode.Overwrite
+      this
+    }
+
+    override def build(): V1Write = new V1Write {
+      def toInsertableRelation: InsertableRelation = (df, _) => {
+        val columns = by.map(_.references.head.fieldNames.mkString(".")).mkString(",")
+        val named = if (columns.isEmpty) Map.empty else Map("partitionBy" -> columns)
+        val more = info.options.asCaseSensitiveMap.asScala
+        Save(df, new Options(options.asScala.toMap ++ named ++ more), mode)
+      }
+    }
+  }
 
   def newScanBuilder(more: CaseInsensitiveStringMap): ScanBuilder = {
     val all = options.asScala.toMap ++ more.asCaseSensitiveMap.asScala
