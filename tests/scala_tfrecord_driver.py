@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from tests.tfrecord.tables import LEAVES
+from tfspark.errors import TfsparkError
 from tfspark.tfrecord import layout_of, write_file, write_sidecar
 from tfspark.tfrecord.folder import list_folder
-from tfspark.tfrecord.source import FORMAT, register, write_tfrecord
+from tfspark.tfrecord.source import FORMAT, own_errors, register, write_tfrecord
 from tfspark.tfrecord.verify import verify
 
 JVM = "tfspark_tfrecord_jvm"
@@ -154,6 +157,144 @@ def jvm_writes(spark: SparkSession, folder: Path) -> dict[str, Any]:
     return said
 
 
+def numbers(spark: SparkSession, count: int, start: int = 0) -> DataFrame:
+    day = "date_add(DATE'2026-01-01', CAST(id % 2 AS int)) AS d"
+    text = "IF(id % 5 = 0, NULL, 'a/b=%é ') AS p"
+    return spark.range(start, start + count, 1, 1).selectExpr("id AS n", day, text)
+
+
+def taking_turns(spark: SparkSession, folder: Path) -> dict[str, Any]:
+    """Writes of both sides to one partitioned folder, read by both after each."""
+    path, said = str(folder), {}
+    by = ["d", "p"]
+
+    def jvm(mode: str, df: DataFrame, **options: str) -> None:
+        df.write.format(JVM).mode(mode).partitionBy(*by).options(**options).save(path)
+
+    def python(mode: str, df: DataFrame, **options: str) -> None:
+        write_tfrecord(df, path, mode, partition_by=by, **options)
+
+    dynamic = {"partitionOverwriteMode": "dynamic"}
+    steps = {
+        "jvm begins": lambda: jvm("error", numbers(spark, 40)),
+        "python appends": lambda: python("append", numbers(spark, 20, 40)),
+        "jvm appends": lambda: jvm("append", numbers(spark, 20, 60), compression="zlib"),
+        "python replaces": lambda: python("overwrite", numbers(spark, 1, 6), **dynamic),
+        "jvm replaces": lambda: jvm("overwrite", numbers(spark, 1, 7), **dynamic),
+        "jvm overwrites": lambda: jvm("overwrite", numbers(spark, 10)),
+        "python overwrites": lambda: python("overwrite", numbers(spark, 12)),
+    }
+    for what, step in steps.items():
+        step()
+        said[what] = {**both(spark, folder), "verify": verify(path).named}
+        said[what]["count"] = len(said[what]["jvm"]["rows"])
+    return said
+
+
+def cause(error: Exception) -> list[Any]:
+    """Message and exit code of the exception of ours that is behind one of Spark's."""
+    java: Any = getattr(error, "_origin", None) or getattr(error, "java_exception", None)
+    while java is not None:
+        if java.getClass().getName().startswith("tfspark."):
+            return [java.getMessage(), java.exitCode()]
+        java = java.getCause()
+    raise error
+
+
+def refusals(spark: SparkSession, folder: Path) -> dict[str, list[list[Any]]]:
+    """Message and exit code of both sides for what is wrong."""
+    there, damaged, plain = folder / "there", folder / "damaged", folder / "plain"
+    write_tfrecord(numbers(spark, 10), str(there), partition_by=["d"])
+    rows = pa.table({"a": [1, 2], "t": ["x", "y"]})
+    for path in (damaged, plain):
+        path.mkdir()
+        write_file(str(path / "a.tfrecord"), rows.to_batches(), rows.schema)
+    content = bytearray((damaged / "a.tfrecord").read_bytes())
+    content[20] ^= 1
+    (damaged / "a.tfrecord").write_bytes(content)
+    later = folder / "later"
+    later.mkdir()
+    (later / "_manifest.json").write_text('{"format": "tfrecord", "version": 2}')
+
+    def reading(path: Path, schema: str | None = None, **options: str) -> Any:
+        def run(name: str) -> None:
+            reader = spark.read.format(name).options(**options)
+            (reader.schema(schema) if schema else reader).load(str(path)).collect()
+
+        return run
+
+    def writing(sql: str, path: Path, mode: str = "append", by: str = "", **options: str) -> Any:
+        def run(name: str) -> None:
+            df = spark.sql(sql)
+            if name == JVM:
+                writer = df.write.format(JVM).mode(mode).options(**options)
+                (writer.partitionBy(by) if by else writer).save(str(path))
+            else:
+                write_tfrecord(df, str(path), mode, [by] if by else [], **options)
+
+        return run
+
+    cases = {
+        "no folder": reading(folder / "nowhere"),
+        "no pattern": reading(folder / "*.x"),
+        "empty folder": reading(folder.parent),
+        "unknown option": reading(there, colour="red"),
+        "wrong option": reading(there, onCorrupt="maybe"),
+        "wrong number": reading(there, inferRecords="many"),
+        "unknown column": reading(there, columns="q"),
+        "unknown column of a schema": reading(there, "q int"),
+        "no condition": reading(there, where="d > "),
+        "no partition column": reading(there, where="n = 1"),
+        "no date": reading(there, where="d = 'x'"),
+        "damage": reading(damaged, "a long"),
+        "damage, sampled": reading(damaged),
+        "another type": reading(plain, "t int"),
+        "a later version": reading(later),
+        "a double": writing("SELECT 1D AS x", folder / "new"),
+        "a decimal": writing("SELECT 1.5 AS x", folder / "new"),
+        "a map": writing("SELECT map(1, 2) AS x", folder / "new"),
+        "a struct in a list": writing("SELECT array(struct(1 AS a)) AS x", folder / "new"),
+        "too deep": writing("SELECT array(array(array(1))) AS x", folder / "new"),
+        "narrow too much": writing("SELECT 1 AS x", folder / "new", narrow="x:float"),
+        "narrow nothing": writing("SELECT 1 AS x", folder / "new", narrow="y:float"),
+        "one feature twice": writing("SELECT 1 AS `s.a`, struct(1 AS a) AS s", folder / "new"),
+        "holds data": writing("SELECT 1 AS x", there, "error"),
+        "other columns": writing("SELECT 1 AS x", there, by="x"),
+        "other type": writing("SELECT 1 AS n, DATE'2026-01-01' AS d, '' AS p", there, by="d"),
+        "other partitions": writing("SELECT 1L AS n, DATE'2026-01-01' AS d, '' AS p", there),
+        "no column to part by": writing("SELECT 1 AS x", folder / "new", by="y"),
+        "floats to part by": writing("SELECT 1F AS x, 1 AS y", folder / "new", by="x"),
+        "no schema": writing("SELECT 1L AS a, '' AS t", plain),
+        "a file": writing("SELECT 1 AS x", plain / "a.tfrecord"),
+    }
+    said: dict[str, list[list[Any]]] = {}
+    for what, run in cases.items():
+        said[what] = []
+        try:
+            with own_errors(what):
+                run(FORMAT)
+        except TfsparkError as error:
+            said[what].append([str(error), error.exit_code])
+        try:
+            run(JVM)
+        except (PySparkException, Py4JJavaError) as error:
+            said[what].append(cause(error))
+    assert not (folder / "new").exists()
+    return said
+
+
+def names(spark: SparkSession, folder: Path) -> dict[str, Any]:
+    """Who answers to which name in one session, registered twice."""
+    path = str(folder)
+    numbers(spark, 3).write.format(JVM).save(path)
+    register(spark)
+    found = {}
+    for name in ("tfrecord", FORMAT, JVM):
+        plan = spark.read.format(name).load(path)._jdf.queryExecution().toString()  # type: ignore[attr-defined]
+        found[name] = "python" if "Python" in plan else "jvm"
+    return found
+
+
 def main(classpath: str, out: Path) -> None:
     settings = {
         "spark.driver.extraClassPath": classpath,
@@ -168,9 +309,13 @@ def main(classpath: str, out: Path) -> None:
     spark = builder.getOrCreate()
     try:
         register(spark)
+        (out / "refusals").mkdir()
         result = {
             "python writes": python_writes(spark, out / "python"),
             "jvm writes": jvm_writes(spark, out / "jvm"),
+            "taking turns": taking_turns(spark, out / "turns"),
+            "refusals": refusals(spark, out / "refusals"),
+            "names": names(spark, out / "names"),
         }
         (out / "result.json").write_text(json.dumps(result))
     finally:

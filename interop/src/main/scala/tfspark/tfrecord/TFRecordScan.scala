@@ -30,6 +30,12 @@ private final class TFRecordScanBuilder(
     with SupportsPushDownRequiredColumns
     with SupportsPushDownCatalystFilters {
 
+  for (layout <- folder.layout) {
+    val known = layout.names ++ folder.partitionBy.map(_.name)
+    for (name <- asked.fieldNames.find(!known.contains(_)))
+      throw new ConfigError(s"${folder.path} has no column $name; it has ${Repr.list(known)}")
+  }
+
   private var schema = asked
   private var files = Prune(folder, options.where)
 
@@ -40,7 +46,9 @@ private final class TFRecordScanBuilder(
   override def pushFilters(filters: Seq[Expression]): Seq[Expression] = {
     val kinds = SparkTypes.toSpark(folder.partitionBy)
     // Of a column that is read as another type, Spark compares the values that it gets.
-    val names = kinds.collect { case f if asked(f.name).dataType == f.dataType => f.name }.toSet
+    val names = kinds.filter(one =>
+      asked.exists(f => f.name == one.name && f.dataType == one.dataType)
+    ).map(_.name).toSet
     val (ours, rest) = filters.partition { filter =>
       filter.deterministic && filter.references.nonEmpty &&
       filter.references.forall(one => names(one.name)) &&
@@ -85,11 +93,6 @@ private final class TFRecordScan(
 
   private val constant = folder.partitionBy.map(_.name)
   private val columns = schema.fieldNames.toSeq.filterNot(constant.contains)
-
-  for (layout <- folder.layout; name <- columns.find(!layout.names.contains(_)))
-    throw new ConfigError(
-      s"${folder.path} has no column $name; it has ${Repr.list(layout.names ++ constant)}"
-    )
 
   private val layout = folder.layout.getOrElse {
     Layout.toRead(SparkTypes.toArrow(StructType(columns.map(schema(_)))))

@@ -9,6 +9,7 @@ import org.apache.spark.sql.connector.catalog.{
   SupportsWrite,
   Table,
   TableCapability,
+  TableCatalog,
   TableProvider
 }
 import org.apache.spark.sql.connector.expressions.Transform
@@ -115,12 +116,19 @@ private[tfrecord] object TFRecordSource {
 private final class TFRecordTable(
     asked: StructType,
     by: Array[Transform],
-    options: JavaMap[String, String]
+    properties: JavaMap[String, String]
 ) extends Table
     with SupportsRead
     with SupportsWrite {
 
-  def name(): String = s"${TFRecordSource.Name} ${options.getOrDefault("path", "")}".trim
+  /** Without what a catalog keeps beside them. */
+  private val options = {
+    import TableCatalog._
+    properties.asScala.toMap -- Seq(PROP_COMMENT, PROP_COLLATION, PROP_EXTERNAL, PROP_LOCATION) --
+      Seq(PROP_IS_MANAGED_LOCATION, PROP_OWNER, PROP_PROVIDER)
+  }
+
+  def name(): String = s"${TFRecordSource.Name} ${options.getOrElse("path", "")}".trim
 
   @deprecated("Spark's own", "4.2")
   override def schema(): StructType = asked
@@ -144,13 +152,13 @@ private final class TFRecordTable(
         val columns = by.map(_.references.head.fieldNames.mkString(".")).mkString(",")
         val named = if (columns.isEmpty) Map.empty else Map("partitionBy" -> columns)
         val more = info.options.asCaseSensitiveMap.asScala
-        Save(df, new Options(options.asScala.toMap ++ named ++ more), mode)
+        Save(df, new Options(options ++ named ++ more), mode)
       }
     }
   }
 
   def newScanBuilder(more: CaseInsensitiveStringMap): ScanBuilder = {
-    val all = options.asScala.toMap ++ more.asCaseSensitiveMap.asScala
+    val all = options ++ more.asCaseSensitiveMap.asScala
     val (parsed, conf) = (new Options(all), TFRecordSource.conf)
     for (names <- parsed.columns if names != asked.fieldNames.toSeq)
       throw new ConfigError(
