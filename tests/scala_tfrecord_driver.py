@@ -1,6 +1,6 @@
 """A driver with the Scala module: the same TFRecord folders through both sources, written down.
 
-python scala_tfrecord_driver.py CLASSPATH FOLDER
+python scala_tfrecord_driver.py CLASSPATH FOLDER [endless]
 """
 
 from __future__ import annotations
@@ -295,10 +295,11 @@ def names(spark: SparkSession, folder: Path) -> dict[str, Any]:
     return found
 
 
-def main(classpath: str, out: Path) -> None:
+def session(classpath: str, out: Path) -> SparkSession:
     settings = {
         "spark.driver.extraClassPath": classpath,
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.warehouse.dir": str(out / "warehouse"),
@@ -306,7 +307,19 @@ def main(classpath: str, out: Path) -> None:
     builder = SparkSession.builder.master("local[2]").appName("tfrecord")
     for name, value in settings.items():
         builder = builder.config(name, value)
-    spark = builder.getOrCreate()
+    return builder.getOrCreate()
+
+
+def endless(spark: SparkSession, folder: Path) -> None:
+    """Rows that are there, and a write that somebody has to kill."""
+    numbers(spark, 10).write.format(JVM).save(str(folder))
+    numbers(spark, 1 << 40).write.format(JVM).mode("append").save(str(folder))
+
+
+def main(classpath: str, out: Path, what: str = "all") -> None:
+    spark = session(classpath, out)
+    if what == "endless":
+        endless(spark, out / "endless")
     try:
         register(spark)
         (out / "refusals").mkdir()
@@ -323,4 +336,4 @@ def main(classpath: str, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

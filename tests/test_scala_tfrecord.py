@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +15,34 @@ import pytest
 from scala_tfrecord_driver import COMPRESSIONS, SHAPES
 from test_scala import ROOT, sbt
 
+from tfspark.tfrecord import SIDECAR
+from tfspark.tfrecord.commit import begin
+from tfspark.tfrecord.folder import MANIFEST, SUCCESS, list_folder
+from tfspark.tfrecord.verify import verify
+
 DRIVER = Path(__file__).with_name("scala_tfrecord_driver.py")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+
+
+def driver(folder: Path, *more: str) -> subprocess.Popen[str]:
+    classpath = ":".join((ROOT / "build" / "scala" / "classpath.txt").read_text().split())
+    return subprocess.Popen(
+        [sys.executable, str(DRIVER), classpath, str(folder), *more],
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
 
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What both sides read, wrote and refused, in one session."""
     sbt("classpathFile")
-    classpath = ":".join((ROOT / "build" / "scala" / "classpath.txt").read_text().split())
     folder = tmp_path_factory.mktemp("tfrecord")
-    ended = subprocess.run(
-        [sys.executable, str(DRIVER), classpath, str(folder)],
-        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr[-8000:]
+    process = driver(folder)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors[-8000:]
     return json.loads((folder / "result.json").read_text())  # type: ignore[no-any-return]
 
 
@@ -88,3 +100,31 @@ def test_both_sources_in_one_session(said: dict[str, Any]) -> None:
         "tfspark_tfrecord": "python",
         "tfspark_tfrecord_jvm": "jvm",
     }
+
+
+def _second_write(path: Path) -> list[Path]:
+    """What it has staged, once the first one has ended."""
+    if not (path / SUCCESS).exists():
+        return []
+    return list(path.glob("_staging/*/attempt-*/part-*"))
+
+
+def test_a_killed_writer_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    sbt("classpathFile")
+    path = tmp_path / "endless"
+    process = driver(tmp_path, "endless")
+    while not (staged := _second_write(path)):
+        assert process.poll() is None, process.communicate()[1][-8000:]
+        time.sleep(0.1)
+    owner = json.loads((staged[0].parents[1] / "_owner.json").read_text())
+    os.kill(owner["pid"], signal.SIGKILL)
+    process.communicate()
+    found = list_folder(str(path))
+    assert sum(entry.rows or 0 for entry in found.files) == 10
+    assert found.layout is not None
+    assert list(path.glob("_staging/*/attempt-*/part-*"))
+    begin(str(path), found.layout, found.partition_by).abort()
+    left = {str(p.relative_to(path)) for p in path.rglob("*") if p.is_file()}
+    names = {str(Path(entry.path).relative_to(path)) for entry in found.files}
+    assert left == {*names, MANIFEST, SIDECAR, SUCCESS}
+    assert verify(str(path)).named == []
