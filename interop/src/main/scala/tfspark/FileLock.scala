@@ -30,6 +30,15 @@ private[tfspark] object FileLock {
     } finally c.close(descriptor): Unit
   }
 
+  /** Run with the lock of a folder that is there. */
+  def holdingFolder[T](folder: Path)(run: => T): T = {
+    val descriptor = open(folder, closeOnExec)
+    try {
+      lock(descriptor, folder, exclusive)
+      run
+    } finally c.close(descriptor): Unit
+  }
+
   /** Share a file with others until this process ends, made if it is not there. */
   def share(file: Path): Unit = {
     val descriptor = open(file)
@@ -48,8 +57,8 @@ private[tfspark] object FileLock {
         Files.getAttribute(file, "unix:ino")
     catch { case _: NoSuchFileException => false }
 
-  private def open(file: Path): Int = {
-    val descriptor = c.open(file.toString, writable | create | closeOnExec, 384) // 0600
+  private def open(file: Path, flags: Int = writable | create | closeOnExec): Int = {
+    val descriptor = c.open(file.toString, flags, 384) // 0600
     if (descriptor < 0) throw failed(file, Native.getLastError)
     descriptor
   }

@@ -26,3 +26,6 @@ final class IntegrityError(message: String) extends TfsparkException(message, 6,
 
 /** A SavedModel holds ops that are not on the allow-list, so it is not opened. */
 final class UnsafeModelError(message: String) extends TfsparkException(message, 6, null)
+
+/** The source is not there (yet): a later try may find it. */
+final class SourceMissing(message: String) extends TfsparkException(message, 75, null)

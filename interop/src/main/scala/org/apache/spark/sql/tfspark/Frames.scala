@@ -1,7 +1,9 @@
 package org.apache.spark.sql.tfspark
 
 import org.apache.hadoop.conf.Configuration
+import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.DataFrame
+import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
 import org.apache.spark.sql.classic.{Dataset, SparkSession}
 import org.apache.spark.sql.types.StructType
@@ -21,6 +23,9 @@ object Frames {
 
   def send(spark: SparkSession): SendableConfiguration =
     new SendableConfiguration(new SerializableConfiguration(spark.sessionState.newHadoopConf()))
+
+  /** The rows of a DataFrame as Spark computes them. */
+  def rows(df: DataFrame): RDD[InternalRow] = classic(df).queryExecution.toRdd
 
   private def classic(df: DataFrame): Dataset[_] = df match {
     case here: Dataset[_] => here

@@ -1,0 +1,170 @@
+package tfspark.tfrecord
+
+import java.util.{EnumSet, Map => JavaMap, Set => JavaSet}
+import org.apache.hadoop.conf.Configuration
+import org.apache.spark.sql.classic.SparkSession
+import org.apache.spark.sql.connector.catalog.TableCapability._
+import org.apache.spark.sql.connector.catalog.{
+  SupportsRead,
+  SupportsWrite,
+  Table,
+  TableCapability,
+  TableCatalog,
+  TableProvider
+}
+import org.apache.spark.sql.connector.expressions.Transform
+import org.apache.spark.sql.connector.read.ScanBuilder
+import org.apache.spark.sql.connector.write.{
+  LogicalWriteInfo,
+  SupportsTruncate,
+  V1Write,
+  WriteBuilder
+}
+import org.apache.spark.sql.sources.{
+  BaseRelation,
+  CreatableRelationProvider,
+  DataSourceRegister,
+  InsertableRelation
+}
+import org.apache.spark.sql.types.{DataType, StructType}
+import org.apache.spark.sql.util.CaseInsensitiveStringMap
+import org.apache.spark.sql.{DataFrame, SQLContext, SaveMode}
+import scala.jdk.CollectionConverters._
+import tfspark.ConfigError
+
+/** Folders of TFRecord files as a Spark source, the same folders as Python's:
+  *
+  * {{{
+  * spark.read.format("tfspark_tfrecord_jvm").load("folder")
+  * }}}
+  *
+  * The name is another than Python's two ("tfrecord", "tfspark_tfrecord"), so that one session has
+  * both. It reads as a source of version 2 and writes as one of version 1: only those know all save
+  * modes and `.partitionBy(...)` of `df.write`.
+  */
+final class TFRecordSource
+    extends TableProvider
+    with CreatableRelationProvider
+    with DataSourceRegister {
+
+  def shortName(): String = TFRecordSource.Name
+
+  /** @throws tfspark.TfsparkException the folder cannot be read, an option is wrong */
+  def inferSchema(options: CaseInsensitiveStringMap): StructType = {
+    val (parsed, conf) = (TFRecordSource.parsed(options.asCaseSensitiveMap), TFRecordSource.conf)
+    TFRecordSource.schemaOf(Folder.of(parsed, conf), parsed, conf)
+  }
+
+  /** A schema that is given picks columns, and casts where no value is lost. */
+  override def supportsExternalMetadata(): Boolean = true
+
+  def getTable(schema: StructType, by: Array[Transform], options: JavaMap[String, String]): Table =
+    new TFRecordTable(schema, by, options)
+
+  /** `df.write.format(...).save(folder)`.
+    *
+    * @throws tfspark.TfsparkException
+    *   see [[Save]]
+    */
+  def createRelation(
+      context: SQLContext,
+      mode: SaveMode,
+      options: Map[String, String],
+      df: DataFrame
+  ): BaseRelation = {
+    Save(df, new Options(options), mode)
+    new BaseRelation {
+      def sqlContext: SQLContext = context
+      def schema: StructType = df.schema
+    }
+  }
+
+  /** All: [[SparkTypes]] refuses what no record holds, and says more. */
+  override def supportsDataType(kind: DataType): Boolean = true
+}
+
+private[tfrecord] object TFRecordSource {
+  val Name = "tfspark_tfrecord_jvm"
+  private val Sampled = 8 // files that a schema is taken from
+
+  def conf: Configuration = SparkSession.active.sessionState.newHadoopConf()
+
+  def parsed(options: JavaMap[String, String]): Options = new Options(options.asScala.toMap)
+
+  /** The Spark schema of a folder: records' columns, then partition columns. */
+  def schemaOf(folder: Folder, options: Options, conf: Configuration): StructType = {
+    val fields = folder.layout.map(_.fields).getOrElse {
+      val step = math.max(1, (folder.files.size + Sampled - 1) / Sampled)
+      val full = folder.files.filter(_.bytes > 0).map(_.path)
+      val paths = full.indices.by(step).map(full)
+      Infer(paths, options.inferRecords, options.compression, conf)
+    }
+    val constant = folder.partitionBy.map(_.name)
+    val records = fields.filterNot(field => constant.contains(field.name))
+    val schema = SparkTypes.toSpark(records ++ folder.partitionBy)
+    options.columns.fold(schema) { names =>
+      for (name <- names.find(!schema.fieldNames.contains(_)))
+        throw new ConfigError(
+          s"${folder.path} has no column $name; it has ${Repr.list(schema.fieldNames.toSeq)}"
+        )
+      StructType(names.map(schema(_)))
+    }
+  }
+}
+
+/** A folder, or several of the same columns. It is listed when a query is planned. */
+private final class TFRecordTable(
+    asked: StructType,
+    by: Array[Transform],
+    properties: JavaMap[String, String]
+) extends Table
+    with SupportsRead
+    with SupportsWrite {
+
+  /** Without what a catalog keeps beside them. */
+  private val options = {
+    import TableCatalog._
+    properties.asScala.toMap -- Seq(PROP_COMMENT, PROP_COLLATION, PROP_EXTERNAL, PROP_LOCATION) --
+      Seq(PROP_IS_MANAGED_LOCATION, PROP_OWNER, PROP_PROVIDER)
+  }
+
+  def name(): String = s"${TFRecordSource.Name} ${options.getOrElse("path", "")}".trim
+
+  @deprecated("Spark's own", "4.2")
+  override def schema(): StructType = asked
+
+  override def partitioning(): Array[Transform] = by
+
+  def capabilities(): JavaSet[TableCapability] =
+    EnumSet.of(BATCH_READ, V1_BATCH_WRITE, TRUNCATE)
+
+  /** `INSERT INTO` and `INSERT OVERWRITE` of SQL. */
+  def newWriteBuilder(info: LogicalWriteInfo): WriteBuilder = new SupportsTruncate {
+    private var mode = SaveMode.Append
+
+    def truncate(): WriteBuilder = {
+      mode = SaveMode.Overwrite
+      this
+    }
+
+    override def build(): V1Write = new V1Write {
+      def toInsertableRelation: InsertableRelation = (df, _) => {
+        val columns = by.map(_.references.head.fieldNames.mkString(".")).mkString(",")
+        val named = if (columns.isEmpty) Map.empty else Map("partitionBy" -> columns)
+        val more = info.options.asCaseSensitiveMap.asScala
+        Save(df, new Options(options ++ named ++ more), mode)
+      }
+    }
+  }
+
+  def newScanBuilder(more: CaseInsensitiveStringMap): ScanBuilder = {
+    val all = options ++ more.asCaseSensitiveMap.asScala
+    val (parsed, conf) = (new Options(all), TFRecordSource.conf)
+    for (names <- parsed.columns if names != asked.fieldNames.toSeq)
+      throw new ConfigError(
+        s"${parsed.paths.head}: the schema has the columns ${Repr.list(asked.fieldNames.toSeq)}, " +
+          s"the option columns says ${Repr.list(names)}: give one of the two"
+      )
+    new TFRecordScanBuilder(Folder.of(parsed, conf), asked, parsed, conf)
+  }
+}
