@@ -70,6 +70,20 @@ private[tfspark] object Scoring {
     Frames.of(spark, Project(kept ++ outputs, rows))
   }
 
+  /** All columns of a DataFrame, then one per output, then the reason why a row could not be scored.
+    *
+    * @param bound
+    *   to the columns of the DataFrame, by number
+    */
+  def scored(df: DataFrame, model: ModelFolder, bound: Seq[Binding.Bound]): DataFrame = {
+    val spark = Frames.session(df)
+    val plan = Frames.plan(df)
+    val columns = bound.flatMap(_.columns).map(plan.output(_))
+    val rows = scoreRows(spark, model, bound.map(_.feed), columns, plan.output, plan)
+    ScoreStrategy.install(spark)
+    Frames.of(spark, Project(plan.output ++ rows.results, rows))
+  }
+
   def scoreRows(
       spark: SparkSession,
       model: ModelFolder,
@@ -122,7 +136,14 @@ private[tfspark] object Scoring {
       )
   }
 
-  private def keptColumns(schema: StructType, keep: Option[Seq[String]]): Seq[Int] = {
+  /** Which columns are kept, by number.
+    *
+    * @param keep
+    *   None: all
+    * @throws SignatureError
+    *   one is not there, or two columns of the table have one name
+    */
+  def keptColumns(schema: StructType, keep: Option[Seq[String]]): Seq[Int] = {
     val names = schema.fieldNames.toSeq
     val twice = names.diff(names.distinct).distinct.sorted
     if (twice.nonEmpty)
