@@ -29,11 +29,18 @@ object ModelFolder {
     *   a folder with `saved_model.pb`, or the `tfspark.json` in it
     * @param signature
     *   default: the one that the manifest names, else `serving_default`
+    * @param shown
+    *   what messages call a folder without a model; default: its name
     */
-  def resolve(model: String, conf: Configuration, signature: Option[String] = None): ModelFolder = {
+  def resolve(
+      model: String,
+      conf: Configuration,
+      signature: Option[String] = None,
+      shown: Option[String] = None
+  ): ModelFolder = {
     val named = model.stripSuffix("/" + Manifest.File)
     val folder = new Storage(named, conf)
-    isModel(folder, named)
+    isModel(folder, shown.getOrElse(named))
     val manifest = Manifest.read(folder)
     manifest.foreach(_.verify(folder))
     val files = manifest.fold(Manifest.sums(folder))(_.files)

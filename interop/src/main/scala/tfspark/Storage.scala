@@ -91,18 +91,15 @@ private[tfspark] object Storage {
   def shown(path: Path): String =
     if (path.toUri.getScheme == "file") path.toUri.getPath else path.toString
 
-  private def absolute(name: String): String =
-    java.nio.file.Paths.get(name.stripPrefix("file:")).toAbsolutePath.normalize.toString
-}
-
-private[tfspark] object Storage {
-
   /** The folder of a file, and its name. */
   def split(path: String): (String, String) = path.lastIndexOf('/') match {
     case -1 => (".", path)
     case 0 => ("/", path.drop(1))
     case at => (path.take(at), path.drop(at + 1))
   }
+
+  private def absolute(name: String): String =
+    java.nio.file.Paths.get(name.stripPrefix("file:")).toAbsolutePath.normalize.toString
 }
 
 private[tfspark] object Hex {

@@ -1,11 +1,11 @@
 package tfspark.job
 
 import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
-import java.time.{DateTimeException, LocalDate}
 import scala.collection.immutable.VectorMap
 import scala.jdk.CollectionConverters._
 import scala.util.Using
 import scala.util.control.NoStackTrace
+import tfspark.job.Misfit.refuse
 
 /** The first value that does not fit, and where it stands.
   *
@@ -15,6 +15,10 @@ import scala.util.control.NoStackTrace
 private[tfspark] final class Misfit(val path: Vector[Any], val unknown: Boolean, val said: String)
     extends RuntimeException(said)
     with NoStackTrace
+
+private[tfspark] object Misfit {
+  def refuse(path: Vector[Any], said: String): Nothing = throw new Misfit(path, false, said)
+}
 
 /** What a JSON schema cannot say: rules of a model (a section of the settings, say) by its name. */
 private[tfspark] trait Rules {
@@ -101,11 +105,11 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
     else if (spec.has("enum")) literal(spec.get("enum").asScala.map(_.asText).toSeq, value, path)
     else
       spec.path("type").asText match {
-        case "string" if spec.path("format").asText == "date" => date(value, path)
-        case "string" => text(spec, value, path)
-        case "integer" => bounded(spec, whole(value, path, strict), path)
-        case "number" => bounded(spec, number(value, path, strict), path)
-        case "boolean" => boolean(value, path, strict)
+        case "string" if spec.path("format").asText == "date" => Scalars.date(value, path)
+        case "string" => Scalars.text(spec, value, path)
+        case "integer" => Scalars.bounded(spec, Scalars.whole(value, path, strict), path)
+        case "number" => Scalars.bounded(spec, Scalars.number(value, path, strict), path)
+        case "boolean" => Scalars.boolean(value, path, strict)
         case "array" => list(spec, value, path, strict)
         case "object" => dictionary(spec, value, path, strict)
         case _ => value
@@ -181,111 +185,6 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
       refuse(path, s"Input should be $said")
     }
 
-  private def text(spec: JsonNode, value: Any, path: Vector[Any]): String = value match {
-    case text: String =>
-      val least = spec.path("minLength").asInt(0)
-      if (text.length < least) {
-        val plural = if (least == 1) "" else "s"
-        refuse(path, s"String should have at least $least character$plural")
-      }
-      val pattern = spec.path("pattern").asText
-      if (pattern.nonEmpty && pattern.r.findFirstIn(text).isEmpty)
-        refuse(path, s"String should match pattern '$pattern'")
-      text
-    case _ => refuse(path, "Input should be a valid string")
-  }
-
-  private def whole(value: Any, path: Vector[Any], strict: Boolean): Any = {
-    val what = "Input should be a valid integer"
-    value match {
-      case _: Long | _: BigInt => value
-      case _ if strict => refuse(path, what)
-      case flag: Boolean => if (flag) 1L else 0L
-      case number: Double if number == math.rint(number) && math.abs(number) < 1e18 => number.toLong
-      case _: Double => refuse(path, s"$what, got a number with a fractional part")
-      case text: String =>
-        text.trim.replaceFirst("""^\+?(\d+)\.0+$""", "$1").toLongOption
-          .getOrElse(refuse(path, s"$what, unable to parse string as an integer"))
-      case _ => refuse(path, what)
-    }
-  }
-
-  private def number(value: Any, path: Vector[Any], strict: Boolean): Any = {
-    val what = "Input should be a valid number"
-    value match {
-      case _: Double => value
-      case _ if strict => refuse(path, what)
-      case whole: Long => whole.toDouble
-      case whole: BigInt => whole.toDouble
-      case flag: Boolean => if (flag) 1.0 else 0.0
-      case text: String =>
-        text.trim.toDoubleOption
-          .getOrElse(refuse(path, s"$what, unable to parse string as a number"))
-      case _ => refuse(path, what)
-    }
-  }
-
-  private def bounded(spec: JsonNode, value: Any, path: Vector[Any]): Any = {
-    val number = value match {
-      case whole: Long => BigDecimal(whole)
-      case whole: BigInt => BigDecimal(whole)
-      case real: Double if real.isNaN || real.isInfinite => return value
-      case real: Double => BigDecimal(real)
-    }
-    def check(name: String, said: String)(fits: BigDecimal => Boolean): Unit =
-      if (spec.has(name) && !fits(BigDecimal(spec.get(name).asText)))
-        refuse(path, s"Input should be $said ${spec.get(name).asText.stripSuffix(".0")}")
-    check("exclusiveMinimum", "greater than")(number > _)
-    check("minimum", "greater than or equal to")(number >= _)
-    check("exclusiveMaximum", "less than")(number < _)
-    check("maximum", "less than or equal to")(number <= _)
-    value
-  }
-
-  private def boolean(value: Any, path: Vector[Any], strict: Boolean): Boolean = {
-    val what = "Input should be a valid boolean"
-    value match {
-      case flag: Boolean => flag
-      case _ if strict => refuse(path, what)
-      case text: String =>
-        text.toLowerCase match {
-          case "1" | "true" | "t" | "yes" | "y" | "on" => true
-          case "0" | "false" | "f" | "no" | "n" | "off" => false
-          case _ => refuse(path, s"$what, unable to interpret input")
-        }
-      case 1L => true
-      case 0L => false
-      case _: Long => refuse(path, s"$what, unable to interpret input")
-      case _ => refuse(path, what)
-    }
-  }
-
-  private def date(value: Any, path: Vector[Any]): LocalDate = {
-    def wrong(why: String) = refuse(path, s"Input should be a valid date or datetime, $why")
-    value match {
-      case date: LocalDate => date
-      case text: String =>
-        def digits(from: Int, until: Int, what: String): Int = {
-          val part = text.substring(from, until)
-          if (part.forall(_.isDigit)) part.toInt else wrong(s"invalid character in $what")
-        }
-        if (text.length < 10) wrong("input is too short")
-        val year = digits(0, 4, "year")
-        if (text(4) != '-') wrong("invalid date separator, expected `-`")
-        val month = digits(5, 7, "month")
-        if (text(7) != '-') wrong("invalid date separator, expected `-`")
-        val day = digits(8, 10, "day")
-        if (month < 1 || month > 12) wrong("month value is outside expected range of 1-12")
-        val date =
-          try LocalDate.of(year, month, day)
-          catch { case _: DateTimeException => wrong("day value is outside expected range") }
-        if (text.length > 10 && !text.substring(10).matches("[Tt_ ]00:00(:00)?Z?"))
-          wrong("invalid datetime separator, expected `T`, `t`, `_` or space")
-        date
-      case _ => refuse(path, "Input should be a valid date")
-    }
-  }
-
   private def list(spec: JsonNode, value: Any, path: Vector[Any], strict: Boolean): Any = {
     val tuple = spec.has("prefixItems")
     val items = if (tuple) spec.get("prefixItems").get(0) else spec.path("items")
@@ -315,9 +214,6 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
         })
       case _ => refuse(path, "Input should be a valid dictionary")
     }
-
-  private def refuse(path: Vector[Any], said: String): Nothing =
-    throw new Misfit(path, false, said)
 }
 
 private[tfspark] object Schema {

@@ -60,10 +60,10 @@ private[tfspark] object Score {
     val started = System.nanoTime()
     val target = settings.scored
     val conf = spark.sparkContext.hadoopConfiguration
-    val model = ModelFolder.resolve(named, spark.sessionState.newHadoopConf())
+    val model = Registry.resolve(named, settings.trackingUri, spark.sessionState.newHadoopConf())
     val run = new TableRun(spark, source, model, target, day, steps)
     val (parent, label) = Staging.place(spark, target)
-    val staging = Staging.make(parent, label, conf)(_ => ())
+    val staging = Staging.make(parent, label, conf)(Commit.sweep(spark, _))
     val quarantine =
       if (settings.name.nonEmpty) settings.quarantine
       else s"${target.replaceAll("/+$", "")}_quarantine"
@@ -84,7 +84,7 @@ private[tfspark] object Score {
           version
         }
         (rows, version)
-      } finally Staging.end(staging, conf)(_ => ())
+      } finally Staging.end(staging, conf)(Commit.sweep(spark, _))
     val seconds = (System.nanoTime() - started) / 1e9
     Seq(
       "rows_in" -> rows,
@@ -97,7 +97,7 @@ private[tfspark] object Score {
       "model_version" -> model.version,
       "model_digest" -> model.digest,
       "plan" -> "jvm",
-      "plan_reason" -> "Spark writes",
+      "plan_reason" -> run.why,
       "run_id" -> steps.runId,
       "seconds" -> steps.seconds,
       "rows_per_second" -> Steps.round(rows / seconds, 1)

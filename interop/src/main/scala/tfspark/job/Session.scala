@@ -17,6 +17,8 @@ private[tfspark] object Session {
     "spark.log.level" -> "ERROR",
     "spark.ui.showConsoleProgress" -> "false"
   )
+  // Delta reads its log in so many tasks; the default, 50, is for large tables on a cluster.
+  private val Local = Seq("spark.databricks.delta.snapshotPartitions" -> "2")
 
   /** Started, or the running one with these settings added.
     *
@@ -26,8 +28,10 @@ private[tfspark] object Session {
     */
   def start(app: String, asked: Map[String, String]): SparkSession = {
     val told = new SparkConf()
-    val taste = UnlessSet.filterNot { case (key, _) => told.contains(key) }
     val master = Option.when(!told.contains("spark.master"))("spark.master" -> "local[*]")
+    val at = asked.getOrElse("spark.master", told.get("spark.master", "local[*]"))
+    val defaults = if (at.startsWith("local")) UnlessSet ++ Local else UnlessSet
+    val taste = defaults.filterNot { case (key, _) => told.contains(key) }
     val builder = SparkSession.builder().appName(app)
     for ((key, value) <- taste ++ Always ++ master ++ asked) builder.config(key, value)
     builder.getOrCreate()

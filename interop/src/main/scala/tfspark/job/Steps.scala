@@ -1,6 +1,6 @@
 package tfspark.job
 
-import com.fasterxml.jackson.databind.ObjectMapper
+import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
 import java.io.PrintStream
 import java.nio.file.{Files, Paths}
 import java.time.ZoneOffset.UTC
@@ -63,7 +63,7 @@ private[tfspark] final class Steps(job: String) {
       "event" -> event,
       "step" -> name
     )
-    for ((key, value) <- head ++ fields) line.set[Nothing](key, json.valueToTree(value)): Unit
+    for ((key, value) <- head ++ fields) line.set[JsonNode](key, json.valueToTree[JsonNode](value)): Unit
     System.err.println(json.writeValueAsString(line))
     System.err.flush()
   }

@@ -4,9 +4,10 @@ import java.time.{Instant, LocalDate}
 import org.apache.spark.sql.DataFrame
 import org.apache.spark.sql.classic.SparkSession
 import org.apache.spark.sql.functions._
+import org.apache.spark.sql.tfspark.Frames
 import org.apache.spark.sql.types._
 import tfspark._
-import tfspark.job.Tables.{quote, Corrupt, Raw, Reasons}
+import tfspark.job.Tables.{Corrupt, Raw, Reasons}
 
 /** One run of the job: what it reads, what it has staged, and its commit, as
   * `tfspark/scoring/tablerun.py` does. Scored by `stage`, then committed or dropped.
@@ -21,11 +22,13 @@ private[tfspark] final class TableRun(
 ) {
   private val where = source.path
   private val scoredAt = Instant.now()
-  private var staged: DataFrame = _
-  private var kept: Seq[StructField] = Nil
+  private var way: Way = _
 
   /** Rows that were refused. */
   var bad = 0L
+
+  /** Who writes the table. */
+  var why = ""
 
   /** The columns that every row of the run has alike. */
   private val about: Seq[(String, Any)] = Seq(
@@ -53,9 +56,29 @@ private[tfspark] final class TableRun(
     val bound = Binding.bind(model, checked.schema, inputs, caseSensitive)
     val taken = bound.flatMap(_.columns).map(checked.columns(_))
     val names = Kept.columns(checked.schema, keep, contract, model, taken)
-    kept = names.map(checked.schema(_))
-    checkTarget()
+    val kept = names.map(checked.schema(_))
+    checkTarget(kept)
     val used = (names ++ taken).distinct
+    val asked = Asked(
+      where,
+      model,
+      bound,
+      used,
+      kept,
+      about,
+      Frames.nullable(schema(kept)),
+      target,
+      day,
+      steps.runId
+    )
+    way = steps.step("plan") { info =>
+      val not = Target.why(spark, target, schema(kept))
+      why = not.fold("tasks write the table's files")(reason => s"Spark writes: $reason")
+      info("plan") = "jvm"
+      info("why") = why
+      if (not.isEmpty) new FilesRun(spark, asked, staging, contract.isDefined)
+      else new StagedRun(asked, staging)
+    }
     val rows = steps.step("count rows") { info =>
       val rows = SparkErrors.reading(where)(df.count())
       info("rows") = rows
@@ -63,7 +86,7 @@ private[tfspark] final class TableRun(
     }
     if (rows == 0) Quarantine.refuseEmpty(source, day)
     val found = steps.step("score") { info =>
-      val (found, refused) = write(checked, bound, used, s"$staging/rows")
+      val (found, refused) = way.score(checked)
       bad = refused
       info("rows") = found
       info("bad") = refused
@@ -94,59 +117,14 @@ private[tfspark] final class TableRun(
       df.drop(Corrupt).select(col("*"), none, lit(null).cast("string").as(Raw))
   }
 
-  private def write(
-      checked: DataFrame,
-      bound: Seq[Binding.Bound],
-      used: Seq[String],
-      to: String
-  ): (Long, Long) = {
-    // By number: Parquet's names are Spark's business, and ours may have any character.
-    val numbered = used.indices.map(i => s"u$i")
-    val outputs = model.signature.outputs.indices.map(i => s"o$i")
-    val columns = (used ++ Seq(Reasons, Raw)).map(name => col(quote(name)))
-    val rows = checked.select(columns: _*).toDF(numbered ++ Seq(Reasons, Raw): _*)
-    val moved = bound.map { input =>
-      input.copy(columns = input.columns.map(i => used.indexOf(checked.columns(i))))
-    }
-    val why = "why"
-    val scored =
-      Scoring.scored(rows, model, moved).toDF(numbered ++ Seq(Reasons, Raw) ++ outputs :+ why: _*)
-    val reasons = when(size(col(Reasons)) > 0, col(Reasons))
-      .when(col(why).isNotNull, array(col(why)))
-      .otherwise(col(Reasons))
-    val isBad = size(col(Reasons)) > 0 || col(why).isNotNull
-    val stands = used.zip(numbered).toMap
-    val text = coalesce(col(Raw), Quarantine.text(checked.schema, used, stands))
-    val result = scored.select(
-      kept.indices.map(i => col(numbered(i)).as(s"k$i")) ++
-        outputs.map(name => when(!isBad, col(name)).as(name)) ++
-        Seq(
-          when(isBad, reasons).as(Reasons),
-          when(isBad, text).as(Raw),
-          when(isBad, lit(1)).as(StagedRows.Bad)
-        ): _*
-    )
-    SparkErrors.running(s"scoring $where with ${model.path}", target)(result.write.parquet(to))
-    staged = spark.read.schema(result.schema).parquet(to)
-    StagedRows.count(to, spark.sparkContext.hadoopConfiguration)
-  }
-
   /** The bad rows, with their reasons and their text. */
-  def badRows: DataFrame =
-    staged.where(col(StagedRows.Bad).isNotNull).select(col(Reasons), col(Raw))
+  def badRows: DataFrame = way.badRows
 
-  /** Replace the day by the good rows that are staged; the table's new version. */
-  def commit(): Long = {
-    val rows = staged.where(col(StagedRows.Bad).isNull).select(
-      kept.zipWithIndex.map { case (field, i) => col(s"k$i").as(field.name) } ++
-        model.signature.outputs.zipWithIndex.map { case (o, i) => col(s"o$i").as(o.name) } ++
-        about.map { case (name, value) => lit(value).as(name) }: _*
-    )
-    Tables.writeDay(rows, target, day, steps.runId)
-  }
+  /** Replace the day by the good rows; the table's new version. */
+  def commit(): Long = way.commit()
 
   /** The target's. */
-  private def schema: StructType = {
+  private def schema(kept: Seq[StructField]): StructType = {
     val made = model.signature.outputs.map(o => StructField(o.name, OutputColumn.kindOf(o)))
     val alike = about.map {
       case (name, _: String) => StructField(name, StringType)
@@ -156,7 +134,7 @@ private[tfspark] final class TableRun(
   }
 
   /** Refuse names that are taken and a target of other columns, before anything is scored. */
-  private def checkTarget(): Unit = {
+  private def checkTarget(kept: Seq[StructField]): Unit = {
     val own = (about.map(_._1) :+ "day").map(_.toLowerCase).toSet
     val names = kept.map(_.name) ++ model.signature.outputs.map(_.name)
     val taken = names.filter(name => own(name.toLowerCase))
@@ -166,7 +144,7 @@ private[tfspark] final class TableRun(
           "the columns to keep without it (keep, --keep), or rename it"
       )
     Binding.checkOutputs(model, kept.map(_.name))
-    Tables.checkColumns(Tables.schema(spark, target), schema, target)
+    Tables.checkColumns(Tables.schema(spark, target), schema(kept), target)
   }
 }
 

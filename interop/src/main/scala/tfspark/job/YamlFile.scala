@@ -110,7 +110,7 @@ private[tfspark] object YamlFile {
 
   private def plain(value: Any): Any = value match {
     case map: JavaMap[_, _] =>
-      VectorMap.from(map.asScala.map { case (k, v) => String.valueOf(k) -> plain(v) })
+      VectorMap.from(map.asScala.iterator.map { case (k, v) => String.valueOf(k) -> plain(v) })
     case list: JavaList[_] => list.asScala.map(plain).toVector
     case date: Date =>
       val time = date.toInstant.atOffset(ZoneOffset.UTC)
