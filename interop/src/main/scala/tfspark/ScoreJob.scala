@@ -23,7 +23,9 @@ object ScoreJob {
     try job(arguments, environment)
     catch {
       case error: UsageError =>
-        System.err.println(s"usage: $Name [-h] [--config FILE] ...\n$Name: error: ${error.getMessage}")
+        System.err.println(
+          s"usage: $Name [-h] [--config FILE] ...\n$Name: error: ${error.getMessage}"
+        )
         2
       case error: TfsparkException => failed(error)
       case error @ (_: SparkThrowable | _: SparkException) =>

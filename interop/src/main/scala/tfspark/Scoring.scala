@@ -70,7 +70,8 @@ private[tfspark] object Scoring {
     Frames.of(spark, Project(kept ++ outputs, rows))
   }
 
-  /** All columns of a DataFrame, then one per output, then the reason why a row could not be scored.
+  /** All columns of a DataFrame, then one per output, then the reason why a row could not be
+    * scored.
     *
     * @param bound
     *   to the columns of the DataFrame, by number

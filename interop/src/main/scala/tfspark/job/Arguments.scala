@@ -38,7 +38,11 @@ private[tfspark] object Arguments {
   def parse(told: Seq[String]): Arguments = {
     val flags = leaves(Settings.schema.root, "").toMap
     val named = Short ++ flags.keys.map(path => s"--$path" -> path)
-    def next(rest: List[String], found: Arguments, spark: Vector[String]): (Arguments, Seq[String]) =
+    def next(
+        rest: List[String],
+        found: Arguments,
+        spark: Vector[String]
+    ): (Arguments, Seq[String]) =
       rest match {
         case Nil => (found, spark)
         case ("-h" | "--help") :: _ => (found.copy(help = true), spark)

@@ -34,7 +34,11 @@ private[tfspark] object Environment {
               variable.stripPrefix(s"${name}__").split("__").toVector -> text
           }
           parts.foldLeft(start) { case (all, (path, text)) =>
-            Some(put(all.getOrElse(VectorMap.empty), path, value(schema, spec, path, text, refuse())))
+            Some(put(
+              all.getOrElse(VectorMap.empty),
+              path,
+              value(schema, spec, path, text, refuse())
+            ))
           }
         }
       found.map(field.getKey -> _)

@@ -64,7 +64,8 @@ private[tfspark] final class FilesRun(
     val schema = StructType(fields ++ own)
     val files = parts.flatMap(_.badFile).map(name => s"$staging/$name")
     val rows =
-      if (files.isEmpty) spark.createDataFrame(new java.util.ArrayList[org.apache.spark.sql.Row], schema)
+      if (files.isEmpty)
+        spark.createDataFrame(new java.util.ArrayList[org.apache.spark.sql.Row], schema)
       else spark.read.schema(schema).parquet(files: _*)
     val text = coalesce(col(Raw), Quarantine.text(source, used, used.zip(names).toMap))
     rows.select(col(Reasons), text.as(Raw))

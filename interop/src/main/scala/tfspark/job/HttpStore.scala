@@ -105,7 +105,10 @@ private[tfspark] final class HttpStore(uri: String) extends Store {
     else {
       val code = Option(body).fold("")(_.path("error_code").asText)
       val said = Option(body).fold("")(_.path("message").asText)
-      throw new MlflowError(code, if (code.isEmpty) s"$what: ${answer.statusCode}" else s"$code: $said")
+      throw new MlflowError(
+        code,
+        if (code.isEmpty) s"$what: ${answer.statusCode}" else s"$code: $said"
+      )
     }
   }
 

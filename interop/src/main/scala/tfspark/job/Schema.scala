@@ -163,7 +163,9 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
           by,
           refuse(path, s"Unable to extract tag using discriminator '$by'")
         )
-        known.collectFirst { case (`named`, kind) => of(kind, value, path :+ named, strict = false) }
+        known.collectFirst { case (`named`, kind) =>
+          of(kind, value, path :+ named, strict = false)
+        }
           .getOrElse(
             refuse(
               path,
@@ -192,8 +194,11 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
       case values: Seq[_] =>
         if (tuple && values.isEmpty) refuse(path :+ 0, "Field required")
         val checked =
-          values.zipWithIndex.map { case (v, index) => of(items, v, path :+ index, strict) }.toVector
-        val (least, most) = (spec.path("minItems").asInt(0), spec.path("maxItems").asInt(Int.MaxValue))
+          values.zipWithIndex.map { case (v, index) =>
+            of(items, v, path :+ index, strict)
+          }.toVector
+        val (least, most) =
+          (spec.path("minItems").asInt(0), spec.path("maxItems").asInt(Int.MaxValue))
         def counted(what: String, bound: Int) = refuse(
           path,
           s"${if (tuple) "Tuple" else "List"} should have at $what $bound " +

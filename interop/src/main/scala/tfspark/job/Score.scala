@@ -6,11 +6,11 @@ import tfspark._
 
 /** Settings → one day of the scored table: `score` of `tfspark/run.py`, and `score_table`.
   *
-  *     pin the source → count it → score every row once → count that → quarantine the bad rows →
-  *     stop if they are too many → replace the day
+  * pin the source → count it → score every row once → count that → quarantine the bad rows → stop
+  * if they are too many → replace the day
   */
 private[tfspark] object Score {
-  private val Plans = Seq("auto", "jvm", "scan", "arrow", "pandas")
+  private val Plans = Seq("auto", "scan", "arrow", "pandas", "jvm")
 
   /** What was done, for people: name → value.
     *

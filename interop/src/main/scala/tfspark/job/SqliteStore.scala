@@ -1,6 +1,6 @@
 package tfspark.job
 
-import java.sql.{Connection, DriverManager, ResultSet}
+import java.sql.{Connection, ResultSet}
 import org.sqlite.SQLiteConfig
 import scala.collection.mutable
 import scala.util.Using
@@ -12,7 +12,8 @@ private[tfspark] final class SqliteStore(file: String) extends Store {
     val config = new SQLiteConfig()
     config.setReadOnly(true)
     config.setBusyTimeout(10000)
-    DriverManager.getConnection(s"jdbc:sqlite:$file", config.toProperties)
+    // Not by DriverManager: it does not see what spark-submit's --jars brings.
+    config.createConnection(s"jdbc:sqlite:$file")
   }
 
   def byAlias(name: String, alias: String): Option[Version] =

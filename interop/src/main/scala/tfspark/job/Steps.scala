@@ -63,7 +63,8 @@ private[tfspark] final class Steps(job: String) {
       "event" -> event,
       "step" -> name
     )
-    for ((key, value) <- head ++ fields) line.set[JsonNode](key, json.valueToTree[JsonNode](value)): Unit
+    for ((key, value) <- head ++ fields)
+      line.set[JsonNode](key, json.valueToTree[JsonNode](value)): Unit
     System.err.println(json.writeValueAsString(line))
     System.err.flush()
   }

@@ -69,8 +69,10 @@ private[tfspark] object Tables {
 
   private val readers: Map[String, (SparkSession, String, Map[String, String]) => DataFrame] = Map(
     "csv" -> csv,
-    "json" -> ((spark, path, options) =>
-      spark.read.options(options).text(path).withColumnRenamed("value", Json)),
+    "json" ->
+      ((spark, path, options) =>
+        spark.read.options(options).text(path).withColumnRenamed("value", Json)
+      ),
     "parquet" -> ((spark, path, options) => spark.read.options(options).parquet(path)),
     "delta" -> ((spark, path, options) => spark.read.format("delta").options(options).load(path)),
     "jdbc" -> jdbc,

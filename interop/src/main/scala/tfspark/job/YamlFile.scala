@@ -4,11 +4,11 @@ import java.io.StringReader
 import java.nio.ByteBuffer
 import java.nio.charset.CodingErrorAction
 import java.nio.charset.StandardCharsets.UTF_8
-import java.time.ZoneOffset
-import java.util.{Date, List => JavaList, Map => JavaMap}
-import org.yaml.snakeyaml.constructor.SafeConstructor
+import java.time.{DateTimeException, LocalDate}
+import java.util.{List => JavaList, Map => JavaMap}
+import org.yaml.snakeyaml.constructor.{AbstractConstruct, SafeConstructor}
 import org.yaml.snakeyaml.error.{MarkedYAMLException, YAMLException}
-import org.yaml.snakeyaml.nodes.{MappingNode, Node, ScalarNode, SequenceNode}
+import org.yaml.snakeyaml.nodes.{MappingNode, Node, ScalarNode, SequenceNode, Tag}
 import org.yaml.snakeyaml.{DumperOptions, LoaderOptions, Yaml}
 import scala.collection.immutable.VectorMap
 import scala.collection.mutable
@@ -30,8 +30,29 @@ private[tfspark] object YamlFile {
   private val Found = """but got (<[^>]+>|[^'\s]+)$""".r
 
   private final class Plain extends SafeConstructor(Options) {
+    // Its own would take the 13th month for January.
+    yamlConstructors.put(
+      Tag.TIMESTAMP,
+      new AbstractConstruct {
+        override def construct(node: Node): Object = {
+          val text = node.asInstanceOf[ScalarNode].getValue
+          if (text.length > 10) text else date(text)
+        }
+      }
+    )
+
     def of(node: Node): Any = plain(constructDocument(node))
   }
+
+  private def date(text: String): LocalDate =
+    try {
+      // YAML takes four, two and two digits for a date.
+      val (year, month, day) = (text.take(4).toInt, text.slice(5, 7).toInt, text.drop(8).toInt)
+      if (month < 1 || month > 12) throw new YAMLException("month must be in 1..12")
+      LocalDate.of(year, month, day)
+    } catch {
+      case _: DateTimeException => throw new YAMLException("day is out of range for month")
+    }
 
   /** Safe tags only; a key that is named twice is refused.
     *
@@ -60,7 +81,7 @@ private[tfspark] object YamlFile {
 
   /** The value of a text, as on the command line. */
   def value(text: String): Any =
-    plain(new Yaml(new SafeConstructor(Options)).load[Any](text))
+    plain(new Yaml(new Plain()).load[Any](text))
 
   /** Values as YAML, in blocks. */
   def dump(value: Any): String = {
@@ -112,9 +133,6 @@ private[tfspark] object YamlFile {
     case map: JavaMap[_, _] =>
       VectorMap.from(map.asScala.iterator.map { case (k, v) => String.valueOf(k) -> plain(v) })
     case list: JavaList[_] => list.asScala.map(plain).toVector
-    case date: Date =>
-      val time = date.toInstant.atOffset(ZoneOffset.UTC)
-      if (time.toLocalTime.toNanoOfDay == 0) time.toLocalDate else time.toString
     case whole: Integer => whole.toLong
     case whole: _root_.java.math.BigInteger => BigInt(whole)
     case other => other
