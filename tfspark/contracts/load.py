@@ -64,7 +64,7 @@ def load_yaml(content: bytes, where: str) -> tuple[Any, dict[tuple[Any, ...], in
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise ConfigError(f"{where}:{line}: not YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
         raise ConfigError(f"{where}:1: not YAML: {error}") from None
 
 

@@ -161,8 +161,13 @@ def differs(table: DeltaTable, schema: dict[str, Any]) -> bool:
 
 def _version(table: DeltaTable, token: str, limit: int | None = 50) -> int | None:
     """The version that a run's commit made, if it is one of the last."""
-    found = [entry["version"] for entry in table.history(limit) if entry.get(_TOKEN) == token]
+    found = [entry["version"] for entry in table.history(limit) if _token(entry) == token]
     return int(found[0]) if found else None
+
+
+def _token(entry: dict[str, Any]) -> Any:
+    """Of a commit: ours says it itself, one of the JVM's job in its tags."""
+    return entry.get(_TOKEN) or (entry.get("tags") or {}).get(_TOKEN)
 
 
 def _committed(target: str, token: str) -> set[str]:

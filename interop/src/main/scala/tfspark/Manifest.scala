@@ -16,7 +16,8 @@ private[tfspark] final case class Manifest(
     name: Option[String],
     version: Option[String],
     signature: Option[String],
-    inputs: Map[String, JsonNode]
+    inputs: Map[String, JsonNode],
+    keys: Seq[String]
 ) {
 
   /** Compare every file with its sum.
@@ -86,7 +87,8 @@ private[tfspark] object Manifest {
         optional("name"),
         optional("version"),
         optional("signature"),
-        inputs
+        inputs,
+        root.path("keys").asScala.map(_.asText).toSeq
       )
     )
   }

@@ -7,6 +7,8 @@ import org.apache.hadoop.conf.Configuration
   *
   * @param version
   *   the registered version; "" where there is none
+  * @param keys
+  *   the columns that name a row, where the manifest says so
   */
 final case class ModelFolder private[tfspark] (
     name: String,
@@ -14,7 +16,8 @@ final case class ModelFolder private[tfspark] (
     path: String,
     digest: String,
     private[tfspark] val files: Seq[ModelFile],
-    signature: Signature
+    signature: Signature,
+    private[tfspark] val keys: Seq[String] = Nil
 )
 
 object ModelFolder {
@@ -26,11 +29,18 @@ object ModelFolder {
     *   a folder with `saved_model.pb`, or the `tfspark.json` in it
     * @param signature
     *   default: the one that the manifest names, else `serving_default`
+    * @param shown
+    *   what messages call a folder without a model; default: its name
     */
-  def resolve(model: String, conf: Configuration, signature: Option[String] = None): ModelFolder = {
+  def resolve(
+      model: String,
+      conf: Configuration,
+      signature: Option[String] = None,
+      shown: Option[String] = None
+  ): ModelFolder = {
     val named = model.stripSuffix("/" + Manifest.File)
     val folder = new Storage(named, conf)
-    isModel(folder, named)
+    isModel(folder, shown.getOrElse(named))
     val manifest = Manifest.read(folder)
     manifest.foreach(_.verify(folder))
     val files = manifest.fold(Manifest.sums(folder))(_.files)
@@ -47,7 +57,8 @@ object ModelFolder {
       case None => (parts.last, manifest.flatMap(_.version).getOrElse(""))
     }
     val digest = manifest.fold(Manifest.digest(files))(_.digest)
-    ModelFolder(name, version, folder.shown, digest, files, read.copy(inputs = inputs))
+    val keys = manifest.fold(Seq.empty[String])(_.keys)
+    ModelFolder(name, version, folder.shown, digest, files, read.copy(inputs = inputs), keys)
   }
 
   private def isModel(folder: Storage, named: String): Unit = {

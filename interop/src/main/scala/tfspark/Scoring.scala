@@ -18,7 +18,7 @@ private[tfspark] object Scoring {
 
   /** Send the model out, and make what travels to the rows. */
   def scorer(spark: SparkSession, model: ModelFolder, feeds: Seq[Feed]): Scorer = {
-    val settings = Settings.of(spark)
+    val settings = ScorerSettings.of(spark)
     Scorer(
       Packed.broadcast(spark.sparkContext, model),
       model.signature,
@@ -98,6 +98,20 @@ private[tfspark] object Scoring {
   ): Seq[Binding.Bound] =
     Binding.bind(model, schema, inputs, spark.sessionState.conf.caseSensitiveAnalysis)
 
+  /** All columns of a DataFrame, then one per output, then the reason why a row could not be
+    * scored.
+    *
+    * @param bound
+    *   to the columns of the DataFrame, by number
+    */
+  def scored(df: DataFrame, model: ModelFolder, bound: Seq[Binding.Bound]): DataFrame = {
+    val spark = Frames.session(df)
+    val plan = Frames.plan(df)
+    val columns = bound.flatMap(_.columns).map(plan.output(_))
+    val rows = scoreRows(spark, model, bound.map(_.feed), columns, plan.output, plan)
+    Frames.of(spark, Project(plan.output ++ rows.results, rows))
+  }
+
   /** A step of a plan that scores the rows of the step below it. */
   def scoreRows(
       spark: SparkSession,
@@ -152,7 +166,14 @@ private[tfspark] object Scoring {
       )
   }
 
-  private def keptColumns(schema: StructType, keep: Option[Seq[String]]): Seq[Int] = {
+  /** Which columns are kept, by number.
+    *
+    * @param keep
+    *   None: all
+    * @throws SignatureError
+    *   one is not there, or two columns of the table have one name
+    */
+  def keptColumns(schema: StructType, keep: Option[Seq[String]]): Seq[Int] = {
     val names = schema.fieldNames.toSeq
     val twice = names.diff(names.distinct).distinct.sorted
     if (twice.nonEmpty)

@@ -3,6 +3,7 @@ package tfspark
 import java.io.{FileNotFoundException, IOException, InputStream}
 import java.net.URI
 import java.security.MessageDigest
+import java.util.UUID
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.{FileSystem, Path}
 import scala.util.Using
@@ -56,6 +57,26 @@ private[tfspark] final class Storage(named: String, conf: Configuration) {
         throw new StorageError(s"$shown/$name: cannot be read: ${error.getMessage}", error)
     }
 
+  /** Write a whole file or nothing: a reader never sees a part of it. */
+  def write(name: String, content: Array[Byte]): Unit = {
+    val partial = at(s".$name.${UUID.randomUUID()}.partial")
+    try {
+      fs.mkdirs(path)
+      Using.resource(fs.create(partial))(_.write(content))
+      if (!fs.rename(partial, at(name))) throw new IOException("it cannot be renamed")
+    } catch {
+      case error: IOException =>
+        throw new StorageError(s"cannot write $shown/$name: ${error.getMessage}", error)
+    }
+  }
+
+  def isDirectory(name: String): Boolean =
+    try fs.getFileStatus(at(name)).isDirectory
+    catch { case _: FileNotFoundException => false }
+
+  /** Remove a file, or a folder and all below it; "" is this folder itself. */
+  def delete(name: String): Unit = fs.delete(at(name), true): Unit
+
   private def open(name: String): InputStream = fs.open(at(name))
 
   private def at(name: String): Path = if (name.isEmpty) path else new Path(path, name)
@@ -71,6 +92,13 @@ private[tfspark] object Storage {
   /** A path as messages name it. */
   def shown(path: Path): String =
     if (path.toUri.getScheme == "file") path.toUri.getPath else path.toString
+
+  /** The folder of a file, and its name. */
+  def split(path: String): (String, String) = path.lastIndexOf('/') match {
+    case -1 => (".", path)
+    case 0 => ("/", path.drop(1))
+    case at => (path.take(at), path.drop(at + 1))
+  }
 
   private def absolute(name: String): String =
     java.nio.file.Paths.get(name.stripPrefix("file:")).toAbsolutePath.normalize.toString

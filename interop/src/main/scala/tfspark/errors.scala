@@ -27,5 +27,11 @@ final class IntegrityError(message: String) extends TfsparkException(message, 6,
 /** A SavedModel holds ops that are not on the allow-list, so it is not opened. */
 final class UnsafeModelError(message: String) extends TfsparkException(message, 6, null)
 
-/** The source is not there (yet): a later try may find it. */
+/** A contract file cannot be used; the message starts with `file:line`. */
+final class ContractFileError(message: String) extends TfsparkException(message, 2, null)
+
+/** The data breaks its contract beyond what the contract allows. */
+final class ContractViolation(message: String) extends TfsparkException(message, 3, null)
+
+/** The source table or its day is not there; a later try may find it. */
 final class SourceMissing(message: String) extends TfsparkException(message, 75, null)

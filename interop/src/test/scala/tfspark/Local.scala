@@ -10,7 +10,15 @@ object Local {
   lazy val spark: SparkSession = SparkSession
     .builder()
     .master("local[2]")
-    .config("spark.sql.extensions", "tfspark.ScoreExtensions")
+    .config(
+      "spark.sql.extensions",
+      "tfspark.ScoreExtensions,io.delta.sql.DeltaSparkSessionExtension"
+    )
+    .config(
+      "spark.sql.catalog.spark_catalog",
+      "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+    )
+    .config("spark.databricks.delta.snapshotPartitions", "2")
     .config("spark.ui.enabled", "false")
     .config("spark.sql.shuffle.partitions", "2")
     .config("spark.driver.host", "127.0.0.1")

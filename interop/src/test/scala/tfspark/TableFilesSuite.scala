@@ -181,31 +181,4 @@ class TableFilesSuite extends Local {
       .exists(_.getMessage.contains("written too late, the run has ended")))
     assert(root.resolve("day").toFile.list().isEmpty)
   }
-
-  test("texts of every length go through a tensor") {
-    val random = new scala.util.Random(5)
-    val texts = Array.tabulate(500)(i =>
-      random.nextString(if (i < 60) i else random.nextInt(5000)).getBytes("UTF-8")
-    )
-    for ((from, to) <- Seq((0, 500), (17, 40), (3, 3))) {
-      val tensor = NativeText.tensor(Seq(to - from.toLong), texts, from, to)
-      try
-        for (i <- from until to)
-          assert(NativeText.read(tensor.address + (i - from) * 24L).sameElements(texts(i)))
-      finally tensor.close()
-    }
-  }
-
-  test("floats of two bytes are the nearest") {
-    for (dtype <- Seq("float16", "bfloat16"); bits <- Short.MinValue to Short.MaxValue) {
-      val value = Half.value(bits.toShort, dtype)
-      if (!value.isNaN) assert(Half.bits(value, dtype) == bits.toShort, s"$dtype $bits")
-      else assert(Half.value(Half.bits(value, dtype), dtype).isNaN)
-    }
-    val ties = Seq(1f + 1f / 2048 -> 1f, 1f + 3f / 2048 -> (1f + 4f / 2048), 65519f -> 65504f)
-    for ((value, nearest) <- ties)
-      assert(Half.value(Half.bits(value, "float16"), "float16") == nearest)
-    assert(Half.value(Half.bits(65520f, "float16"), "float16").isInfinite)
-    assert(Half.value(Half.bits(1f + 1f / 256, "bfloat16"), "bfloat16") == 1f)
-  }
 }

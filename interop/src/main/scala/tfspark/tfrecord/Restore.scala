@@ -5,6 +5,7 @@ import org.apache.spark.sql.execution.vectorized.WritableColumnVector
 import org.apache.spark.sql.types.{Decimal, DecimalType}
 import org.apache.spark.unsafe.Platform
 import org.apache.spark.unsafe.types.UTF8String
+import tfspark.Half
 import tfspark.tfrecord.{ArrowType => A}
 
 /** A record does not fit the schema. */
@@ -131,7 +132,7 @@ private[tfrecord] object Restore {
 
   private final class Half(feature: Feature) extends Restore {
     override def float(to: WritableColumnVector, at: Int, value: Float): Unit = {
-      if (!value.isNaN && HalfFloat.nearest(value) != value)
+      if (!value.isNaN && Half.nearest(value, "float16") != value)
         misfit(feature, "a number that half a float does not hold")
       to.putFloat(at, value)
     }

@@ -313,11 +313,4 @@ class CodecSuite extends AnyFunSuite {
       }
     }
   }
-
-  test("half floats") {
-    assert(HalfFloat.nearest(65504f) == 65504f && HalfFloat.nearest(65520f).isInfinite)
-    assert(HalfFloat.nearest(5.9604645e-8f) == 5.9604645e-8f && HalfFloat.nearest(1e-8f) == 0f)
-    assert(HalfFloat.nearest(1.001f) != 1.001f && HalfFloat.nearest(-0.0f).equals(-0.0f))
-    assert(HalfFloat.nearest(Float.NegativeInfinity) == Float.NegativeInfinity)
-  }
 }

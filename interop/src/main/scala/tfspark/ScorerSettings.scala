@@ -12,9 +12,9 @@ import scala.util.Try
   * @param batchBytes
   *   how large the tensors of one call may be together
   */
-private[tfspark] final case class Settings(threads: Int, batchRows: Int, batchBytes: Long)
+private[tfspark] final case class ScorerSettings(threads: Int, batchRows: Int, batchBytes: Long)
 
-private[tfspark] object Settings {
+private[tfspark] object ScorerSettings {
   private val Prefix = "spark.tfspark."
   private val Records = "spark.sql.execution.arrow.maxRecordsPerBatch"
   private val Number = raw"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?".r
@@ -24,12 +24,12 @@ private[tfspark] object Settings {
     * @throws ConfigError
     *   a value that is no such number; it is named
     */
-  def of(spark: SparkSession): Settings = {
+  def of(spark: SparkSession): ScorerSettings = {
     val cpus = spark.sparkContext.getConf.get("spark.task.cpus", "1")
     val rows = number(spark, "batchRows", "0", 0).toInt
     // As many as Spark would hand to Python at a time.
     val most = Some(spark.conf.get(Records, "10000").toInt).filter(_ > 0).getOrElse(10000)
-    Settings(
+    ScorerSettings(
       number(spark, "threads", cpus, 1).toInt,
       if (rows > 0) math.min(rows, most) else most,
       number(spark, "batchBytes", (32L << 20).toString, 1).toLong

@@ -1,0 +1,66 @@
+package tfspark
+
+import java.io.{FileNotFoundException, IOException}
+import java.nio.file.FileSystemException
+import org.apache.hadoop.conf.Configuration
+import org.apache.spark.{SparkException, SparkThrowable}
+import tfspark.job._
+
+/** The scoring job for `spark-submit --class tfspark.ScoreJob`: the settings, the exit codes, the
+  * messages and the tables of `jobs/score.py`.
+  */
+object ScoreJob {
+  private val Name = "score"
+
+  def main(arguments: Array[String]): Unit = {
+    val code = run(arguments.toSeq)
+    // Not by return: threads of Spark or of a file system may still be there.
+    System.exit(code)
+  }
+
+  /** Run, and turn every error into one message and its exit code. */
+  def run(arguments: Seq[String], environment: Map[String, String] = sys.env): Int =
+    try job(arguments, environment)
+    catch {
+      case error: UsageError =>
+        System.err.println(
+          s"usage: $Name [-h] [--config FILE] ...\n$Name: error: ${error.getMessage}"
+        )
+        2
+      case error: TfsparkException => failed(error)
+      case error @ (_: SparkThrowable | _: SparkException) =>
+        failed(new StorageError(s"Spark: ${SparkErrors.line(error)}"))
+      case error: FileSystemException =>
+        failed(new StorageError(s"${error.getFile}: ${error.getReason}"))
+      case error: FileNotFoundException => failed(new StorageError(s": ${error.getMessage}"))
+      case error: IOException => failed(new StorageError(s": ${error.getMessage}"))
+      case error: Throwable =>
+        error.printStackTrace()
+        System.err.println(s"$Name: this is a fault of tfspark, please report it")
+        1
+    }
+
+  private def job(told: Seq[String], environment: Map[String, String]): Int = {
+    val arguments = Arguments.parse(told)
+    if (arguments.help) {
+      System.out.print(Arguments.help)
+      return 0
+    }
+    val conf = new Configuration()
+    val settings = Settings.load(arguments.config, arguments.overrides, environment, conf)
+    if (arguments.dryRun) {
+      System.out.print(YamlFile.dump(Settings.masked(settings)))
+      return 0
+    }
+    val steps = new Steps(Name)
+    val summary = Score(settings, steps) :+ ("run" -> steps.runId)
+    Steps.summary(s"$Name: done", summary, System.out)
+    0
+  }
+
+  private def failed(error: TfsparkException): Int = {
+    System.err.println(s"\n$Name: ${error.getClass.getSimpleName}: ${error.getMessage}")
+    System.err.flush()
+    error.exitCode
+  }
+}

@@ -1,0 +1,150 @@
+package tfspark.job
+
+import com.fasterxml.jackson.databind.ObjectMapper
+import java.nio.file.{Files, Paths}
+import java.time.LocalDate
+import java.util.ConcurrentModificationException
+import org.apache.hadoop.conf.Configuration
+import org.apache.spark.sql.SaveMode
+import org.apache.spark.sql.catalyst.expressions.{AttributeReference, EqualTo, Literal}
+import org.apache.spark.sql.classic.SparkSession
+import org.apache.spark.sql.delta.actions.{AddFile, Metadata}
+import org.apache.spark.sql.delta.{DeltaLog, DeltaOperations, OptimisticTransaction}
+import org.apache.spark.sql.types.{DateType, StructType}
+import scala.util.Try
+import scala.util.control.NonFatal
+import tfspark._
+
+/** Files that tasks wrote below a Delta table: one commit makes them a day of it, the rest goes:
+  * `tfspark/scoring/commit.py`.
+  *
+  * The names of a run's files hold its token: whoever comes later, even after a kill, can tell from
+  * the table's log which files count.
+  */
+private[tfspark] object Commit {
+  val Claim = "scan.json"
+  private val Token = "tfsparkFiles"
+  private val Tries = 10
+  private val json = new ObjectMapper()
+
+  /** Replace a day of a Delta table by files that lie in its folder; made when it is not there.
+    *
+    * @param schema
+    *   of the table, with `day`
+    * @param runId
+    *   recorded in the commit, as Delta's `userMetadata`
+    * @return
+    *   the version of the table that the commit made
+    * @throws StorageError
+    *   the table has other columns now, or the commit failed; it is unchanged
+    */
+  def day(
+      spark: SparkSession,
+      target: String,
+      schema: StructType,
+      parts: Seq[Part],
+      day: LocalDate,
+      runId: String,
+      token: String
+  ): Long = {
+    val said = s"$target: the day $day could not be written, the table is unchanged: "
+    val log = DeltaLog.forTable(spark, Storage.pathOf(target))
+    val operation = DeltaOperations.Write(
+      SaveMode.Overwrite,
+      partitionBy = Some(Seq("day")),
+      predicate = Some(s"day = DATE'$day'"),
+      userMetadata = Some(runId)
+    )
+    def attempt(): Long = log.withNewTransaction(None, None) { txn =>
+      val old =
+        if (txn.readVersion < 0) {
+          txn.updateMetadata(Metadata(schemaString = schema.json, partitionColumns = Seq("day")))
+          Nil
+        } else {
+          if (Target.differs(txn.metadata.schema, schema))
+            throw new StorageError(said + "it has other columns now")
+          of(txn, day)
+        }
+      txn.commit(added(parts, day) ++ old, operation, Map(Token -> token))
+    }
+    def tried(number: Int): Long =
+      try {
+        Thread.sleep(100L * number)
+        attempt()
+      } catch {
+        case error: TfsparkException => throw error
+        case error: ConcurrentModificationException =>
+          // Others added to the day meanwhile: the next try sees them.
+          if (number + 1 < Tries) tried(number + 1)
+          else
+            throw new StorageError(
+              said + s"others write to it all the time: ${SparkErrors.line(error)}",
+              error
+            )
+        case NonFatal(error) => throw new StorageError(said + SparkErrors.line(error), error)
+      }
+    tried(0)
+  }
+
+  private def added(parts: Seq[Part], day: LocalDate): Seq[AddFile] = {
+    val now = System.currentTimeMillis()
+    for (part <- parts; name <- part.file)
+      yield AddFile(
+        s"day=$day/$name",
+        Map("day" -> day.toString),
+        part.bytes,
+        now,
+        dataChange = true,
+        stats = part.stats
+      )
+  }
+
+  private def of(txn: OptimisticTransaction, day: LocalDate) = {
+    val isDay = EqualTo(AttributeReference("day", DateType)(), Literal(day))
+    txn.filterFiles(Seq(isDay)).map(_.remove)
+  }
+
+  /** Remove the files of a run that its commit, if there is one, does not name.
+    *
+    * @param staging
+    *   the run's folder
+    */
+  def sweep(spark: SparkSession, staging: String): Unit = {
+    val conf = spark.sparkContext.hadoopConfiguration
+    val here = new Storage(staging, conf)
+    if (!here.exists(Claim)) return
+    here.delete(TableFiles.Open) // late tasks remove their own files
+    val about = json.readTree(here.read(Claim))
+    def text(name: String) = about.path(name).asText
+    val (target, token) = (text("target"), text("token"))
+    val folder = new Storage(text("folder"), conf)
+    val found = folder.names().filter(_.contains(token))
+    if (found.nonEmpty) {
+      val counting = committed(spark, target, token, conf)
+      found.filterNot(counting).foreach(folder.delete)
+    }
+    if (!target.contains("://"))
+      for (path <- Seq(text("folder"), target))
+        Try(Files.delete(Paths.get(path))) // not empty, or never made
+  }
+
+  /** The names of a run's files that its commit named. */
+  private def committed(
+      spark: SparkSession,
+      target: String,
+      token: String,
+      conf: Configuration
+  ): Set[String] = {
+    val log = new Storage(s"$target/_delta_log", conf)
+    val commits = log.names().filter(_.matches("""\d{20}\.json""")).reverseIterator
+    val name = s"""[^"/]*$token[^"/]*""".r
+    val own = commits.map(commit => new String(log.read(commit), "UTF-8"))
+      .find(_.contains(token))
+      .fold(Set.empty[String])(name.findAllIn(_).toSet)
+    if (own.nonEmpty || !log.exists()) own
+    else
+      // The day's files count even where the log no longer tells who wrote them.
+      DeltaLog.forTable(spark, Storage.pathOf(target)).update().allFiles.collect()
+        .map(_.path.split("/").last).filter(_.contains(token)).toSet
+  }
+}

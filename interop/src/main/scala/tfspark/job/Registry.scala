@@ -1,0 +1,130 @@
+package tfspark.job
+
+import com.fasterxml.jackson.databind.JsonNode
+import java.nio.file.{Files, Paths}
+import java.sql.SQLException
+import org.apache.hadoop.conf.Configuration
+import tfspark._
+
+/** A registered version of a model.
+  *
+  * @param source
+  *   where its files are
+  */
+private[tfspark] final case class Version(number: String, source: String, tags: Set[String])
+
+/** What is asked of an MLflow store. */
+private[tfspark] trait Store extends AutoCloseable {
+  def byAlias(name: String, alias: String): Option[Version]
+  def byNumber(name: String, number: String): Option[Version]
+
+  /** Alias → version; None where there is no model of the name. */
+  def aliases(name: String): Option[Map[String, String]]
+  def numbers(name: String): Seq[String]
+  def models(): Seq[String]
+
+  /** The folder of a run's artifacts. */
+  def artifacts(runId: String): String
+
+  /** A folder of the store's own artifacts as one that Hadoop can read. */
+  def fetch(source: String): String = source
+}
+
+/** Models by their MLflow names: `models:/name@alias`, `models:/name/3`, as
+  * `tfspark/registry/tracking.py` finds them.
+  */
+private[tfspark] object Registry {
+  private val Uri = """models:/([^/@]+)(?:@([^/@]+)|/(\d+))""".r
+  private val Secret = """(://[^/\s:@]*:)[^@/\s]+@""".r
+  private val OfRun = "runs:/([^/]+)/?(.*)".r
+
+  /** A model that is verified: a folder's, or a registered one's under its name and version.
+    *
+    * @throws TfsparkException
+    *   there is no such version, or its store or files cannot be used
+    */
+  def resolve(model: String, trackingUri: String, conf: Configuration): ModelFolder =
+    if (!model.startsWith("models:/")) ModelFolder.resolve(model, conf)
+    else {
+      val (folder, name, version) = find(model, trackingUri)
+      ModelFolder.resolve(folder, conf, shown = Some(model)).copy(name = name, version = version)
+    }
+
+  /** The folder of a registered version, its name and its number. */
+  private def find(uri: String, trackingUri: String): (String, String, String) = {
+    def missing(said: String) = throw new ModelNotFound(s"$uri: $said")
+    val (name, alias, number) = uri match {
+      case Uri(name, alias, number) => (name, Option(alias), number)
+      case _ => missing("write models:/name@alias or models:/name/3")
+    }
+    val where = masked(trackingUri)
+    val file = sqliteFile(trackingUri)
+    if (file.exists(name => !Files.exists(Paths.get(name))))
+      missing(
+        s"there is no registry at $where; train a model, or name its MLflow server with " +
+          "registry.tracking_uri"
+      )
+    reported(where) {
+      val store = file.fold(overHttp(trackingUri))(name => new SqliteStore(name))
+      try {
+        val found = alias.fold(store.byNumber(name, number))(store.byAlias(name, _))
+        val version = found.getOrElse(missing(s"${known(store, name)} in $where"))
+        if (version.tags("tfspark.train_key") && !version.tags("tfspark.complete"))
+          missing(s"version ${version.number} was not finished; run the same training again")
+        val source = version.source match {
+          case OfRun(run, path) => s"${store.artifacts(run)}/$path"
+          case other => other
+        }
+        (store.fetch(source), name, version.number)
+      } finally store.close()
+    }
+  }
+
+  def masked(text: String): String = Secret.replaceAllIn(text, "$1***@")
+
+  private def sqliteFile(uri: String): Option[String] =
+    Option.when(uri.startsWith("sqlite:///"))(uri.stripPrefix("sqlite:///"))
+
+  private def overHttp(uri: String): Store =
+    if (uri.matches("https?://.+")) new HttpStore(uri)
+    else
+      throw new ConfigError(
+        s"registry.tracking_uri ${masked(uri)}: this job reads registries over http(s) and in " +
+          "sqlite:/// files; name the model's folder, or run jobs/score.py"
+      )
+
+  /** What a store or the network raises as one line. */
+  private def reported[T](where: String)(run: => T): T =
+    try run
+    catch {
+      case error @ (_: java.io.IOException | _: SQLException | _: MlflowError) =>
+        val said = Option(error.getMessage).getOrElse(error.toString).trim.linesIterator
+        val first = masked(said.nextOption().getOrElse(""))
+        throw new StorageError(s"MLflow at $where: $first", error)
+    }
+
+  /** What there is instead, for messages. */
+  private def known(store: Store, name: String): String = store.aliases(name) match {
+    case None =>
+      val models = store.models().sorted
+      s"no model $name (there are: ${if (models.isEmpty) "none" else models.mkString(", ")})"
+    case Some(aliases) =>
+      val numbers = store.numbers(name).map(_.toLong).sorted.map(_.toString)
+      val named = aliases.toSeq.sorted.map { case (alias, number) => s"@$alias ($number)" }
+      val said = (numbers ++ named).mkString(", ")
+      s"no such version; there are ${if (said.isEmpty) "none" else said}"
+  }
+}
+
+/** What an MLflow server refuses. */
+private[tfspark] final class MlflowError(val code: String, message: String)
+    extends RuntimeException(message)
+
+private[tfspark] object MlflowError {
+  private val Absent = Set("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+  /** None where there is no such thing. */
+  def orAbsent(ask: => JsonNode): Option[JsonNode] =
+    try Some(ask)
+    catch { case error: MlflowError if Absent(error.code) => None }
+}

@@ -1,0 +1,248 @@
+package tfspark.job
+
+import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
+import scala.collection.immutable.VectorMap
+import scala.jdk.CollectionConverters._
+import scala.util.Using
+import scala.util.control.NoStackTrace
+import tfspark.job.Misfit.refuse
+
+/** The first value that does not fit, and where it stands.
+  *
+  * @param unknown
+  *   it is a key that nobody knows
+  */
+private[tfspark] final class Misfit(val path: Vector[Any], val unknown: Boolean, val said: String)
+    extends RuntimeException(said)
+    with NoStackTrace
+
+private[tfspark] object Misfit {
+  def refuse(path: Vector[Any], said: String): Nothing = throw new Misfit(path, false, said)
+}
+
+/** What a JSON schema cannot say: rules of a model (a section of the settings, say) by its name. */
+private[tfspark] trait Rules {
+
+  /** A field's value as its type wants it. */
+  def before(model: String, field: String, value: Any): Any
+
+  /** What is wrong with a field. */
+  def field(model: String, field: String, value: Any): Option[String]
+
+  /** What is wrong with a model whose fields are right. */
+  def whole(model: String, fields: Map[String, Any]): Option[String]
+}
+
+/** Values checked by the JSON schema of a pydantic model: texts taken for numbers where these are
+  * wanted, defaults filled in, and the messages that pydantic has.
+  */
+private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
+
+  /** @throws Misfit
+    *   at the first fault, in the order of the fields
+    */
+  def check(value: Any): VectorMap[String, Any] = model("", root, value, Vector.empty)
+
+  /** The definition that a field's type names; the type itself where it names none. */
+  def resolved(spec: JsonNode): JsonNode =
+    if (spec.has("$ref")) root.path("$defs").path(name(spec)) else spec
+
+  private def name(spec: JsonNode): String = spec.get("$ref").asText.split("/").last
+
+  private def model(
+      name: String,
+      spec: JsonNode,
+      value: Any,
+      path: Vector[Any]
+  ): VectorMap[String, Any] = {
+    val fields = spec.get("properties").properties().asScala.toSeq
+    val known = fields.map(_.getKey).toSet
+    val found = value match {
+      case map: Map[_, _] =>
+        VectorMap.from(map.map { case (key, v) => spelled(key.toString, known) -> v })
+      case _ =>
+        val kind = spec.path("title").asText
+        refuse(path, s"Input should be a valid dictionary or instance of $kind")
+    }
+    val required = spec.path("required").asScala.map(_.asText).toSet
+    val all = fields.map { entry =>
+      val (key, inner) = (entry.getKey, entry.getValue)
+      val at = path :+ key
+      val checked = found.get(key) match {
+        case Some(value) => of(inner, rules.before(name, key, value), at, strict = false)
+        case None if required(key) => refuse(at, "Field required")
+        case None => default(inner, at)
+      }
+      rules.field(name, key, checked).foreach(refuse(at, _))
+      key -> checked
+    }
+    for (key <- found.keys if !known(key))
+      throw new Misfit(path :+ key, true, "Extra inputs are not permitted")
+    val whole = VectorMap.from(all)
+    rules.whole(name, whole).foreach(refuse(path, _))
+    whole
+  }
+
+  /** A contract may write `physical_type` for `physicalType`. */
+  private def spelled(key: String, known: Set[String]): String = {
+    val parts = key.split("_")
+    val joined = parts.head + parts.tail.map(_.capitalize).mkString
+    if (!known(key) && known(joined)) joined else key
+  }
+
+  private def default(spec: JsonNode, path: Vector[Any]): Any =
+    if (spec.has("$ref")) of(spec, VectorMap.empty, path, strict = false)
+    else {
+      val value = Schema.plain(spec.get("default"))
+      if (value == null) null else of(spec, value, path, strict = false)
+    }
+
+  private def of(spec: JsonNode, value: Any, path: Vector[Any], strict: Boolean): Any =
+    if (spec.has("$ref")) model(name(spec), resolved(spec), value, path)
+    else if (spec.has("anyOf")) union(spec.get("anyOf").asScala.toSeq, value, path, strict)
+    else if (spec.has("oneOf")) tagged(spec, value, path)
+    else if (spec.has("const")) literal(Seq(spec.get("const").asText), value, path)
+    else if (spec.has("enum")) literal(spec.get("enum").asScala.map(_.asText).toSeq, value, path)
+    else
+      spec.path("type").asText match {
+        case "string" if spec.path("format").asText == "date" => Scalars.date(value, path)
+        case "string" => Scalars.text(spec, value, path)
+        case "integer" => Scalars.bounded(spec, Scalars.whole(value, path, strict), path)
+        case "number" => Scalars.bounded(spec, Scalars.number(value, path, strict), path)
+        case "boolean" => Scalars.boolean(value, path, strict)
+        case "array" => list(spec, value, path, strict)
+        case "object" => dictionary(spec, value, path, strict)
+        case _ => value
+      }
+
+  /** The type that a value has as it is; else the first that takes it. */
+  private def union(
+      kinds: Seq[JsonNode],
+      value: Any,
+      path: Vector[Any],
+      strict: Boolean
+  ): Any = {
+    val (nulls, others) = kinds.partition(_.path("type").asText == "null")
+    if (value == null && nulls.nonEmpty) return null
+    if (others.size == 1) return of(others.head, value, path, strict)
+    def tries(strict: Boolean) = others.iterator.map { kind =>
+      try Right(of(kind, value, path :+ tag(kind), strict))
+      catch { case misfit: Misfit => Left(misfit) }
+    }
+    tries(strict = true).collectFirst { case Right(found) => found }.getOrElse {
+      val lax = tries(strict).toSeq
+      lax.collectFirst { case Right(found) => found }.getOrElse(throw lax.head.left.toOption.get)
+    }
+  }
+
+  /** What pydantic calls a member of a union. */
+  private def tag(spec: JsonNode): String =
+    if (spec.has("$ref")) name(spec)
+    else if (spec.has("const")) s"literal['${spec.get("const").asText}']"
+    else if (spec.has("enum"))
+      spec.get("enum").asScala.map(v => s"'${v.asText}'").mkString("literal[", ",", "]")
+    else
+      spec.path("type").asText match {
+        case "string" => "str"
+        case "integer" => "int"
+        case "number" => "float"
+        case "boolean" => "bool"
+        case "array" => s"list[${tag(spec.path("items"))}]"
+        case "object" => s"dict[str,${tag(spec.path("additionalProperties"))}]"
+        case other => other
+      }
+
+  private def tagged(spec: JsonNode, value: Any, path: Vector[Any]): Any = {
+    val by = spec.path("discriminator").path("propertyName").asText
+    val known = spec.path("oneOf").asScala.toSeq.map { kind =>
+      resolved(kind).path("properties").path(by).path("const").asText -> kind
+    }
+    value match {
+      case map: Map[_, _] =>
+        val named = map.asInstanceOf[Map[String, Any]].getOrElse(
+          by,
+          refuse(path, s"Unable to extract tag using discriminator '$by'")
+        )
+        known.collectFirst { case (`named`, kind) =>
+          of(kind, value, path :+ named, strict = false)
+        }
+          .getOrElse(
+            refuse(
+              path,
+              s"Input tag '$named' found using '$by' does not match any of the expected tags: " +
+                known.map { case (name, _) => s"'$name'" }.mkString(", ")
+            )
+          )
+      case _ => refuse(path, "Input should be a valid dictionary or object to extract fields from")
+    }
+  }
+
+  private def literal(known: Seq[String], value: Any, path: Vector[Any]): Any =
+    if (known.contains(value)) value
+    else {
+      val quoted = known.map(name => s"'$name'")
+      val said =
+        if (quoted.size == 1) quoted.head
+        else s"${quoted.init.mkString(", ")} or ${quoted.last}"
+      refuse(path, s"Input should be $said")
+    }
+
+  private def list(spec: JsonNode, value: Any, path: Vector[Any], strict: Boolean): Any = {
+    val tuple = spec.has("prefixItems")
+    val items = if (tuple) spec.get("prefixItems").get(0) else spec.path("items")
+    value match {
+      case values: Seq[_] =>
+        if (tuple && values.isEmpty) refuse(path :+ 0, "Field required")
+        val checked =
+          values.zipWithIndex.map { case (v, index) =>
+            of(items, v, path :+ index, strict)
+          }.toVector
+        val (least, most) =
+          (spec.path("minItems").asInt(0), spec.path("maxItems").asInt(Int.MaxValue))
+        def counted(what: String, bound: Int) = refuse(
+          path,
+          s"${if (tuple) "Tuple" else "List"} should have at $what $bound " +
+            s"item${if (bound == 1) "" else "s"} after validation, not ${values.size}"
+        )
+        if (values.size < least) counted("least", least)
+        if (values.size > most) counted("most", most)
+        checked
+      case _ => refuse(path, s"Input should be a valid ${if (tuple) "tuple" else "list"}")
+    }
+  }
+
+  private def dictionary(spec: JsonNode, value: Any, path: Vector[Any], strict: Boolean): Any =
+    value match {
+      case map: Map[_, _] =>
+        VectorMap.from(map.map { case (key, v) =>
+          key.toString -> of(spec.path("additionalProperties"), v, path :+ key.toString, strict)
+        })
+      case _ => refuse(path, "Input should be a valid dictionary")
+    }
+}
+
+private[tfspark] object Schema {
+  private val json = new ObjectMapper()
+
+  /** Of a resource that `scripts/settings_schema.py` writes. */
+  def read(name: String, rules: Rules): Schema =
+    Using.resource(getClass.getResourceAsStream(s"/tfspark/$name")) { stream =>
+      new Schema(json.readTree(stream), rules)
+    }
+
+  /** JSON as plain values; None where the text is no JSON. */
+  def parse(text: String): Option[Any] =
+    try Option(json.readTree(text)).filterNot(_.isMissingNode).map(plain)
+    catch { case _: com.fasterxml.jackson.core.JsonProcessingException => None }
+
+  def plain(node: JsonNode): Any =
+    if (node == null || node.isNull) null
+    else if (node.isObject)
+      VectorMap.from(node.properties().asScala.map(e => e.getKey -> plain(e.getValue)))
+    else if (node.isArray) node.asScala.map(plain).toVector
+    else if (node.isBoolean) node.asBoolean
+    else if (node.isIntegralNumber)
+      if (node.canConvertToLong) node.asLong else BigInt(node.bigIntegerValue)
+    else if (node.isNumber) node.asDouble
+    else node.asText
+}

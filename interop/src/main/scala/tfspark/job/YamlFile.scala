@@ -1,0 +1,150 @@
+package tfspark.job
+
+import java.io.StringReader
+import java.nio.ByteBuffer
+import java.nio.charset.CodingErrorAction
+import java.nio.charset.StandardCharsets.UTF_8
+import java.time.{DateTimeException, LocalDate}
+import java.util.{List => JavaList, Map => JavaMap}
+import org.yaml.snakeyaml.constructor.{AbstractConstruct, SafeConstructor}
+import org.yaml.snakeyaml.error.{MarkedYAMLException, YAMLException}
+import org.yaml.snakeyaml.nodes.{MappingNode, Node, ScalarNode, SequenceNode, Tag}
+import org.yaml.snakeyaml.{DumperOptions, LoaderOptions, Yaml}
+import scala.collection.immutable.VectorMap
+import scala.collection.mutable
+import scala.jdk.CollectionConverters._
+import tfspark.ConfigError
+
+/** A YAML file: plain values (`VectorMap`, `Vector`, String, Long, BigInt, Double, Boolean,
+  * LocalDate, null), and the line of every path in it.
+  */
+private[tfspark] final case class YamlFile(value: Any, lines: Map[Vector[Any], Int]) {
+
+  /** The line of a path, or of the next thing around it that has one. */
+  def line(path: Vector[Any]): Int =
+    path.inits.flatMap(lines.get).nextOption().getOrElse(1)
+}
+
+private[tfspark] object YamlFile {
+  private val Options = new LoaderOptions()
+  private val Found = """but got (<[^>]+>|[^'\s]+)$""".r
+
+  private final class Plain extends SafeConstructor(Options) {
+    // Its own would take the 13th month for January.
+    yamlConstructors.put(
+      Tag.TIMESTAMP,
+      new AbstractConstruct {
+        override def construct(node: Node): Object = {
+          val text = node.asInstanceOf[ScalarNode].getValue
+          if (text.length > 10) text else date(text)
+        }
+      }
+    )
+
+    def of(node: Node): Any = plain(constructDocument(node))
+  }
+
+  private def date(text: String): LocalDate =
+    try {
+      // YAML takes four, two and two digits for a date.
+      val (year, month, day) = (text.take(4).toInt, text.slice(5, 7).toInt, text.drop(8).toInt)
+      if (month < 1 || month > 12) throw new YAMLException("month must be in 1..12")
+      LocalDate.of(year, month, day)
+    } catch {
+      case _: DateTimeException => throw new YAMLException("day is out of range for month")
+    }
+
+  /** Safe tags only; a key that is named twice is refused.
+    *
+    * @param where
+    *   the file in messages
+    * @throws ConfigError
+    *   not UTF-8, not YAML, or a mapping with two keys of one name
+    */
+  def parse(content: Array[Byte], where: String): YamlFile = {
+    val text = decode(content, where)
+    def refuse(line: Int, said: String) =
+      throw new ConfigError(s"$where:$line: not YAML: ${Found.replaceAllIn(said, "but got '$1'")}")
+    try {
+      val node = new Yaml(Options).compose(new StringReader(text))
+      if (node == null) throw new ConfigError(s"$where:1: the file is empty")
+      val lines = mutable.Map.empty[Vector[Any], Int]
+      walk(node, Vector.empty, lines, where)
+      YamlFile(new Plain().of(node), lines.toMap)
+    } catch {
+      case error: MarkedYAMLException =>
+        val mark = Option(error.getProblemMark).orElse(Option(error.getContextMark))
+        refuse(mark.fold(1)(_.getLine + 1), error.getProblem)
+      case error: YAMLException => refuse(1, error.getMessage)
+    }
+  }
+
+  /** The value of a text, as on the command line. */
+  def value(text: String): Any =
+    plain(new Yaml(new Plain()).load[Any](text))
+
+  /** Values as YAML, in blocks. */
+  def dump(value: Any): String = {
+    val options = new DumperOptions()
+    options.setDefaultFlowStyle(DumperOptions.FlowStyle.BLOCK)
+    options.setAllowUnicode(true)
+    new Yaml(options).dump(java(value))
+  }
+
+  private def decode(content: Array[Byte], where: String): String = {
+    val input = ByteBuffer.wrap(content)
+    val output = _root_.java.nio.CharBuffer.allocate(content.length)
+    val decoder = UTF_8.newDecoder().onMalformedInput(CodingErrorAction.REPORT)
+    if (decoder.decode(input, output, true).isError) {
+      val line = content.take(input.position()).count(_ == '\n') + 1
+      throw new ConfigError(s"$where:$line: not UTF-8: save the file as UTF-8")
+    }
+    output.flip().toString
+  }
+
+  private def walk(
+      node: Node,
+      path: Vector[Any],
+      lines: mutable.Map[Vector[Any], Int],
+      where: String
+  ): Unit = {
+    lines.getOrElseUpdate(path, node.getStartMark.getLine + 1)
+    node match {
+      case mapping: MappingNode =>
+        val seen = mutable.Set.empty[String]
+        for (entry <- mapping.getValue.asScala) {
+          val line = entry.getKeyNode.getStartMark.getLine + 1
+          val key = entry.getKeyNode match {
+            case scalar: ScalarNode => scalar.getValue
+            case _ => throw new ConfigError(s"$where:$line: not YAML: a key that is no text")
+          }
+          if (!seen.add(key)) throw new ConfigError(s"$where:$line: two keys of one name: $key")
+          lines(path :+ key) = line
+          walk(entry.getValueNode, path :+ key, lines, where)
+        }
+      case sequence: SequenceNode =>
+        for ((inner, index) <- sequence.getValue.asScala.zipWithIndex)
+          walk(inner, path :+ index, lines, where)
+      case _ =>
+    }
+  }
+
+  private def plain(value: Any): Any = value match {
+    case map: JavaMap[_, _] =>
+      VectorMap.from(map.asScala.iterator.map { case (k, v) => String.valueOf(k) -> plain(v) })
+    case list: JavaList[_] => list.asScala.map(plain).toVector
+    case whole: Integer => whole.toLong
+    case whole: _root_.java.math.BigInteger => BigInt(whole)
+    case other => other
+  }
+
+  private def java(value: Any): Any = value match {
+    case map: Map[_, _] =>
+      val made = new _root_.java.util.LinkedHashMap[Any, Any]
+      map.foreach { case (k, v) => made.put(k, java(v)) }
+      made
+    case list: Seq[_] => list.map(java).asJava
+    case whole: BigInt => whole.bigInteger
+    case other => other
+  }
+}

@@ -1,0 +1,137 @@
+package tfspark.job
+
+import java.nio.charset.StandardCharsets.UTF_8
+import org.apache.spark.sql.functions.col
+import org.apache.spark.sql.{DataFrame, Row}
+import tfspark._
+
+/** What a contract file may say, and what it says of rows. */
+class ContractSuite extends Local {
+  private val Text =
+    """kind: DataContract
+      |id: t
+      |version: 1
+      |schema:
+      |  - name: t
+      |    quarantine: {maxShare: 0.5, maxRows: 3}
+      |    properties:
+      |      - {name: id, physicalType: bigint, role: key, required: true}
+      |      - {name: age, physicalType: double, logicalTypeOptions: {minimum: 0, maximum: 1.5e3}}
+      |      - {name: sex, physical_type: string, validValues: [male, female, "3"]}
+      |      - name: code
+      |        physicalType: string
+      |        unique: true
+      |        logicalTypeOptions: {pattern: "[A-Z]+", minLength: 2, maxLength: 3}
+      |      - {name: price, physicalType: "decimal(5,2)"}
+      |      - {name: y, physicalType: int, role: label}
+      |""".stripMargin
+
+  private def contract(text: String = Text) = Contract.parse(text.getBytes(UTF_8), "x.yaml")
+
+  private def refused(old: String, now: String): String = {
+    assert(Text.contains(old))
+    val error = intercept[ContractFileError](contract(Text.replace(old, now)))
+    assert(error.exitCode == 2)
+    error.getMessage
+  }
+
+  test("a contract") {
+    val found = contract()
+    assert(found.keys == Seq("id"))
+    assert(found.limit == Limit(Some(0.5), Some(3)))
+    assert(found.forScoring(None, Seq("y")).columns.map(_.name).last == "price")
+    assert(found.forScoring(Some(Seq("y")), Seq("y")).columns.map(_.name).last == "y")
+    assert(found.columns(2).validValues.contains(Seq("male", "female", "3")))
+  }
+
+  test("a mistake has its line") {
+    assert(refused("bigint", "text").startsWith(
+      "x.yaml:8: schema.0.properties.0.physicalType: unknown type 'text'; known: boolean, "
+    ))
+    assert(refused("name: age", "name: Sex") ==
+      "x.yaml:5: schema.0: two columns of one name: Sex and sex")
+    assert(refused("role: key", "role: keys").contains(
+      ": schema.0.properties.0.role: Input should be 'key', 'feature', 'label', 'weight', 'time' or "
+    ))
+    assert(refused("role: key, ", "").contains(": schema.0: no key: mark the column(s)"))
+    assert(refused("maxShare: 0.5", "maxShare: 2").endsWith(
+      ".maxShare: Input should be less than or equal to 1"
+    ))
+    assert(refused("id: t\n", "idd: t\n") == "x.yaml:1: id: Field required")
+    assert(refused("version: 1", "version: 1\nmore: 1") ==
+      "x.yaml:4: more: Extra inputs are not permitted")
+    assert(refused("[A-Z]+", "[A-Z").contains("'[A-Z' is not a regular expression: "))
+    assert(refused("decimal(5,2)", "decimal(2,5)").contains("scale at most the precision"))
+    assert(refused("version: 1\n", "version: 1\nversion: 2\n") ==
+      "x.yaml:4: two keys of one name: version")
+  }
+
+  private def checked(rows: DataFrame): Seq[Row] = {
+    val scored = contract().forScoring(None, rows.columns.toSeq)
+    RowChecks.check(rows, scored, "the table").orderBy("id").collect().toSeq
+  }
+
+  private def frame(rows: (String, String, String, String, String)*): DataFrame =
+    spark.createDataFrame(rows).toDF("id", "age", "sex", "code", "price")
+
+  test("a bad row has all its reasons, a good one none") {
+    val found = checked(
+      frame(
+        ("1", "34.5", "male", "AB", "1.25"),
+        ("2", "NaN", "other", "a", "1.255"),
+        ("3", "1d", null, "ABCD", "1234.5"),
+        ("3", "2000", "3", "", "")
+      )
+    ).map(row => row.getSeq[String](5))
+    assert(found.head.isEmpty)
+    assert(found(1) == Seq(
+      "age: NaN is below the minimum 0",
+      "age: NaN is above the maximum 1500.0",
+      "sex: other is not one of male, female, 3",
+      "code: a does not match [A-Z]+",
+      "code: a is shorter than 2"
+    ))
+    val twice = found.drop(2).flatten
+    assert(twice.count(_ == "id: there 2 times") == 2)
+    assert(twice.contains("age: 1d is not double") && twice.contains("code: ABCD is longer than 3"))
+    assert(twice.contains("price: 1234.5 is not decimal(5,2)"))
+    assert(twice.contains("age: 2000 is above the maximum 1500.0"))
+  }
+
+  test("typed columns are widened and never narrowed") {
+    val wide = frame(("1", "1", "male", "AB", "1"))
+      .select(col("id").cast("int"), col("age"), col("sex"), col("code"), col("price"))
+    assert(checked(wide).head.getLong(0) == 1)
+    val lists = frame(("1", "1", "male", "AB", "1")).selectExpr(
+      "id",
+      "array(age) age",
+      "sex",
+      "code",
+      "price"
+    )
+    val error = intercept[ContractViolation](checked(lists))
+    assert(error.exitCode == 3)
+    assert(error.getMessage.contains(
+      "column age is array<string>, the contract says double: values would be lost"
+    ))
+    val missing = intercept[ContractViolation](checked(wide.drop("code")))
+    assert(missing.getMessage ==
+      "the table: column code of the contract is missing; there are: id, age, sex, price")
+  }
+
+  test("numbers as Python prints them") {
+    assert(Seq(true, 3L, "x").map(PythonText(_)) == Seq("True", "3", "x"))
+    val shown = Seq(1.0, 0.5, 1e16, 1e15, 1e-5, 1e-4, -2.5e-7, 1e100, 123456.789).map(PythonText(_))
+    assert(shown == Seq(
+      "1.0",
+      "0.5",
+      "1e+16",
+      "1000000000000000.0",
+      "1e-05",
+      "0.0001",
+      "-2.5e-07",
+      "1e+100",
+      "123456.789"
+    ))
+  }
+}
