@@ -2,6 +2,7 @@ package tfspark.tfrecord
 
 import java.util.{EnumSet, Map => JavaMap, Set => JavaSet}
 import org.apache.hadoop.conf.Configuration
+import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.classic.SparkSession
 import org.apache.spark.sql.connector.catalog.TableCapability._
 import org.apache.spark.sql.connector.catalog.{
@@ -24,11 +25,13 @@ import org.apache.spark.sql.sources.{
   BaseRelation,
   CreatableRelationProvider,
   DataSourceRegister,
-  InsertableRelation
+  InsertableRelation,
+  PrunedScan,
+  SchemaRelationProvider
 }
 import org.apache.spark.sql.types.{DataType, StructType}
 import org.apache.spark.sql.util.CaseInsensitiveStringMap
-import org.apache.spark.sql.{DataFrame, SQLContext, SaveMode}
+import org.apache.spark.sql.{ColumnName, DataFrame, Row, SQLContext, SaveMode}
 import scala.jdk.CollectionConverters._
 import tfspark.ConfigError
 
@@ -45,6 +48,7 @@ import tfspark.ConfigError
 final class TFRecordSource
     extends TableProvider
     with CreatableRelationProvider
+    with SchemaRelationProvider
     with DataSourceRegister {
 
   def shortName(): String = TFRecordSource.Name
@@ -79,6 +83,13 @@ final class TFRecordSource
     }
   }
 
+  /** A table of a catalog that takes such sources for ones of version 1, as Delta's does. */
+  def createRelation(
+      context: SQLContext,
+      options: Map[String, String],
+      schema: StructType
+  ): BaseRelation = new TFRecordRelation(context, options, schema)
+
   /** All: [[SparkTypes]] refuses what no record holds, and says more. */
   override def supportsDataType(kind: DataType): Boolean = true
 }
@@ -110,6 +121,26 @@ private[tfrecord] object TFRecordSource {
       StructType(names.map(schema(_)))
     }
   }
+}
+
+/** Reads and writes as the source does, a row at a time. */
+private final class TFRecordRelation(
+    val sqlContext: SQLContext,
+    options: Map[String, String],
+    val schema: StructType
+) extends BaseRelation
+    with PrunedScan
+    with InsertableRelation {
+
+  def buildScan(columns: Array[String]): RDD[Row] = {
+    val read = sqlContext.sparkSession.read.format(TFRecordSource.Name).options(options)
+    read.schema(schema).load().select(columns.toIndexedSeq.map(quoted): _*).rdd
+  }
+
+  private def quoted(name: String) = new ColumnName(s"`${name.replace("`", "``")}`")
+
+  def insert(df: DataFrame, overwrite: Boolean): Unit =
+    Save(df, new Options(options), if (overwrite) SaveMode.Overwrite else SaveMode.Append)
 }
 
 /** A folder, or several of the same columns. It is listed when a query is planned. */
