@@ -7,7 +7,7 @@
 All ways in one run, in turns, on the same two cores and the same 40 Parquet files; every way writes
 the same columns. Ours count every row, quarantine and replace the day by one commit.
 
-- `scan`, `arrow`, `pandas`: `score_table` with each plan;
+- `scan`, `arrow`, `pandas`, `jvm`: `score_table` with each plan;
 - `predict_batch_udf`: Spark's own way, with our Delta commit;
 - `mlflow`: MLflow's `spark_udf` around the SavedModel (`env_manager="local"`), with our commit;
 - `horovod`: what Horovod's `KerasModel.transform` does, an RDD and `predict_on_batch` for each row:
@@ -25,6 +25,7 @@ import json
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -85,11 +86,23 @@ def every_kind(folder: Path, given: argparse.Namespace, scale: float) -> dict[st
     for name in given.kinds:
         kind = replace(KINDS[name], rows=max(1000, int(KINDS[name].rows * scale)))
         here = folder / "kind"
-        with session(folder, conf=dict(pair.split("=", 1) for pair in given.conf)) as spark:
+        conf = dict(pair.split("=", 1) for pair in given.conf)
+        if "jvm" in given.ways:
+            conf |= scala_module()
+        with session(folder, conf=conf) as spark:
             found[name] = measure(spark, kind, here, given.repeats, given.ways)
         shutil.rmtree(here)
         report.show(name, found[name])
     return found
+
+
+def scala_module() -> dict[str, str]:
+    """Spark's settings with which a session has the module, which is built first."""
+    sbt = [sys.executable, str(ROOT / "scripts" / "sbt.py"), "classpathFile"]
+    subprocess.run(sbt, check=True, stdout=subprocess.DEVNULL)
+    jars = (ROOT / "build" / "scala" / "classpath.txt").read_text().split()
+    natives = f"-Dorg.bytedeco.javacpp.cachedir={ROOT / 'build' / 'sbt' / 'javacpp'}"
+    return {"spark.driver.extraClassPath": ":".join(jars), "spark.driver.extraJavaOptions": natives}
 
 
 if __name__ == "__main__":

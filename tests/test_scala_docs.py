@@ -1,4 +1,4 @@
-"""docs/scala.md, done: its Python in one process, its Scala and SQL in one spark-shell."""
+"""docs/scala.md, done: its Python, its Scala and SQL in a spark-shell, its job by spark-submit."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from tests.conftest import ROOT
 from tests.standalone import SPARK_HOME
@@ -52,52 +53,64 @@ def tables(text: str) -> list[dict[tuple[float, float], float]]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the page's reader has it: dist/, and the model that its Python made."""
-    made = [sys.executable, str(ROOT / "scripts" / "sbt.py"), "dist"]
-    ended = subprocess.run(made, cwd=ROOT, text=True, capture_output=True, check=False)
-    assert ended.returncode == 0, ended.stdout[-8000:]
+    """A folder as the page's reader has it, with dist/ of `make package`."""
+    delta = "import sys; sys.path.insert(0, 'scripts'); import package; package.delta_jars()"
+    done([sys.executable, str(ROOT / "scripts" / "sbt.py"), "dist"], ROOT)
+    done([sys.executable, "-c", delta], ROOT)
     folder = tmp_path_factory.mktemp("reader")
     (folder / "dist").symlink_to(ROOT / "dist")
-    program = "\n".join(block.text for block in blocks() if block.language == "python")
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=folder,
-        env=environment,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr[-4000:]
     return folder
 
 
-@pytest.mark.slow
-def test_the_page_gives_its_table_from_dataframe_rdd_and_sql(home: Path) -> None:
-    shell = next(block.text for block in blocks() if block.language == "sh")
-    typed = ""
-    for block in blocks():
-        if block.language == "scala":
-            typed += block.text + "\n"
-        elif block.language == "sql":
-            typed += f'spark.sql("""{block.text}""").show()\n'
-    name, *options = shlex.split(shell)
-    local = ("--master", "local[2]", "--conf", "spark.ui.enabled=false")
+def done(command: list[str], folder: Path, typed: str | None = None) -> str:
+    """What a command that ends well prints."""
     natives = f"-Dorg.bytedeco.javacpp.cachedir={ROOT / 'build' / 'sbt' / 'javacpp'}"
+    more = {
+        "PATH": f"{SPARK_HOME / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "KERAS_BACKEND": "tensorflow",
+        "JAVA_TOOL_OPTIONS": natives,
+        "TERM": "dumb",
+    }
     bare = {key: value for key, value in os.environ.items() if key != "SPARK_HOME"}
     ended = subprocess.run(
-        [str(SPARK_HOME / "bin" / name), *options, *local, "--driver-java-options", natives],
-        cwd=home,
-        env=bare | {"TERM": "dumb"},
+        command,
+        cwd=folder,
+        env=bare | more,
         input=typed,
         text=True,
         capture_output=True,
         check=False,
     )
-    assert ended.returncode == 0, ended.stderr[-4000:]
-    assert "error:" not in ended.stdout, ended.stdout
-    found = tables(ended.stdout)
-    assert len(found) == 3, ended.stdout + ended.stderr[-4000:]  # DataFrame, RDD, SQL
+    assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-4000:]
+    return ended.stdout
+
+
+@pytest.mark.slow
+def test_the_page_gives_its_table_in_every_way(home: Path) -> None:
+    train, use = 2, 1  # blocks of Python before and after the shell
+    pages = [block for block in blocks() if block.language != "text"]
+    python = [block.text for block in pages if block.language == "python"]
+    shell, submit = (block.text for block in pages if block.language == "sh")
+    assert len(python) == train + use
+    done([sys.executable, "-c", "\n".join(python[:train])], home)
+
+    typed = "".join(
+        f'spark.sql("""{block.text}""").show()\n' if block.language == "sql" else block.text + "\n"
+        for block in pages
+        if block.language in ("scala", "sql")
+    )
+    local = "--master local[2] --conf spark.ui.enabled=false"
+    said = done([*shlex.split(shell), *local.split()], home, typed)
+    assert "error:" not in said, said
+    found = tables(said)
+    assert len(found) == 3, said  # DataFrame, RDD, SQL
+
+    done(["bash", "-c", submit], home)
+    rows = DeltaTable(home / "tables" / "scored").to_pyarrow_table().to_pylist()
+    found.append({(row["x1"], row["x2"]): row["y"] for row in rows})
+    found += tables(done([sys.executable, "-c", python[-1]], home))
+    assert len(found) == 5
     for table in found:
         assert table == {point: pytest.approx(y, abs=1e-3) for point, y in POINTS.items()}
 
@@ -107,4 +120,4 @@ def test_the_page_prints_the_table_that_it_gives() -> None:
     assert tables(printed) == [POINTS]
     # What is not run says so; all else is.
     assert {block.language for block in blocks()} == {"python", "sh", "scala", "sql", "text"}
-    assert sum(block.language == "sh" for block in blocks()) == 1
+    assert sum(block.language == "sh" for block in blocks()) == 2

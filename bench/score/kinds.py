@@ -19,7 +19,7 @@ FILES = 40
 KEYS = 1000
 SPARK = ("predict_batch_udf", "mlflow")
 FLAT = ("predict_batch_udf", "predict_batch_udf of a struct", "mlflow")
-ALL = ("scan", "arrow", "pandas", *FLAT, "horovod", "ray", "no Spark")
+ALL = ("scan", "arrow", "pandas", "jvm", *FLAT, "horovod", "ray", "no Spark")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Kind:
     inputs: tuple[Input, ...]
     make: Callable[[int, int], dict[str, Any]]
     export: Callable[[str], None]
-    ways: tuple[str, ...] = ("scan", "arrow", *SPARK, "no Spark")
+    ways: tuple[str, ...] = ("scan", "arrow", "jvm", *SPARK, "no Spark")
     slow: int = 1000
     values: int = 0
     joined: tuple[str, ...] = ()
@@ -202,7 +202,7 @@ KINDS = {
             _FEATURES,
             partial(_with_key, _NAMES[:12]),
             models.mlp,
-            ("arrow", "pandas", *FLAT, "no Spark"),
+            ("arrow", "pandas", "jvm", *FLAT, "no Spark"),
             joined=tuple(_NAMES[12:]),
         ),
         Kind(

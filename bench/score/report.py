@@ -11,6 +11,7 @@ BARS = (
     ("table", "scan", "table", "no Spark", 0.8),
     ("table", "scan", "table", "predict_batch_udf", 5.0),
     ("table", "scan", "table", "mlflow", 5.0),
+    ("table", "jvm", "table", "no Spark", 0.8),
     ("join", "arrow", "join", "predict_batch_udf", 1.5),
     ("images", "scan", "images", "no Spark", 0.9),
     ("images", "scan", "images", "predict_batch_udf", 2.5),

@@ -193,6 +193,7 @@ WAYS: dict[str, Callable[[Job], None]] = {
     "scan": ours("scan"),
     "arrow": ours("arrow"),
     "pandas": ours("pandas"),
+    "jvm": ours("jvm"),
     "predict_batch_udf": batch_udf,
     "predict_batch_udf of a struct": partial(batch_udf, group="struct"),
     "mlflow": mlflow_udf,

@@ -168,14 +168,16 @@ private[tfspark] object Tables {
     try {
       val path = isPath(spark, target)
       if (path) writer.save(target) else writer.saveAsTable(target)
-      named(spark, target, path).history(50).where(col("userMetadata") === runId)
-        .select("version").take(1).headOption
+      val history = named(spark, target, path).history(50)
+      def version(of: DataFrame) = of.select("version").take(1).headOption.map(_.getLong(0))
+      version(history.where(col("userMetadata") === runId))
+        // No rows in place of no rows: Delta commits nothing.
+        .orElse(if (rows.isEmpty) version(history) else None)
         .getOrElse(
           throw new StorageError(
             s"$target: the commit of run $runId is not in the table's history"
           )
         )
-        .getLong(0)
     } catch {
       case error: TfsparkException => throw error
       case NonFatal(error) =>
