@@ -2,6 +2,7 @@ package tfspark
 
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions._
+import org.apache.spark.sql.types._
 import org.apache.spark.sql.vectorized.ColumnarBatch
 
 /** Rows of a task as they come, scored a batch at a time. */
@@ -18,6 +19,11 @@ private[tfspark] abstract class Batches(scorer: Scorer) {
 
   /** The columns that stand beside the results of a row; changed by the next call. */
   def kept(row: Int): InternalRow
+
+  /** The values of one of these columns in all rows, an array of numbers; None where they are not
+    * at hand so.
+    */
+  def block(column: Int): Option[AnyRef]
 
   /** Add rows to the batch, which is empty. */
   protected def fill(): Unit
@@ -54,6 +60,7 @@ private[tfspark] object Batches {
       if (isBad(row)) batch.skip() else batch.add(picked.of(row))
     }
     override def kept(row: Int): InternalRow = waiting(row)
+    override def block(column: Int): Option[AnyRef] = None
   }
 
   /** Of Spark's column batches: no row is built. */
@@ -90,5 +97,19 @@ private[tfspark] object Batches {
         }
     }
     override def kept(row: Int): InternalRow = view.of(columns.getRow(first + row))
+
+    override def block(column: Int): Option[AnyRef] = {
+      val values = columns.column(keeping(column)._2)
+      if (values.hasNull) None
+      else
+        values.dataType match {
+          case IntegerType | DateType => Some(values.getInts(first, batch.size))
+          case LongType | TimestampType | TimestampNTZType =>
+            Some(values.getLongs(first, batch.size))
+          case FloatType => Some(values.getFloats(first, batch.size))
+          case DoubleType => Some(values.getDoubles(first, batch.size))
+          case _ => None
+        }
+    }
   }
 }

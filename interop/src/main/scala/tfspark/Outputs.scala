@@ -13,6 +13,10 @@ private[tfspark] abstract class OutputColumn {
 
   /** Put the value of a row into a field. */
   def put(row: Int, to: InternalRow, field: Int): Unit
+
+  /** The values of all rows, an array of numbers; None where it is none that a column is made of.
+    */
+  def block: Option[AnyRef] = None
 }
 
 /** A value of a model that no column can hold: the model's fault for that row. */
@@ -111,6 +115,7 @@ private[tfspark] object OutputColumn {
         val values = new Array[Double](count)
         tensor.read(values, Platform.DOUBLE_ARRAY_OFFSET, count * 8L)
         new Leaves {
+          override def block = Some(values)
           def put(row: Int, to: InternalRow, field: Int) = to.setDouble(field, values(row))
           def array(from: Int, count: Int) =
             UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
@@ -144,6 +149,7 @@ private[tfspark] object OutputColumn {
   }
 
   private final class LongLeaves(values: Array[Long]) extends Leaves {
+    override def block: Option[AnyRef] = Some(values)
     def put(row: Int, to: InternalRow, field: Int): Unit = to.setLong(field, values(row))
     def array(from: Int, count: Int): ArrayData =
       UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
@@ -156,12 +162,14 @@ private[tfspark] object OutputColumn {
   }
 
   private final class FloatLeaves(values: Array[Float]) extends Leaves {
+    override def block: Option[AnyRef] = Some(values)
     def put(row: Int, to: InternalRow, field: Int): Unit = to.setFloat(field, values(row))
     def array(from: Int, count: Int): ArrayData =
       UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
   }
 
   private final class IntLeaves(values: Array[Int]) extends Leaves {
+    override def block: Option[AnyRef] = Some(values)
     def put(row: Int, to: InternalRow, field: Int): Unit = to.setInt(field, values(row))
     def array(from: Int, count: Int): ArrayData =
       UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))

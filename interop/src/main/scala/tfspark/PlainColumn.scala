@@ -48,6 +48,28 @@ private[tfspark] final class PlainColumn(
     count += 1
   }
 
+  override def putBlock(block: AnyRef): Boolean = (block, kind) match {
+    case (block: Array[Float], FloatType) => copy(block, Platform.FLOAT_ARRAY_OFFSET, block.length)
+    case (block: Array[Double], DoubleType) =>
+      copy(block, Platform.DOUBLE_ARRAY_OFFSET, block.length)
+    case (block: Array[Long], LongType | TimestampType | TimestampNTZType) =>
+      copy(block, Platform.LONG_ARRAY_OFFSET, block.length)
+    case (block: Array[Int], IntegerType | DateType) =>
+      copy(block, Platform.INT_ARRAY_OFFSET, block.length)
+    case _ => false
+  }
+
+  private def copy(block: AnyRef, offset: Int, rows: Int): Boolean = {
+    val bytes = rows * width
+    if (filled + bytes > values.length)
+      values = java.util.Arrays.copyOf(values, math.max(filled + bytes, filled * 2))
+    val to = Platform.BYTE_ARRAY_OFFSET.toLong + filled
+    Platform.copyMemory(block, offset.toLong, values, to, bytes.toLong)
+    filled += bytes
+    count += rows
+    true
+  }
+
   private def write(from: SpecializedGetters, at: Int, to: Long): Unit = kind match {
     case FloatType => Platform.putFloat(values, to, from.getFloat(at))
     case LongType | TimestampType | TimestampNTZType =>

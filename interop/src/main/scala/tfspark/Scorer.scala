@@ -136,6 +136,15 @@ private[tfspark] final class Batch(scorer: Scorer) {
     result
   }
 
+  /** The results of all rows for one output, as arrays of numbers end to end; none where they are
+    * not at hand so.
+    */
+  def blocks(output: Int): Seq[AnyRef] = {
+    // Chunks are in the order of the rows where all rows are of one shape and none is bad.
+    val found = if (open || bad > 0) Nil else chunks.toSeq.map(_(output).block)
+    if (found.contains(None)) Nil else found.flatten
+  }
+
   def clear(): Unit = {
     buffers.foreach(_.clear())
     Seq(good, chunkOf, placeIn).foreach(_.truncate(0))

@@ -20,6 +20,10 @@ private[tfspark] trait TableColumn {
   /** Add the value of a row. */
   def put(from: SpecializedGetters, at: Int): Unit
 
+  /** Add all values of an array of numbers; false, and none is added, where it takes no such array.
+    */
+  def putBlock(values: AnyRef): Boolean
+
   /** Nulls of all rows. */
   def nulls: Long
 
@@ -71,6 +75,7 @@ private[tfspark] final class StoredColumn(
   private var pages: ColumnChunkPageWriteStore = _
   private var store: ColumnWriteStore = _
 
+  override def putBlock(values: AnyRef): Boolean = false
   override def nulls: Long = writer.nulls
   override def held: Long = if (store == null) 0 else store.getBufferedSize
 
@@ -116,6 +121,7 @@ private[tfspark] final class AlikeColumn(
   }
 
   override def put(from: SpecializedGetters, at: Int): Unit = ()
+  override def putBlock(values: AnyRef): Boolean = false
   override def nulls: Long = 0
   override def held: Long = 0
 

@@ -44,17 +44,22 @@ private[tfspark] final class TableFile(
   var rows = 0L
   var bytes = 0L
 
-  /** Put one field of the row that is next; every field, then `endRow`. */
+  /** Put one field of the row that is next; every field, then `end`. */
   def put(field: Int, from: SpecializedGetters, at: Int): Unit = columns(field).put(from, at)
 
-  def endRow(): Unit = {
-    inGroup += 1
-    rows += 1
+  /** Put one field of the next rows: see `TableColumn.putBlock`. */
+  def putBlock(field: Int, values: AnyRef): Boolean = columns(field).putBlock(values)
+
+  /** So many rows have all their fields. */
+  def end(more: Int): Unit = {
+    val before = inGroup
+    inGroup += more
+    rows += more
+    // Sizes are looked at now and then.
     if (
-      inGroup % 4096 == 0 &&
+      inGroup / 4096 > before / 4096 &&
       (inGroup >= TableFile.GroupRows || columns.map(_.held).sum >= TableFile.GroupBytes)
-    )
-      endGroup()
+    ) endGroup()
   }
 
   /** The footer; null if there was no row, and so no file is.

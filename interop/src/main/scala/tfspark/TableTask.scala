@@ -108,59 +108,15 @@ private[tfspark] final case class TableTask(
     val context = TaskContext.get()
     val number = f"${context.partitionId()}%05d"
     val name = s"part-$number-$token-${context.taskAttemptId()}.parquet"
-    val made = scorer.signature.outputs.map { output =>
-      StructField(output.name, OutputColumn.kindOf(output))
-    }.toArray
-    val keptFields = kept.map(columns(_))
-    val goodFields = StructType(keptFields ++ made)
     val good = new TableFile(file(folder, name), goodFields, about, conf.value)
-    val badFields = StructType(
-      columns.take(used).zipWithIndex.map { case (field, i) => field.copy(name = s"c$i") } ++
-        Seq(
-          StructField(TableFiles.Reasons, TableFiles.ReasonsType),
-          StructField(TableFiles.Raw, StringType)
-        )
-    )
     val bad = new TableFile(file(staging, name), badFields, Nil, conf.value)
-    val own = new SpecificInternalRow(Seq(TableFiles.ReasonsType, StringType))
-    val keptAt = kept.toArray
     try {
       while (batches.next()) {
-        val batch = batches.batch
-        var i = 0
-        while (i < batch.size) {
-          val row = batches.kept(i)
-          if (batch.reason(i) == null) {
-            var field = 0
-            while (field < keptAt.length) {
-              good.put(field, row, keptAt(field))
-              field += 1
-            }
-            val results = batch(i)
-            var output = 0
-            while (output < made.length) {
-              good.put(field + output, results, output)
-              output += 1
-            }
-            good.endRow()
-          } else {
-            for (field <- 0 until used) bad.put(field, row, field)
-            if (batch.reason(i) eq Batch.Skipped) {
-              bad.put(used, row, used)
-              bad.put(used + 1, row, used + 1)
-            } else {
-              own.update(
-                0,
-                new GenericArrayData(Array[Any](OutputColumn.utf8(batch.reason(i)))): ArrayData
-              )
-              own.setNullAt(1)
-              bad.put(used, own, 0)
-              bad.put(used + 1, own, 1)
-            }
-            bad.endRow()
-          }
-          i += 1
-        }
+        if (batches.batch.bad == 0) putAll(batches, good)
+        else
+          for (row <- 0 until batches.batch.size)
+            if (batches.batch.reason(row) == null) putGood(batches, row, good)
+            else putBad(batches, row, bad)
       }
       val footer = good.close()
       bad.close()
@@ -183,6 +139,59 @@ private[tfspark] final case class TableTask(
         good.remove()
         throw error
     }
+  }
+
+  private def goodFields = StructType(kept.map(columns(_)) ++ outputs)
+
+  private def badFields = StructType(
+    columns.take(used).zipWithIndex.map { case (field, i) => field.copy(name = s"c$i") } ++
+      Seq(
+        StructField(TableFiles.Reasons, TableFiles.ReasonsType),
+        StructField(TableFiles.Raw, StringType)
+      )
+  )
+
+  private def outputs = scorer.signature.outputs.map { output =>
+    StructField(output.name, OutputColumn.kindOf(output))
+  }
+
+  /** All rows of a batch, a column at a time. */
+  private def putAll(batches: Batches, good: TableFile): Unit = {
+    val rows = batches.batch.size
+    for ((at, field) <- kept.zipWithIndex) {
+      if (!batches.block(at).exists(good.putBlock(field, _)))
+        for (row <- 0 until rows) good.put(field, batches.kept(row), at)
+    }
+    for (output <- scorer.signature.outputs.indices) {
+      val (field, blocks) = (kept.size + output, batches.batch.blocks(output))
+      if (blocks.isEmpty)
+        for (row <- 0 until rows) good.put(field, batches.batch(row), output)
+      else for (block <- blocks) require(good.putBlock(field, block))
+    }
+    good.end(rows)
+  }
+
+  private def putGood(batches: Batches, row: Int, good: TableFile): Unit = {
+    for ((at, field) <- kept.zipWithIndex) good.put(field, batches.kept(row), at)
+    val results = batches.batch(row)
+    for (output <- scorer.signature.outputs.indices) good.put(kept.size + output, results, output)
+    good.end(1)
+  }
+
+  private def putBad(batches: Batches, row: Int, bad: TableFile): Unit = {
+    val values = batches.kept(row)
+    for (field <- 0 until used) bad.put(field, values, field)
+    val reason = batches.batch.reason(row)
+    val why =
+      if (reason eq Batch.Skipped) values
+      else {
+        val text: ArrayData = new GenericArrayData(Array[Any](OutputColumn.utf8(reason)))
+        val own = new SpecificInternalRow(badFields.map(_.dataType))
+        own.update(used, text)
+        own
+      }
+    for (field <- Seq(used, used + 1)) bad.put(field, why, field)
+    bad.end(1)
   }
 
   private def file(folder: String, name: String) = new Path(Storage.pathOf(folder), name)
