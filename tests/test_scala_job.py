@@ -18,10 +18,13 @@ import pytest
 
 from tests import models
 from tests.conftest import ROOT
+from tests.mlflow_server import mlflow_server
 from tests.passengers import flags, run_all
 from tests.scala_jobs import Ended, Jobs, build, jobs, submitted
 from tests.test_bad_inputs import CASES, LINES, Case, World
 from tfspark.cli import main
+from tfspark.errors import ModelNotFound
+from tfspark.registry.tracking import COMPLETE, Store, download
 from tfspark.tables import read_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -200,6 +203,42 @@ def test_passengers(jvm: Jobs, warehouse: Path, spark: Any) -> None:
     assert main("score", flags(warehouse, output=target)) == 0
     assert jvm.run(flags(warehouse, output=target)).code == 0
     assert read_table(spark, str(target)).count() == 1424
+
+
+def test_a_model_of_a_server(jvm: Jobs, picky: str, spark: Any, tmp_path: Path) -> None:
+    """An MLflow server that keeps the files itself: found by alias and by number, over http."""
+    table, target = str(tmp_path / "rows"), str(tmp_path / "scored")
+    spark.range(10).selectExpr("id", "float(id) AS x").write.parquet(table)
+    with mlflow_server(tmp_path) as where:
+        store = Store(where, "served")
+        for key in ("one", "two"):
+            run_id = store.start_run(key, None, key, {})
+            number = store.new_version(run_id, key)
+            store.upload(run_id, picky)
+            if key == "one":
+                store.set_alias("champion", number)
+                store.tag(number, COMPLETE, "true")
+        asked = {
+            "models:/served@champion": 0,
+            "models:/served/1": 0,
+            "models:/served/2": 2,  # not finished
+            "models:/served@nobody": 2,
+            "models:/other/1": 2,
+        }
+        for model, code in asked.items():
+            given = ["--input", table, "--model", model, "--output", target]
+            given += ["--date", "2026-11-20", "--registry.tracking_uri", where]
+            ended = jvm.run(given)
+            assert ended.code == code, ended.err
+            if code:
+                with pytest.raises(ModelNotFound) as caught:
+                    download(model, where)
+                assert ended.message == f"score: ModelNotFound: {caught.value}"
+    found = read_table(spark, target)
+    assert found.count() == 10
+    assert {tuple(r) for r in found.select("model_name", "model_version").collect()} == {
+        ("served", "1")
+    }
 
 
 def test_the_rows_of_a_contract(jvm: Jobs, warehouse: Path, spark: Any, tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ private[tfspark] final case class TableTask(
     } catch {
       case error: Throwable =>
         good.remove()
+        bad.remove()
         throw error
     }
   }
