@@ -46,6 +46,16 @@ def test_an_empty_day_removes_the_day(spark: Any, tmp_path: Path) -> None:
     assert read_table(spark, table).count() == 0
 
 
+def test_a_clean_day_leaves_a_quarantine_that_has_none_of_it(spark: Any, tmp_path: Path) -> None:
+    """Delta commits nothing where no rows take the place of no rows."""
+    table = str(tmp_path / "t")
+    df = spark.createDataFrame([(1,)], "id int")
+    first = write_day(df, table, DAY, run_id="a")
+    none = spark.createDataFrame([], "id int")
+    assert write_day(none, table, DAY + dt.timedelta(1), run_id="b") >= first
+    assert spark.read.format("delta").load(table).count() == 1
+
+
 def test_other_columns_are_refused_and_the_table_stays(spark: Any, tmp_path: Path) -> None:
     table = tmp_path / "t"
     write_day(spark.createDataFrame([(1, 2.0)], "id int, p double"), str(table), DAY, run_id="a")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -208,7 +208,8 @@ def write_day(
             values are replaced, and the table is partitioned by them too.
 
     Returns:
-        The version of the table that the commit made.
+        The version of the table that the commit made; the latest one where the day had no rows and
+        gets none, as Delta commits nothing then.
 
     Raises:
         StorageError: the table has other columns, or the write failed; the table is unchanged.
@@ -239,7 +240,7 @@ def write_day(
             writer.save(target)
         else:
             writer.saveAsTable(target)
-        return _version_of(spark, target, run_id)
+        return _version_of(spark, target, run_id, rows.isEmpty)
     except (PySparkException, Py4JError) as error:
         raise StorageError(
             f"{target}: the day {day} could not be written, the table is unchanged: "
@@ -266,18 +267,15 @@ def check_columns(old: StructType | None, new: StructType, target: str) -> None:
     )
 
 
-def _version_of(spark: SparkSession, target: str, run_id: str) -> int:
+def _version_of(spark: SparkSession, target: str, run_id: str, is_empty: Callable[[], bool]) -> int:
     from delta.tables import DeltaTable
     from pyspark.sql import functions as F
 
     named = DeltaTable.forPath if is_path(target) else DeltaTable.forName
-    found = (
-        named(spark, target)
-        .history(50)
-        .where(F.col("userMetadata") == run_id)
-        .select("version")
-        .head()
-    )
+    history = named(spark, target).history(50)
+    found = history.where(F.col("userMetadata") == run_id).select("version").head()
+    if found is None and is_empty():
+        found = history.select("version").head()  # no rows in place of no rows: no commit
     if found is None:
         raise StorageError(f"{target}: the commit of run {run_id} is not in the table's history")
     return int(found[0])
