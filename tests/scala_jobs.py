@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import ROOT
+from tests.scala_module import NATIVES, ROOT, classpath, sbt
 from tests.standalone import SPARK_HOME
 
 _OPENED = (
@@ -20,7 +19,7 @@ _OPENED = (
     "java.util.concurrent java.util.concurrent.atomic jdk.internal.ref sun.nio.ch sun.nio.cs "
     "sun.security.action sun.util.calendar"
 )
-_NATIVES = f"-Dorg.bytedeco.javacpp.cachedir={ROOT / 'build' / 'sbt' / 'javacpp'}"
+_NATIVES = f"-Dorg.bytedeco.javacpp.cachedir={NATIVES}"
 _QUIET = f"-Dlog4j2.configurationFile={(ROOT / 'tfspark' / 'log4j2.properties').as_uri()}"
 
 
@@ -56,10 +55,8 @@ class Jobs:
 
 def build() -> list[str]:
     """The jars of the module, its own first."""
-    command = [sys.executable, str(ROOT / "scripts" / "sbt.py"), "Test/compile", "classpathFile"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-5000:]
-    return (ROOT / "build" / "scala" / "classpath.txt").read_text().split()
+    sbt("Test/compile")
+    return classpath().split(":")
 
 
 @contextmanager

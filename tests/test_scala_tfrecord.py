@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from scala_tfrecord_driver import COMPRESSIONS, SHAPES
-from test_scala import ROOT, sbt
 
+from tests.scala_module import ROOT, classpath
 from tfspark.tfrecord import SIDECAR
 from tfspark.tfrecord.commit import begin
 from tfspark.tfrecord.folder import MANIFEST, SUCCESS, list_folder
@@ -25,9 +25,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 def driver(folder: Path, *more: str) -> subprocess.Popen[str]:
-    classpath = ":".join((ROOT / "build" / "scala" / "classpath.txt").read_text().split())
     return subprocess.Popen(
-        [sys.executable, str(DRIVER), classpath, str(folder), *more],
+        [sys.executable, str(DRIVER), classpath(), str(folder), *more],
         env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         text=True,
         stdout=subprocess.DEVNULL,
@@ -38,7 +37,6 @@ def driver(folder: Path, *more: str) -> subprocess.Popen[str]:
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What both sides read, wrote and refused, in one session."""
-    sbt("classpathFile")
     folder = tmp_path_factory.mktemp("tfrecord")
     process = driver(folder)
     _, errors = process.communicate()
@@ -110,7 +108,6 @@ def _second_write(path: Path) -> list[Path]:
 
 
 def test_a_killed_writer_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
-    sbt("classpathFile")
     path = tmp_path / "endless"
     process = driver(tmp_path, "endless")
     while not (staged := _second_write(path)):

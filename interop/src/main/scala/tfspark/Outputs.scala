@@ -2,7 +2,6 @@ package tfspark
 
 import java.nio.charset.StandardCharsets.UTF_8
 import org.apache.spark.sql.catalyst.InternalRow
-import org.apache.spark.sql.catalyst.expressions.UnsafeArrayData
 import org.apache.spark.sql.catalyst.util.{ArrayData, GenericArrayData}
 import org.apache.spark.sql.types._
 import org.apache.spark.unsafe.Platform
@@ -14,8 +13,7 @@ private[tfspark] abstract class OutputColumn {
   /** Put the value of a row into a field. */
   def put(row: Int, to: InternalRow, field: Int): Unit
 
-  /** The values of all rows, an array of numbers; None where it is none that a column is made of.
-    */
+  /** The values of all rows as an array; None where they are lists. */
   def block: Option[AnyRef] = None
 }
 
@@ -80,8 +78,11 @@ private[tfspark] object OutputColumn {
 
   private def fits(sizes: (Long, Long)) = sizes._2 < 0 || sizes._1 == sizes._2
 
-  private abstract class Leaves extends OutputColumn {
-    def array(from: Int, count: Int): ArrayData
+  /** Values end to end, not yet in lists. */
+  private abstract class Leaves(values: Array[_]) extends OutputColumn {
+    override def block: Option[AnyRef] = Some(values)
+    def array(from: Int, count: Int): ArrayData =
+      ArrayData.toArrayData(values.slice(from, from + count))
   }
 
   private def leaves(tensor: NativeTensor, dtype: String, count: Int): Leaves = {
@@ -114,11 +115,8 @@ private[tfspark] object OutputColumn {
       case "float64" =>
         val values = new Array[Double](count)
         tensor.read(values, Platform.DOUBLE_ARRAY_OFFSET, count * 8L)
-        new Leaves {
-          override def block = Some(values)
+        new Leaves(values) {
           def put(row: Int, to: InternalRow, field: Int) = to.setDouble(field, values(row))
-          def array(from: Int, count: Int) =
-            UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
         }
       case "int64" => new LongLeaves(longs)
       case "uint32" => new LongLeaves(ints.map(_ & 0xffffffffL))
@@ -132,53 +130,36 @@ private[tfspark] object OutputColumn {
       case "uint8" => new ShortLeaves(bytes.map(value => (value & 0xff).toShort))
       case "int8" =>
         val values = bytes
-        new Leaves {
+        new Leaves(values) {
           def put(row: Int, to: InternalRow, field: Int) = to.setByte(field, values(row))
-          def array(from: Int, count: Int) =
-            UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
         }
       case "bool" =>
         val flags = bytes.map(_ != 0)
-        new Leaves {
+        new Leaves(flags) {
           def put(row: Int, to: InternalRow, field: Int) = to.setBoolean(field, flags(row))
-          def array(from: Int, count: Int) =
-            UnsafeArrayData.fromPrimitiveArray(flags.slice(from, from + count))
         }
       case "string" => new TextLeaves(texts(tensor, count))
     }
   }
 
-  private final class LongLeaves(values: Array[Long]) extends Leaves {
-    override def block: Option[AnyRef] = Some(values)
+  private final class LongLeaves(values: Array[Long]) extends Leaves(values) {
     def put(row: Int, to: InternalRow, field: Int): Unit = to.setLong(field, values(row))
-    def array(from: Int, count: Int): ArrayData =
-      UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
   }
 
-  private final class ShortLeaves(values: Array[Short]) extends Leaves {
+  private final class ShortLeaves(values: Array[Short]) extends Leaves(values) {
     def put(row: Int, to: InternalRow, field: Int): Unit = to.setShort(field, values(row))
-    def array(from: Int, count: Int): ArrayData =
-      UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
   }
 
-  private final class FloatLeaves(values: Array[Float]) extends Leaves {
-    override def block: Option[AnyRef] = Some(values)
+  private final class FloatLeaves(values: Array[Float]) extends Leaves(values) {
     def put(row: Int, to: InternalRow, field: Int): Unit = to.setFloat(field, values(row))
-    def array(from: Int, count: Int): ArrayData =
-      UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
   }
 
-  private final class IntLeaves(values: Array[Int]) extends Leaves {
-    override def block: Option[AnyRef] = Some(values)
+  private final class IntLeaves(values: Array[Int]) extends Leaves(values) {
     def put(row: Int, to: InternalRow, field: Int): Unit = to.setInt(field, values(row))
-    def array(from: Int, count: Int): ArrayData =
-      UnsafeArrayData.fromPrimitiveArray(values.slice(from, from + count))
   }
 
-  private final class TextLeaves(values: Array[UTF8String]) extends Leaves {
+  private final class TextLeaves(values: Array[UTF8String]) extends Leaves(values) {
     def put(row: Int, to: InternalRow, field: Int): Unit = to.update(field, values(row))
-    def array(from: Int, count: Int): ArrayData =
-      new GenericArrayData(values.slice(from, from + count).toArray[Any])
   }
 
   /** Values of rows of one shape, as lists of lists. */

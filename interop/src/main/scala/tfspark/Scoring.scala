@@ -48,12 +48,9 @@ private[tfspark] object Scoring {
   ): DataFrame = {
     val spark = Frames.session(df)
     val found = resolve(spark, model, signature)
-    val plan = Frames.plan(df)
-    val kept = keptColumns(df.schema, keep).map(plan.output(_))
+    val kept = keptColumns(df.schema, keep).map(Frames.plan(df).output(_))
     Binding.checkOutputs(found, kept.map(_.name) ++ (if (reasons) Seq(Reason) else Nil))
-    val bound = bind(spark, found, df.schema, inputs)
-    val columns = bound.flatMap(_.columns).map(plan.output(_))
-    val rows = scoreRows(spark, found, bound.map(_.feed), columns, kept, plan)
+    val rows = over(df, found, bind(spark, found, df.schema, inputs), kept)
     val all = rows.results
     val outputs =
       if (reasons) all
@@ -77,12 +74,9 @@ private[tfspark] object Scoring {
   ): DataFrame = {
     val spark = Frames.session(df)
     val found = resolve(spark, model, signature)
-    val plan = Frames.plan(df)
-    val kept = keptColumns(df.schema, Some(keep)).map(plan.output(_))
+    val kept = keptColumns(df.schema, Some(keep)).map(Frames.plan(df).output(_))
     Binding.checkOutputs(found, Nil)
-    val bound = bind(spark, found, df.schema, inputs)
-    val columns = bound.flatMap(_.columns).map(plan.output(_))
-    val rows = scoreRows(spark, found, bound.map(_.feed), columns, kept, plan)
+    val rows = over(df, found, bind(spark, found, df.schema, inputs), kept)
     val fields = rows.results.init.indices.map(i => s"o$i") :+ "error"
     val struct = fields.zip(rows.results).flatMap { case (field, value) =>
       Seq(Literal(field), value)
@@ -105,11 +99,20 @@ private[tfspark] object Scoring {
     *   to the columns of the DataFrame, by number
     */
   def scored(df: DataFrame, model: ModelFolder, bound: Seq[Binding.Bound]): DataFrame = {
-    val spark = Frames.session(df)
+    val kept = Frames.plan(df).output
+    val rows = over(df, model, bound, kept)
+    Frames.of(Frames.session(df), Project(kept ++ rows.results, rows))
+  }
+
+  private def over(
+      df: DataFrame,
+      model: ModelFolder,
+      bound: Seq[Binding.Bound],
+      kept: Seq[Attribute]
+  ): ScoreRows = {
     val plan = Frames.plan(df)
     val columns = bound.flatMap(_.columns).map(plan.output(_))
-    val rows = scoreRows(spark, model, bound.map(_.feed), columns, plan.output, plan)
-    Frames.of(spark, Project(plan.output ++ rows.results, rows))
+    scoreRows(Frames.session(df), model, bound.map(_.feed), columns, kept, plan)
   }
 
   /** A step of a plan that scores the rows of the step below it. */

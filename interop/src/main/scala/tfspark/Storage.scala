@@ -5,7 +5,7 @@ import java.net.URI
 import java.security.MessageDigest
 import java.util.UUID
 import org.apache.hadoop.conf.Configuration
-import org.apache.hadoop.fs.{FileSystem, Path}
+import org.apache.hadoop.fs.{FileSystem, LocalFileSystem, Path}
 import scala.util.Using
 
 /** The files of one folder, local or of any file system that Hadoop opens.
@@ -88,6 +88,14 @@ private[tfspark] object Storage {
   def pathOf(named: String): Path =
     if (named.contains("://")) new Path(named)
     else new Path(new URI("file", null, absolute(named), null))
+
+  /** The file system of a path; of this machine without the files of sums that Hadoop puts beside
+    * others: they would be stale when others replace a file.
+    */
+  def fileSystem(path: Path, conf: Configuration): FileSystem = path.getFileSystem(conf) match {
+    case local: LocalFileSystem => local.getRawFileSystem
+    case other => other
+  }
 
   /** A path as messages name it. */
   def shown(path: Path): String =

@@ -52,8 +52,7 @@ private[tfspark] final class TableRun(
   ): Long = {
     val df = Tables.read(spark, Tables.pinned(spark, source, day), day)
     val checked = check(df, contract, keep)
-    val caseSensitive = spark.sessionState.conf.caseSensitiveAnalysis
-    val bound = Binding.bind(model, checked.schema, inputs, caseSensitive)
+    val bound = Scoring.bind(spark, model, checked.schema, inputs)
     val taken = bound.flatMap(_.columns).map(checked.columns(_))
     val names = Kept.columns(checked.schema, keep, contract, model, taken)
     val kept = names.map(checked.schema(_))
@@ -126,11 +125,7 @@ private[tfspark] final class TableRun(
   /** The target's. */
   private def schema(kept: Seq[StructField]): StructType = {
     val made = model.signature.outputs.map(o => StructField(o.name, OutputColumn.kindOf(o)))
-    val alike = about.map {
-      case (name, _: String) => StructField(name, StringType)
-      case (name, _) => StructField(name, TimestampType)
-    }
-    StructType((kept ++ made ++ alike) :+ StructField("day", DateType))
+    StructType((kept ++ made ++ TableFile.alike(about)) :+ StructField("day", DateType))
   }
 
   /** Refuse names that are taken and a target of other columns, before anything is scored. */

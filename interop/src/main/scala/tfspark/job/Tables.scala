@@ -12,8 +12,8 @@ import tfspark._
 /** Tables: raw ones read, Delta ones written a day at a time, as `tfspark/tables.py` does. */
 private[tfspark] object Tables {
   val Corrupt = "_tfspark_corrupt"
-  val Raw = "_tfspark_raw"
-  val Reasons = "_tfspark_reasons"
+  val Raw: String = TableFiles.Raw
+  val Reasons: String = TableFiles.Reasons
   val Json = "_tfspark_json"
   private val Mapped = """[ ,;{}()\n\t=]""".r.unanchored
 

@@ -9,10 +9,10 @@ import java.nio.file.StandardCopyOption.{ATOMIC_MOVE, REPLACE_EXISTING}
 import java.nio.file.{Files, Paths}
 import java.util.UUID
 import org.apache.hadoop.conf.Configuration
-import org.apache.hadoop.fs.{FileContext, FileStatus, FileSystem, LocalFileSystem, Options, Path}
+import org.apache.hadoop.fs.{FileContext, FileStatus, FileSystem, Options, Path}
 import scala.util.Using
 import scala.util.control.NonFatal
-import tfspark.{IntegrityError, StorageError}
+import tfspark.{IntegrityError, Storage, StorageError}
 
 /** A file or folder, local or of any file system that Hadoop opens.
   *
@@ -138,12 +138,7 @@ private[tfspark] object Store {
       else Paths.get(plain(named)).toAbsolutePath.toString
     try {
       val path = if (uri) new Path(named) else new Path(new URI("file", null, shown, null))
-      val fs = path.getFileSystem(conf) match {
-        // Without its files of sums: they would be stale when others replace a file.
-        case checked: LocalFileSystem => checked.getRawFileSystem
-        case other => other
-      }
-      new Store(shown, path, fs)
+      new Store(shown, path, Storage.fileSystem(path, conf))
     } catch {
       case NonFatal(error) =>
         throw new StorageError(s"cannot open the file system of $named: ${error.getMessage}", error)
