@@ -86,17 +86,18 @@ class TableTask:
         context: Any = TaskContext.get()
         number = f"{context.partitionId():05d}"
         name = f"part-{number}-{self.token}-{context.taskAttemptId()}.parquet"
-        good = _Output(storage.join(self.folder, name))
-        bad = _Output(storage.join(self.staging, name))
+        marker = storage.join(self.staging, OPEN)
+        good = _Output(storage.join(self.folder, name), marker)
+        bad = _Output(storage.join(self.staging, name), marker)
         try:
             for batch in batches:
                 self._score(self._unrefused(batch, bad), good, bad)
             good.close()
             bad.close()
-            if not storage.exists(storage.join(self.staging, OPEN)):
-                raise StorageError(f"{good.path}: written too late, the run has ended")
+            good.check()
         except BaseException:
             good.remove()
+            bad.remove()
             raise
         return Part(
             name if good.rows else None,
@@ -156,9 +157,14 @@ def _refused(batch: pa.RecordBatch, reasons: pa.Array, raw: pa.Array) -> pa.Reco
 
 @dataclass
 class _Output:
-    """A Parquet file that is made when its first row comes."""
+    """A Parquet file that is made when its first row comes, if the run still takes files.
+
+    Attributes:
+        marker: the path of `OPEN`.
+    """
 
     path: str
+    marker: str
     rows: int = 0
     bytes: int = 0
     stats: str = ""
@@ -189,6 +195,10 @@ class _Output:
                 self._stream.close()
             self.stats = delta_stats(self._footers[0], self.counts)
 
+    def check(self) -> None:
+        if not storage.exists(self.marker):
+            raise StorageError(f"{self.path}: written too late, the run has ended")
+
     def remove(self) -> None:
         with suppress(Exception):  # the attempt's own error is the one to tell
             if self._stream is not None:
@@ -204,9 +214,13 @@ class _Output:
         self._waiting, self._held, self._size = [], 0, 0
 
     def _open(self, schema: pa.Schema) -> None:
+        self.check()
         fs, inner = storage.filesystem(self.path)
         fs.create_dir(inner.rpartition("/")[0], recursive=True)
         self._stream = fs.open_output_stream(inner)
+        # A late task may be killed before it can remove a file: better to see it now than at the
+        # end. The run's end takes OPEN away first and looks for files then.
+        self.check()
         # Numbers seldom repeat: a dictionary of them is made only to be thrown away.
         self._writer = pq.ParquetWriter(
             self._stream,

@@ -2,7 +2,7 @@ package tfspark
 
 import java.io.IOException
 import org.apache.hadoop.conf.Configuration
-import org.apache.hadoop.fs.{FileSystem, LocalFileSystem, Path}
+import org.apache.hadoop.fs.Path
 import org.apache.parquet.column.ParquetProperties
 import org.apache.parquet.compression.CompressionCodecFactory.BytesInputCompressor
 import org.apache.parquet.hadoop.metadata.{CompressionCodecName, ParquetMetadata}
@@ -19,16 +19,17 @@ import org.apache.spark.sql.types._
   *
   * @param fields
   *   all take nulls
+  * @param check
+  *   called just before the file is made and just after
   */
 private[tfspark] final class TableFile(
     val path: Path,
     fields: StructType,
     about: Seq[(String, Any)],
-    conf: Configuration
+    conf: Configuration,
+    check: () => Unit = () => ()
 ) {
-  private val alike = about.map { case (name, value) =>
-    StructField(name, if (value.isInstanceOf[String]) StringType else TimestampType)
-  }
+  private val alike = TableFile.alike(about)
   private val codecs = new CodecFactory(conf, TableColumn.PageBytes)
   private val compressor: BytesInputCompressor = codecs.getCompressor(TableFile.Codec)
   private val columns: Array[TableColumn] = {
@@ -86,13 +87,14 @@ private[tfspark] final class TableFile(
       codecs.release()
       if (out != null) out.abort()
     } catch { case _: IOException => () } // the attempt's own error is the one to tell
-    finally if (out != null) TableFile.fileSystem(path, conf).delete(path, false): Unit
+    finally if (out != null) Storage.fileSystem(path, conf).delete(path, false): Unit
 
   /** Every column with the nulls in it. */
   def nulls: Seq[(StructField, Long)] = (fields ++ alike).zip(columns.toSeq.map(_.nulls))
 
   private def endGroup(): Unit = writing {
     if (out == null) {
+      check()
       out = new ParquetFileWriter(
         new TableFile.Output(path, conf),
         schema(fields ++ alike),
@@ -103,6 +105,7 @@ private[tfspark] final class TableFile(
         ParquetProperties.builder().build()
       )
       out.start()
+      check()
     }
     out.startBlock(inGroup.toLong)
     columns.foreach(_.flush(out, inGroup))
@@ -128,16 +131,14 @@ private[tfspark] object TableFile {
   private val GroupRows: Int = 1 << 20
   private val GroupBytes: Long = 64L << 20
 
-  /** Local files without the checksum files that Hadoop puts beside them. */
-  def fileSystem(path: Path, conf: Configuration): FileSystem =
-    path.getFileSystem(conf) match {
-      case local: LocalFileSystem => local.getRaw
-      case other => other
-    }
+  /** The fields of columns of one value each. */
+  def alike(about: Seq[(String, Any)]): Seq[StructField] = about.map { case (name, value) =>
+    StructField(name, if (value.isInstanceOf[String]) StringType else TimestampType)
+  }
 
   private final class Output(path: Path, conf: Configuration) extends OutputFile {
     override def create(block: Long): PositionOutputStream = {
-      val fs = fileSystem(path, conf)
+      val fs = Storage.fileSystem(path, conf)
       fs.mkdirs(path.getParent)
       HadoopStreams.wrap(fs.create(path, false))
     }

@@ -108,8 +108,9 @@ private[tfspark] final case class TableTask(
     val context = TaskContext.get()
     val number = f"${context.partitionId()}%05d"
     val name = s"part-$number-$token-${context.taskAttemptId()}.parquet"
-    val good = new TableFile(file(folder, name), goodFields, about, conf.value)
-    val bad = new TableFile(file(staging, name), badFields, Nil, conf.value)
+    val check = () => checkOpen(file(folder, name))
+    val good = new TableFile(file(folder, name), goodFields, about, conf.value, check)
+    val bad = new TableFile(file(staging, name), badFields, Nil, conf.value, check)
     try {
       while (batches.next()) {
         if (batches.batch.bad == 0) putAll(batches, good)
@@ -120,11 +121,7 @@ private[tfspark] final case class TableTask(
       }
       val footer = good.close()
       bad.close()
-      val open = file(staging, TableFiles.Open)
-      if (!TableFile.fileSystem(open, conf.value).exists(open))
-        throw new StorageError(
-          s"${Storage.shown(good.path)}: written too late, the run has ended"
-        )
+      check()
       val stats = if (footer == null) "" else DeltaStats.of(footer, good.nulls)
       Part(
         Option.when(good.rows > 0)(name),
@@ -140,6 +137,13 @@ private[tfspark] final case class TableTask(
         bad.remove()
         throw error
     }
+  }
+
+  /** As `_Output.check` of `sink.py`: a late task may be killed before it can remove a file. */
+  private def checkOpen(path: Path): Unit = {
+    val open = file(staging, TableFiles.Open)
+    if (!Storage.fileSystem(open, conf.value).exists(open))
+      throw new StorageError(s"${Storage.shown(path)}: written too late, the run has ended")
   }
 
   private def goodFields = StructType(kept.map(columns(_)) ++ outputs)
@@ -165,9 +169,9 @@ private[tfspark] final case class TableTask(
     }
     for (output <- scorer.signature.outputs.indices) {
       val (field, blocks) = (kept.size + output, batches.batch.blocks(output))
-      if (blocks.isEmpty)
+      // Blocks of one column are of one type: it takes all of them or none.
+      if (blocks.isEmpty || !blocks.forall(good.putBlock(field, _)))
         for (row <- 0 until rows) good.put(field, batches.batch(row), output)
-      else for (block <- blocks) require(good.putBlock(field, block))
     }
     good.end(rows)
   }
