@@ -58,7 +58,7 @@ fmt: setup ## put the code in ruff's form
 
 .PHONY: package
 package: setup ## for a cluster: dist/*.zip, environment.tar.gz, jars, wheel, the Scala module
-	@$(RUN) python scripts/package.py
+	@$(RUN) python scripts/package.py $(ARGS)
 
 .PHONY: horovod-gpu
 horovod-gpu: setup ## Horovod for NVIDIA GPUs: dist/gpu/*.whl (needs no GPU and no CUDA)

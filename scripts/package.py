@@ -1,5 +1,7 @@
 """Makes what a cluster needs, in dist/; `make package` runs it. docs/setup.md tells how to use it.
 
+All of it, or the parts that are named: library wheel environment delta scala.
+
 tfspark-<version>.zip     the library, for --py-files
 environment.tar.gz        Python packages and Horovod, for --archives ...#environment
 jars/                     Delta's jars, for --jars where the cluster's Spark lacks them
@@ -26,20 +28,21 @@ PACKED = ROOT / "build" / "environment.key"
 LEFT_OUT_OF_ZIP = {"__pycache__"}
 
 
-def main() -> None:
+def main(wanted: list[str]) -> None:
     started = time.monotonic()
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    if unknown := set(wanted) - set(PARTS):
+        raise ui.SetupError(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
     DIST.mkdir(exist_ok=True)
-    made = [library_zip(project["version"]), *wheel(), environment(), delta_jars()]
-    made += scala_module()
-    for path in made:
+    for path in [path for name in wanted or PARTS for path in PARTS[name]()]:
         size = sum(file.stat().st_size for file in [path, *path.glob("*")] if file.is_file())
         ui.say(f"  {path.relative_to(ROOT)!s:<48} {size / 1e6:8.1f} MB")
     ui.say(f"\npackaged in {time.monotonic() - started:.0f} s; how to submit it: docs/setup.md")
 
 
-def library_zip(version: str) -> Path:
+def library_zip() -> list[Path]:
     """Same files, same bytes: times are left at the zip format's first day."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    version = project["version"]
     target = DIST / f"tfspark-{version}.zip"
     part = target.with_suffix(".part")
     with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive_file:
@@ -49,7 +52,7 @@ def library_zip(version: str) -> Path:
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 archive_file.writestr(entry, path.read_bytes())
     part.replace(target)
-    return target
+    return [target]
 
 
 def wheel() -> list[Path]:
@@ -59,7 +62,7 @@ def wheel() -> list[Path]:
     return sorted(DIST.glob("tfspark-*.whl"))
 
 
-def environment() -> Path:
+def environment() -> list[Path]:
     """Installed once more, as links to uv's cache, without what only tests and people need."""
     target = DIST / "environment.tar.gz"
     horovod_wheel = horovod.Build().wheel()
@@ -67,7 +70,7 @@ def environment() -> Path:
         raise ui.SetupError("Horovod's wheel is not in the cache: make distclean setup")
     key = archive.key(RUNTIME_LOCK, horovod_wheel, Path(archive.__file__))
     if target.exists() and PACKED.exists() and PACKED.read_text(encoding="utf-8") == key:
-        return target
+        return [target]
     shutil.rmtree(STAGE, ignore_errors=True)
     site = STAGE / "lib" / "python3.11" / "site-packages"
     hashed = ("--no-deps", "--require-hashes", "-r", RUNTIME_LOCK)
@@ -85,16 +88,16 @@ def environment() -> Path:
     ui.say(f"  {'Environment (packing)':<34} {time.monotonic() - started:6.1f} s")
     PACKED.write_text(key, encoding="utf-8")
     shutil.rmtree(STAGE)
-    return target
+    return [target]
 
 
-def delta_jars() -> Path:
+def delta_jars() -> list[Path]:
     folder = DIST / "jars"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for jar in jars.cached(java.find()):
         shutil.copy(jar, folder)
-    return folder
+    return [folder]
 
 
 def scala_module() -> list[Path]:
@@ -102,9 +105,18 @@ def scala_module() -> list[Path]:
     return [*sorted(DIST.glob("tfspark-interop*")), DIST / "natives"]
 
 
+PARTS = {
+    "library": library_zip,
+    "wheel": wheel,
+    "environment": environment,
+    "delta": delta_jars,
+    "scala": scala_module,
+}
+
+
 if __name__ == "__main__":
     try:
-        main()
+        main(sys.argv[1:])
     except ui.SetupError as error:
         ui.fail(str(error), what="packaging")
     except KeyboardInterrupt:

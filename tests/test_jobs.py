@@ -63,7 +63,8 @@ def test_settings_reach_a_submitted_job(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_package_scores_on_a_cluster(spark: Any, tmp_path: Path) -> None:
     """Workers have the package alone: neither this checkout nor its environment."""
-    subprocess.run([sys.executable, str(ROOT / "scripts" / "package.py")], cwd=ROOT, check=True)
+    package = [sys.executable, str(ROOT / "scripts" / "package.py")]
+    subprocess.run([*package, "library", "environment"], cwd=ROOT, check=True)
     dist = ROOT / "dist"
     library, archive = next(dist.glob("tfspark-*.zip")), dist / "environment.tar.gz"
     names = [f"f{i}" for i in range(4)]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from tests.conftest import ROOT
+from tests.scala_module import NATIVES, ROOT
 from tests.standalone import SPARK_HOME
 
 PAGE = ROOT / "docs" / "scala.md"
@@ -54,9 +54,7 @@ def tables(text: str) -> list[dict[tuple[float, float], float]]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as the page's reader has it, with dist/ of `make package`."""
-    delta = "import sys; sys.path.insert(0, 'scripts'); import package; package.delta_jars()"
-    done([sys.executable, str(ROOT / "scripts" / "sbt.py"), "dist"], ROOT)
-    done([sys.executable, "-c", delta], ROOT)
+    done([sys.executable, "scripts/package.py", "delta", "scala"], ROOT)
     folder = tmp_path_factory.mktemp("reader")
     (folder / "dist").symlink_to(ROOT / "dist")
     return folder
@@ -64,7 +62,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def done(command: list[str], folder: Path, typed: str | None = None) -> str:
     """What a command that ends well prints."""
-    natives = f"-Dorg.bytedeco.javacpp.cachedir={ROOT / 'build' / 'sbt' / 'javacpp'}"
+    natives = f"-Dorg.bytedeco.javacpp.cachedir={NATIVES}"
     more = {
         "PATH": f"{SPARK_HOME / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
