@@ -17,6 +17,7 @@ import org.apache.spark.sql.execution.{
 }
 import org.apache.spark.sql.execution.metric.SQLMetrics
 import org.apache.spark.sql.vectorized.ColumnarBatch
+import tfspark.numbers.NumbersRule
 
 /** Rows with the results of a model beside the columns that are kept.
   *
@@ -52,7 +53,8 @@ private[tfspark] object ScoreStrategy extends SparkStrategy {
   def install(spark: SparkSession): Unit = synchronized {
     val known = spark.experimental
     if (!known.extraStrategies.contains(this)) known.extraStrategies :+= this
-    if (!known.extraOptimizations.contains(KeepLess)) known.extraOptimizations :+= KeepLess
+    val rules = Seq(KeepLess, NumbersRule).filterNot(known.extraOptimizations.contains)
+    known.extraOptimizations ++= rules
   }
 }
 

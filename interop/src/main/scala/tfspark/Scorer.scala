@@ -55,6 +55,7 @@ private[tfspark] final class Batch(scorer: Scorer) {
   private val result = new SpecificInternalRow(scorer.kinds)
 
   private var count = 0
+  private var refused = 0
 
   def size: Int = count
 
@@ -68,7 +69,7 @@ private[tfspark] final class Batch(scorer: Scorer) {
   }
 
   /** How many rows have a reason. */
-  def bad: Int = (0 until size).count(reasons(_) != null)
+  def bad: Int = refused
 
   /** Add a row, whose fields are the columns of the feeds. */
   def add(row: SpecializedGetters): Unit = {
@@ -110,10 +111,15 @@ private[tfspark] final class Batch(scorer: Scorer) {
 
   private def place(reason: String): Unit = {
     if (count == reasons.length) reasons = java.util.Arrays.copyOf(reasons, count * 2)
-    reasons(count) = reason
+    refuse(count, reason)
     count += 1
     chunkOf.add(-1)
     placeIn.add(-1)
+  }
+
+  private def refuse(row: Int, reason: String): Unit = {
+    reasons(row) = reason
+    if (reason != null) refused += 1
   }
 
   /** Score all rows that were added. */
@@ -149,6 +155,7 @@ private[tfspark] final class Batch(scorer: Scorer) {
     buffers.foreach(_.clear())
     Seq(good, chunkOf, placeIn).foreach(_.truncate(0))
     count = 0
+    refused = 0
     chunks.clear()
   }
 
@@ -164,8 +171,7 @@ private[tfspark] final class Batch(scorer: Scorer) {
       buffers.indices.forall(i => !buffers(i).isNull(row) || filled(i).isDefined)
     }
     for (row <- lost)
-      reasons(good(row)) =
-        buffers.indices.find(i => buffers(i).isNull(row)).map(buffers(_).noLength).get
+      refuse(good(row), buffers.find(_.isNull(row)).map(_.noLength).get)
     known
       .groupBy { row =>
         buffers.indices.map { i =>
@@ -225,16 +231,17 @@ private[tfspark] final class Batch(scorer: Scorer) {
 
   private def keep(rows: Seq[Int], columns: Seq[OutputColumn]): Unit = {
     var place = 0
-    rows.foreach { row =>
-      chunkOf(good(row)) = chunks.size
-      placeIn(good(row)) = place
+    while (place < rows.length) {
+      val row = good(rows(place))
+      chunkOf(row) = chunks.size
+      placeIn(row) = place
       place += 1
     }
     chunks += columns.toArray
   }
 
   private def failed(row: Int, error: Throwable): Unit = {
-    reasons(good(row)) = s"the model failed: ${Scorer.telling(error)}"
+    refuse(good(row), s"the model failed: ${Scorer.telling(error)}")
     val failures = model.failures.incrementAndGet()
     if (failures >= Scorer.Hopeless && !model.succeeded)
       throw new StorageError(

@@ -13,6 +13,7 @@ import org.apache.spark.sql.catalyst.rules.Rule
 import org.apache.spark.sql.classic.SparkSession
 import org.apache.spark.sql.types.{DataType, StringType, StructField, StructType}
 import org.apache.spark.unsafe.types.UTF8String
+import tfspark.numbers.NumbersRule
 
 /** `spark.sql.extensions=tfspark.ScoreExtensions`: the function `tf_score('model', column, ...)`.
   *
@@ -31,6 +32,7 @@ final class ScoreExtensions extends (SparkSessionExtensions => Unit) {
       new ExtractScores(session.asInstanceOf[SparkSession])
     )
     extensions.injectOptimizerRule(_ => KeepLess)
+    extensions.injectOptimizerRule(_ => NumbersRule)
     extensions.injectPlannerStrategy(_ => ScoreStrategy)
   }
 }

@@ -21,8 +21,10 @@ object Frames {
 
   def nullable(schema: StructType): StructType = schema.asNullable
 
-  def send(spark: SparkSession): SendableConfiguration =
-    new SendableConfiguration(new SerializableConfiguration(spark.sessionState.newHadoopConf()))
+  def send(spark: SparkSession): SendableConfiguration = send(spark.sessionState.newHadoopConf())
+
+  def send(conf: Configuration): SendableConfiguration =
+    new SendableConfiguration(new SerializableConfiguration(conf))
 
   /** The rows of a DataFrame as Spark computes them. */
   def rows(df: DataFrame): RDD[InternalRow] = classic(df).queryExecution.toRdd
