@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tfspark.config import Source
 from tfspark.contracts.contract import Quarantine
 from tfspark.errors import ContractViolation, SourceMissing
-from tfspark.tables import RAW, REASONS, is_delta, write_day
+from tfspark.tables import RAW, REASONS, is_there, write_day
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -32,7 +32,7 @@ def quarantine(
         F.lit(run_id).alias("run_id"),
         F.current_timestamp().alias("quarantined_at"),
     )
-    if not is_delta(target) and rows.isEmpty():
+    if not is_there(bad.sparkSession, target) and rows.isEmpty():
         return
     write_day(rows, target, day, run_id=run_id, where={"table": table, "job": job})
 

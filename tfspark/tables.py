@@ -187,11 +187,16 @@ _READERS = {
 }
 
 
+def is_there(spark: SparkSession, table: str) -> bool:
+    """Whether there is a table of a name, or a Delta table in a folder."""
+    return is_delta(table) if is_path(table) else spark.catalog.tableExists(table)
+
+
 def target_schema(spark: SparkSession, target: str) -> StructType | None:
-    """The schema of an existing Delta table; None where there is none yet."""
-    if is_path(target):
-        return read_table(spark, target).schema if is_delta(target) else None
-    return spark.table(target).schema if spark.catalog.tableExists(target) else None
+    """The schema of an existing table; None where there is none yet."""
+    if not is_there(spark, target):
+        return None
+    return read_table(spark, target).schema
 
 
 def write_day(

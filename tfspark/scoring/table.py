@@ -128,14 +128,15 @@ def score_table(
             bad_table = quarantine or f"{target.rstrip('/')}_quarantine"
             run.quarantine(bad_table, contract.name if contract else run.where)
             info["rows"] = run.bad
-        refuse_above(
-            limit or (contract.table.quarantine if contract else Quarantine()),
-            run.staged,
-            where=run.where,
-            rows=rows,
-            bad=run.bad,
-            table=bad_table,
-        )
+        if run.bad:
+            refuse_above(
+                limit or (contract.table.quarantine if contract else Quarantine()),
+                run.bad_rows(),
+                where=run.where,
+                rows=rows,
+                bad=run.bad,
+                table=bad_table,
+            )
         with run.step("commit") as info:
             version = run.commit(kept)
             info["version"] = version

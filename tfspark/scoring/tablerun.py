@@ -17,11 +17,13 @@ from tfspark.console import Steps
 from tfspark.contracts import Contract
 from tfspark.errors import ConfigError, StorageError
 from tfspark.quarantine import quarantine, refuse_empty
+from tfspark.scoring.asread import NotPlain
 from tfspark.scoring.binding import Binding, Inputs, check_outputs
 from tfspark.scoring.columns import as_text, spark_type
 from tfspark.scoring.direct import DirectRun
 from tfspark.scoring.frame import bindings, with_result
 from tfspark.scoring.many import AnyModel, about
+from tfspark.scoring.plain import Plain, plain
 from tfspark.scoring.planner import choose
 from tfspark.scoring.source import columns_to_keep, for_scoring, pinned
 from tfspark.scoring.staged import BAD, count_staged, running
@@ -95,13 +97,12 @@ class TableRun:
             checked = checked.observe(counted, F.count(F.lit(1)).alias("rows"))
         else:
             with self.step("count rows") as info, tables.reading(self.where):
-                exact = scan is not None and scan.where is None
-                self.rows = info["rows"] = scan.rows if scan and exact else df.count()
+                self.rows = info["rows"] = self._count(df, used, scan)
             self._refuse_empty()
         with self.step("score") as info:
             if choice.columns is None:
                 to = storage.join(staging, "rows")
-                self.staged = self._write(checked, bound, names, used, to)
+                self._staged = self._write(checked, bound, names, used, to)
                 staged, self.bad = count_staged(to)
             else:
                 self.direct = DirectRun(
@@ -111,7 +112,6 @@ class TableRun:
                 staged, self.bad = self.direct.score(
                     rows, self.model, bound, names, self._about(), self._doing, self.plan
                 )
-                self.staged = self.direct.bad_rows()
             info |= {"rows": staged, "bad": self.bad}
         if counted is not None:
             self.rows = int(counted.get["rows"])
@@ -122,6 +122,14 @@ class TableRun:
                 f"{self.target} is unchanged. The source changed while it was read: run again"
             )
         return self.rows, kept
+
+    def _count(self, df: DataFrame, used: Sequence[str], scan: Plain | None) -> int:
+        """The rows of the source: by the footers of its files where they are plain."""
+        try:
+            files = scan or plain(df, used)
+        except NotPlain:
+            return df.count()
+        return files.rows if files.where is None else df.count()
 
     def _refuse_empty(self) -> None:
         if not self.rows:
@@ -178,14 +186,21 @@ class TableRun:
         return self.spark.read.schema(staged.schema).parquet(to)
 
     def quarantine(self, table: str, name: str) -> None:
-        bad = self.staged.where(F.col(BAD).isNotNull()).select(REASONS, RAW)
-        quarantine(bad, table, table=name, day=self.day, job="score", run_id=self.run_id)
+        if self.bad or tables.is_there(self.spark, table):
+            bad = self.bad_rows().select(REASONS, RAW)
+            quarantine(bad, table, table=name, day=self.day, job="score", run_id=self.run_id)
+
+    def bad_rows(self) -> DataFrame:
+        """Those that `stage` refused: their reasons and their text."""
+        if self.direct is not None:
+            return self.direct.bad_rows()
+        return self._staged.where(F.col(BAD).isNotNull())
 
     def commit(self, kept: Sequence[T.StructField]) -> int:
         """Replace the day by the good rows that are staged; the table's new version."""
         if self.direct is not None:
             return self.direct.commit(self._schema(kept), self.run_id)
-        rows = self.staged.where(F.col(BAD).isNull()).select(
+        rows = self._staged.where(F.col(BAD).isNull()).select(
             *[F.col(f"k{i}").alias(field.name) for i, field in enumerate(kept)],
             *[F.col(f"o{i}").alias(name) for i, name in enumerate(self.model.signature.outputs)],
             *[F.lit(value).alias(name) for name, value in self._about().items()],
