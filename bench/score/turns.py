@@ -24,6 +24,8 @@ from bench.score.ways import WAYS, Job, save_mlflow
 
 LIMIT = "no Spark"
 SLOW = ("horovod",)
+WARM = 5
+"""Runs of a few rows, before the first turn."""
 ENOUGH = 40.0
 """Seconds after which a way takes no further turn."""
 Found = dict[str, Any]
@@ -94,11 +96,15 @@ class Bench:
         return self.folder / f"out-{name.replace(' ', '-')}"
 
     def warm_up(self) -> None:
-        """Everything started and compiled; Ray is left out where it cannot run."""
+        """Everything started and compiled; Ray is left out where it cannot run.
+
+        Java compiles what it has seen often: a way in Spark is run several times.
+        """
         for name in [name for name in self.ways if name != LIMIT]:
             few = self.slow if name in SLOW else self.few
             try:
-                self.ways[name](few, self.target(f"warm-{name}"))
+                for _ in range(WARM if name in WAYS else 1):
+                    self.ways[name](few, self.target(f"warm-{name}"))
             except raydata.Failed as error:
                 print(f"Ray Data is not compared: {error}")
                 del self.ways[name]
