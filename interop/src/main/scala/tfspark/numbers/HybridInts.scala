@@ -68,14 +68,15 @@ private[tfspark] final class HybridInts(bytes: Array[Byte], from: Int, end: Int,
   private def open(): Unit = {
     val header = varint()
     packed = (header & 1) == 1
-    if (header >>> 1 == 0) throw new IOException("a run of no values")
+    val length = header >>> 1
+    if (length == 0) throw new IOException("a run of no values")
     if (packed) {
-      val groups = header >>> 1
-      left = Math.multiplyExact(groups, 8)
+      val groups = math.min(length, Int.MaxValue / 8) // no page has more
+      left = groups * 8
       bit = at * 8L
       at = math.min(at + groups.toLong * width, end.toLong).toInt
     } else {
-      left = header >>> 1
+      left = length
       same = 0
       for (byte <- 0 until (width + 7) / 8) same |= next() << (8 * byte)
     }

@@ -138,7 +138,7 @@ private[numbers] final class NumberChunk(
     case page: DataPageV1 =>
       val bytes = Bytes.of(page.getBytes)
       left = page.getValueCount
-      val length = if (optional) BytesUtils.readIntLittleEndian(bytes.array, bytes.from) else -4
+      val length = if (optional) bytes.int else -4
       if (optional && page.getDlEncoding != Encoding.RLE)
         throw new IOException(s"column $name: levels in ${page.getDlEncoding}")
       levels = if (optional) levelsOf(bytes.part(4, length)) else null
@@ -182,6 +182,9 @@ private[numbers] final case class Bytes(array: Array[Byte], from: Int, end: Int)
   def after(at: Int): Bytes = Bytes(array, take(at, 0), end)
 
   def length: Int = end - from
+
+  /** The first four bytes. */
+  def int: Int = BytesUtils.readIntLittleEndian(array, take(0, 4))
 
   /** Where in the array so many bytes are. */
   def take(at: Int, length: Int): Int = {

@@ -101,8 +101,10 @@ private final class ReadNumbers(
 }
 
 private[tfspark] object NumbersFormat {
-  private def isKnown(encoding: Encoding) =
-    encoding == Encoding.PLAIN || encoding == Encoding.RLE || encoding.usesDictionary
+
+  /** Of values and of levels; Parquet for Java says BIT_PACKED of levels that are not there. */
+  private def isKnown(encoding: Encoding) = encoding.usesDictionary ||
+    Set("PLAIN", "RLE", "BIT_PACKED")(encoding.name)
 
   private def isNumber(field: StructField) =
     Seq(IntegerType, LongType, FloatType, DoubleType).contains(field.dataType) &&

@@ -75,4 +75,21 @@ class HybridIntsSuite extends AnyFunSuite {
     assert(fails(0, 7).getMessage == "a run of no values")
     assert(fails(255, 255, 255, 255, 255, 255).getMessage.contains("no 32-bit number"))
   }
+
+  test("any bytes: values or an error, nothing from beyond them") {
+    for (seed <- 0 until 5000; random = new Random(seed)) {
+      val bytes = new Array[Byte](random.nextInt(40))
+      random.nextBytes(bytes)
+      val width = random.nextInt(33)
+      def values(behind: Byte): Either[String, Seq[Int]] = {
+        val longer = bytes ++ Array.fill(16)(behind)
+        val to = new Array[Int](64)
+        try {
+          new HybridInts(longer, 0, bytes.length, width).take(to, 64)
+          Right(to.toSeq)
+        } catch { case error: IOException => Left(error.getMessage) }
+      }
+      assert(values(0) == values(-1), s"seed $seed")
+    }
+  }
 }

@@ -2,10 +2,14 @@ package tfspark.numbers
 
 import java.nio.file.{Files, Path}
 import org.apache.parquet.hadoop.ParquetOutputFormat
+import org.apache.spark.paths.SparkPath
+import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.execution.FileSourceScanExec
+import org.apache.spark.sql.execution.datasources.PartitionedFile
 import org.apache.spark.sql.functions._
 import org.apache.spark.sql.tfspark.Frames
 import org.apache.spark.sql.{DataFrame, Row}
+import scala.jdk.CollectionConverters._
 import scala.util.Random
 import tfspark.Local
 import tfspark.implicits._
@@ -30,7 +34,7 @@ class NumbersFormatSuite extends Local {
         (col("id") % 5 + 1).cast("int")
       ).as(s"special_$kind")
     }
-    spark.range(0, rows, 1, 2).select(col("id") +: (columns ++ special): _*)
+    spark.range(0, rows, 1, 2).select(col("id").cast("double") +: (columns ++ special): _*)
   }
 
   /** The rows by the format that the rule puts in, from files of the folder. */
@@ -61,25 +65,50 @@ class NumbersFormatSuite extends Local {
     folder
   }
 
+  /** Which of the files of a folder need Spark's reader. */
+  private def left(folder: Path, df: DataFrame): Seq[String] =
+    Files.list(folder).iterator.asScala.toSeq.filter(_.toString.endsWith(".parquet")).filter {
+      file =>
+        val whole = PartitionedFile(
+          InternalRow.empty,
+          SparkPath.fromPathString(file.toString),
+          0,
+          Files.size(file)
+        )
+        val conf = spark.sessionState.newHadoopConf()
+        val opened = NumbersFormat.open(whole, df.schema, conf, new PageMemory(conf))
+        opened.foreach(_._1.close())
+        opened.isEmpty
+    }.map(_.toString)
+
   test("all kinds of pages") {
     val random = new Random(1)
     def one(values: String*) = values(random.nextInt(values.size))
     for (seed <- 0 until 6) {
+      val version = if (seed % 2 == 0) "PARQUET_1_0" else "PARQUET_2_0"
       val folder = written(
         table(1000 + random.nextInt(1000), seed),
         ParquetOutputFormat.ENABLE_DICTIONARY -> one("true", "false"),
         ParquetOutputFormat.DICTIONARY_PAGE_SIZE -> one("300", "1048576"),
         ParquetOutputFormat.PAGE_SIZE -> one("100", "2000", "1048576"),
         ParquetOutputFormat.BLOCK_SIZE -> one("20000", "134217728"),
-        ParquetOutputFormat.WRITER_VERSION -> one("PARQUET_1_0", "PARQUET_2_0"),
+        ParquetOutputFormat.WRITER_VERSION -> version,
         "compression" -> one("snappy", "none", "gzip", "zstd")
       )
-      withClue(s"seed $seed: ")(check(spark.read.parquet(folder.toString)))
+      val df = spark.read.parquet(folder.toString)
+      // In its second version it packs whole numbers in ways of its own.
+      val kinds = if (version.endsWith("2_0")) Seq("float", "double") else this.kinds
+      val taken = df.columns.toSeq.filter(name => name == "id" || kinds.exists(name.contains))
+      withClue(s"seed $seed: ") {
+        assert(left(folder, df.select(taken.map(col): _*)).isEmpty)
+        check(df.select(taken.map(col): _*))
+        check(df)
+      }
     }
   }
 
   test("by scoring: the plan has it, the scores are the same, no row twice or never") {
-    val folder = written(spark.range(0, 20000, 1, 3).selectExpr("id", "id % 50 / 7f AS x"))
+    val folder = written(spark.range(0, 20000, 1, 3).selectExpr("id", "float(id % 50) AS x"))
     val plain = spark.read.parquet(folder.toString).withColumnRenamed("x", "x1")
     val scored =
       plain.withColumn("x2", col("x1")).score(model("linear/3"), Map("x" -> Seq("x1", "x2")))
@@ -97,7 +126,7 @@ class NumbersFormatSuite extends Local {
       narrow.write.option(ParquetOutputFormat.BLOCK_SIZE, "5000")
         .parquet(root.resolve(s"day=2026-01-0$day").toString)
     }
-    table(500, 9).withColumn("id", col("id").cast("int"))
+    table(500, 9).withColumn("id", col("id").cast("float"))
       .write.parquet(root.resolve("day=2026-01-04").toString)
     val schema = spark.read.parquet(root.resolve("day=2026-01-01").toString).schema
     withSetting("spark.sql.files.maxPartitionBytes", "8192") {
