@@ -88,32 +88,27 @@ private[numbers] final class NumberChunk(
       at += count * size
     } else {
       indices.take(ints, count)
-      if (size == 4) lookUp4(count) else lookUp8(count)
+      lookUp(count)
       copy(to, row, count, scratch, 0)
     }
 
-  private def lookUp4(count: Int): Unit = {
-    val known = dictionary.length / 4
+  /** The values of `ints` in the dictionary. */
+  private def lookUp(count: Int): Unit = {
+    val known = dictionary.length / size
     val from = Platform.BYTE_ARRAY_OFFSET.toLong + dictionary.from
+    val to = Platform.BYTE_ARRAY_OFFSET.toLong
     var i = 0
     while (i < count) {
       val index = ints(i)
       if (Integer.compareUnsigned(index, known) >= 0) throw unknown(index)
-      val value = Platform.getInt(dictionary.array, from + index * 4L)
-      Platform.putInt(scratch, Platform.BYTE_ARRAY_OFFSET + i * 4L, value)
-      i += 1
-    }
-  }
-
-  private def lookUp8(count: Int): Unit = {
-    val known = dictionary.length / 8
-    val from = Platform.BYTE_ARRAY_OFFSET.toLong + dictionary.from
-    var i = 0
-    while (i < count) {
-      val index = ints(i)
-      if (Integer.compareUnsigned(index, known) >= 0) throw unknown(index)
-      val value = Platform.getLong(dictionary.array, from + index * 8L)
-      Platform.putLong(scratch, Platform.BYTE_ARRAY_OFFSET + i * 8L, value)
+      if (size == 4)
+        Platform.putInt(scratch, to + i * 4L, Platform.getInt(dictionary.array, from + index * 4L))
+      else
+        Platform.putLong(
+          scratch,
+          to + i * 8L,
+          Platform.getLong(dictionary.array, from + index * 8L)
+        )
       i += 1
     }
   }
@@ -152,7 +147,7 @@ private[numbers] final class NumberChunk(
 
   private def levelsOf(bytes: Bytes): HybridInts = {
     val levels = new HybridInts(bytes.array, bytes.from, bytes.end, 1)
-    if (levels.startsWith(1, left)) null else levels
+    if (left == 0 || levels.startsWith(1, left)) null else levels
   }
 
   private def open(bytes: Bytes, encoding: Encoding): Unit = {
