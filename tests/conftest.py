@@ -16,6 +16,8 @@ PASSENGERS = ROOT / "examples" / "passengers" / "passengers.csv"
 # Spark's workers must be this interpreter, and see this checkout.
 os.environ["PYSPARK_PYTHON"] = sys.executable
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+# Of drivers: they live for seconds or minutes, half of which an optimising compiler would take.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
 # Of this run alone; what is unpacked goes when it ends.
 _models = tempfile.TemporaryDirectory(prefix="tfspark-models-")
 os.environ["TFSPARK_MODEL_CACHE"] = _models.name

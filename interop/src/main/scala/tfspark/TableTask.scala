@@ -148,7 +148,7 @@ private[tfspark] final case class TableTask(
 
   private def goodFields = StructType(kept.map(columns(_)) ++ outputs)
 
-  private def badFields = StructType(
+  @transient private lazy val badFields = StructType(
     columns.take(used).zipWithIndex.map { case (field, i) => field.copy(name = s"c$i") } ++
       Seq(
         StructField(TableFiles.Reasons, TableFiles.ReasonsType),
