@@ -97,6 +97,17 @@ def test_quarantine_is_by_table_day_and_job(spark: Any, tmp_path: Path) -> None:
     }
 
 
+def test_a_quarantine_in_the_catalog_loses_what_a_day_has_no_more(spark: Any) -> None:
+    schema = "_tfspark_reasons array<string>, _tfspark_raw string"
+    one = spark.createDataFrame([(["x: null"], "{}")], schema)
+    try:
+        for rows in (one, one.limit(0)):
+            quarantine(rows, "bad_in_catalog", table="t", day=DAY, job="score", run_id="r")
+            assert spark.table("bad_in_catalog").count() == rows.count()
+    finally:
+        spark.sql("DROP TABLE IF EXISTS bad_in_catalog")
+
+
 def test_every_format_is_read(spark: Any, tmp_path: Path) -> None:
     df = spark.createDataFrame([(1, "a"), (2, "b")], "id int, s string")
     for format in ("csv", "json", "parquet", "delta"):

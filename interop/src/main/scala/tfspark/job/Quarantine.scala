@@ -24,7 +24,7 @@ private[tfspark] object Quarantine {
       lit(runId).as("run_id"),
       current_timestamp().as("quarantined_at")
     )
-    if (Tables.isDelta(bad.sparkSession, target) || !rows.isEmpty)
+    if (Tables.isThere(bad.sparkSession, target) || !rows.isEmpty)
       Tables.writeDay(rows, target, day, runId, Seq("table" -> table, "job" -> "score")): Unit
   }
 

@@ -26,6 +26,10 @@ private[tfspark] object Tables {
   def isDelta(spark: SparkSession, path: String): Boolean =
     new Storage(path, conf(spark)).isDirectory("_delta_log")
 
+  /** Whether there is a table of a name, or a Delta table in a folder. */
+  def isThere(spark: SparkSession, table: String): Boolean =
+    if (isPath(spark, table)) isDelta(spark, table) else spark.catalog.tableExists(table)
+
   def quote(name: String): String = "`" + name.replace("`", "``") + "`"
 
   /** A table that is named by a text: its format is what lies there. */
