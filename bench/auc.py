@@ -159,8 +159,8 @@ def _ours(dataset: Any, settings: Any) -> dict[str, tuple[Any, Any]]:
     import numpy as np
 
     from tfspark.features.build import build_features, input_columns
-    from tfspark.training.data import encoder_of
     from tfspark.training.readers import open_reader
+    from tfspark.training.readers.encoder import encoder_of
 
     features = build_features(settings.features, dataset.contract, dataset.statistics)
     inputs = input_columns(settings.features, dataset.contract)

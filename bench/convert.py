@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
 def measure(folder: Path, runs: int, jars: str | None) -> dict[str, dict[str, Any]]:
     """Way → median seconds, CPU seconds of all processes, their peaks in MB, bytes written."""
     from tfspark.session import spark_session
-    from tfspark.tfrecord.source import FORMAT
+    from tfspark.tfrecord.spark.source import FORMAT
 
     more = {"spark.jars": jars} if jars else {}
     spark = spark_session("bench", **{"spark.master": f"local[{CORES}]", **more})

@@ -198,10 +198,10 @@ def straight(folder: Path, batch: int) -> Callable[[], int]:
 
 
 def open_ours(folder: Path, kind: Any, keep_bytes: int, batch: int) -> Any:
+    from tfspark.config.recipe import Model, Training
     from tfspark.dataset import open_dataset
-    from tfspark.recipe import Model, Training
-    from tfspark.training.data import encoder_of
     from tfspark.training.readers import open_reader
+    from tfspark.training.readers.encoder import encoder_of
 
     dataset = open_dataset(str(folder))
     specs = {name: dataset.contract.column(name).tensor_spec() for name in NAMES}

@@ -73,8 +73,8 @@ class Group:
     """The processes of one way to train; stopped but for its turns."""
 
     def __init__(self, name: str, cores: list[int], closing: ExitStack) -> None:
-        from tfspark.training.rank import environment
-        from tfspark.training.rendezvous import Rendezvous
+        from tfspark.training.ranks.rank import environment
+        from tfspark.training.ranks.rendezvous import Rendezvous
 
         count, meeting = GROUPS[name], None
         size = 1 if name == "apart" else count
@@ -203,9 +203,9 @@ def _model() -> Any:
 def _ours() -> Any:
     import tensorflow as tf
 
-    from tfspark.training.compile import watch_steps
-    from tfspark.training.sync import Sync
-    from tfspark.training.world import connect
+    from tfspark.training.loop.compile import watch_steps
+    from tfspark.training.loop.sync import Sync
+    from tfspark.training.ranks.world import connect
 
     world = connect()
     model = _model()

@@ -20,9 +20,9 @@ from pyspark.sql import DataFrame, SparkSession
 from tests.tfrecord.tables import LEAVES
 from tfspark.errors import TfsparkError
 from tfspark.tfrecord import layout_of, write_file, write_sidecar
-from tfspark.tfrecord.folder import list_folder
-from tfspark.tfrecord.source import FORMAT, own_errors, register, write_tfrecord
-from tfspark.tfrecord.verify import verify
+from tfspark.tfrecord.folder.manifest import list_folder
+from tfspark.tfrecord.folder.verify import verify
+from tfspark.tfrecord.spark.source import FORMAT, own_errors, register, write_tfrecord
 
 JVM = "tfspark_tfrecord_jvm"
 SHAPES = ("value", "list", "large", "fixed", "lists", "struct")

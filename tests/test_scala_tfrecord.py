@@ -16,9 +16,9 @@ from scala_tfrecord_driver import COMPRESSIONS, SHAPES
 
 from tests.scala_module import ROOT, classpath
 from tfspark.tfrecord import SIDECAR
-from tfspark.tfrecord.commit import begin
-from tfspark.tfrecord.folder import MANIFEST, SUCCESS, list_folder
-from tfspark.tfrecord.verify import verify
+from tfspark.tfrecord.folder.commit import begin
+from tfspark.tfrecord.folder.manifest import MANIFEST, SUCCESS, list_folder
+from tfspark.tfrecord.folder.verify import verify
 
 DRIVER = Path(__file__).with_name("scala_tfrecord_driver.py")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]

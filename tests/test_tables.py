@@ -7,13 +7,8 @@ import pytest
 from tfspark.config import Source
 from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
 from tfspark.quarantine import quarantine
-from tfspark.tables import (
-    read_source,
-    read_table,
-    reading,
-    sql_string,
-    write_day,
-)
+from tfspark.sparkerrors import reading
+from tfspark.tables import read_source, read_table, sql_string, write_day
 
 DAY, OTHER = dt.date(2026, 11, 20), dt.date(2026, 11, 21)
 

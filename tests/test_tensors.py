@@ -13,13 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfspark.contracts import INT_NULL, Contract, TensorSpec, default_null, parse_contract
+from tfspark.contracts import Contract, parse_contract
 from tfspark.errors import ContractFileError, SignatureError
 from tfspark.tensors import (
+    INT_NULL,
     BadRows,
     RaggedRows,
+    TensorSpec,
     arrow_type,
     batch_to_tensors,
+    default_null,
     misfit,
     to_arrow,
     to_numpy,

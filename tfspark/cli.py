@@ -74,7 +74,7 @@ _OTHERS = {
     "query": ("tfspark.query", "scored table -> screen, CSV or Parquet"),
     "contract": ("tfspark.contracts.docs", "check a contract and print its page"),
     "tfrecord": ("tfspark.tfrecord.command", "look into TFRecord: head, count, schema, verify"),
-    "cache": ("tfspark.scoring.cachecommand", "models unpacked on this machine: list, clean"),
+    "cache": ("tfspark.scoring.model.command", "models unpacked on this machine: list, clean"),
     "demo": ("tfspark.demo", "the passengers example, from the raw table to the scored one"),
 }
 
@@ -110,7 +110,7 @@ def guarded(name: str, run: Callable[[], int | None]) -> int:
         return _failed(name, StorageError(f"{error.filename or ''}: {error.strerror or error}"))
     except Exception as error:
         if type(error).__module__.startswith(("py4j", "pyspark")):
-            from tfspark.tables import first_line
+            from tfspark.sparkerrors import first_line
 
             return _failed(name, StorageError(f"Spark: {first_line(error)}"))
         traceback.print_exc()

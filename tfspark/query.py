@@ -132,7 +132,8 @@ class SparkSQL:
         from pyspark.errors import AnalysisException, ParseException
         from pyspark.sql import functions as F
 
-        from tfspark.tables import first_line, quote, read_table
+        from tfspark.sparkerrors import first_line
+        from tfspark.tables import quote, read_table
 
         df = read_table(self.spark, table)
         question.check(df.columns)

@@ -81,7 +81,7 @@ def spark_session(app: str, **conf: Any) -> SparkSession:
     for key, value in (settings | conf).items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
-    from tfspark.tfrecord.source import register
+    from tfspark.tfrecord.spark.source import register
 
     register(session)
     return session

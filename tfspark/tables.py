@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tfspark import storage
-from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
+from tfspark.errors import ConfigError, ContractViolation, StorageError
+from tfspark.sparkerrors import first_line, reading
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -21,15 +21,6 @@ CORRUPT = "_tfspark_corrupt"
 RAW = "_tfspark_raw"
 REASONS = "_tfspark_reasons"
 _MAPPED = re.compile(r"[ ,;{}()\n\t=]")
-
-_MISSING = {
-    "PATH_NOT_FOUND",
-    "TABLE_OR_VIEW_NOT_FOUND",
-    "DELTA_TABLE_NOT_FOUND",
-    "DELTA_MISSING_DELTA_TABLE",
-    "DELTA_PATH_DOES_NOT_EXIST",
-    "DELTA_TABLE_ONLY_OPERATION",
-}
 
 
 def is_path(table: str) -> bool:
@@ -94,44 +85,6 @@ def read_table(spark: SparkSession, table: str) -> DataFrame:
         if is_delta(table):
             return spark.read.format("delta").load(table)
         return spark.read.parquet(table)
-
-
-@contextmanager
-def reading(table: str) -> Iterator[None]:
-    """Spark's many words for `not there` and `cannot be read` as our errors."""
-    from py4j.protocol import Py4JJavaError
-    from pyspark.errors import PySparkException
-
-    try:
-        yield
-    except (PySparkException, Py4JJavaError) as error:
-        condition = (error.getCondition() or "") if isinstance(error, PySparkException) else ""
-        said = f"{condition} {error}"
-        if condition.split(".")[0] in _MISSING:
-            raise SourceMissing(
-                f"{table}: is not there (yet); check the path, or try again when it has arrived"
-            ) from None
-        if condition == "PARSE_SYNTAX_ERROR":
-            raise ConfigError(f"{table}: is no folder and no name of a table") from None
-        if "FAILED_JDBC" in said or "java.sql." in said:
-            raise SourceMissing(f"{table}: cannot be reached: {first_line(error)}") from None
-        if "UNABLE_TO_INFER_SCHEMA" in said:
-            raise ContractViolation(f"{table}: holds no file of this format with rows") from None
-        if "CSV header does not conform" in said:
-            raise ContractViolation(
-                f"{table}: files with different headers: {first_line(error)}"
-            ) from None
-        raise StorageError(f"{table}: cannot be read: {first_line(error)}") from None
-
-
-def first_line(error: Exception) -> str:
-    """The telling line of one of Spark's long messages."""
-    java = getattr(error, "java_exception", None)
-    text = str(java.toString()) if java is not None else str(error)
-    causes = re.findall(r"Caused by: (.+)", str(error))
-    ours = [line for line in causes if line.startswith("tfspark.")]  # of the Scala module
-    line = (ours or causes or [text])[-1].strip().split("\n")[0]
-    return re.sub(r"^(?:[a-z]+\.)+[\w$]+(?:Exception|Error): ", "", line)[:500]
 
 
 def _read_csv(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:

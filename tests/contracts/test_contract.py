@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tfspark.contracts import INT_NULL, TensorSpec, load_contract, parse_contract
+from tfspark.contracts import load_contract, parse_contract
 from tfspark.contracts.docs import main, page
+from tfspark.tensors import INT_NULL, TensorSpec
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = """

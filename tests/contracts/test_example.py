@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from tfspark.contracts import INT_NULL, Contract, parse_contract
+from tfspark.contracts import Contract, parse_contract
+from tfspark.tensors import INT_NULL
 from tfspark.tfrecord import layout_of, write_file
 
 PLAIN = """

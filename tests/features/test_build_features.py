@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from tfspark.contracts import INT_NULL, Contract, parse_contract
+from tfspark.config.recipe import Feature
+from tfspark.contracts import Contract, parse_contract
 from tfspark.errors import ConfigError
 from tfspark.features.build import Features, build_features, input_columns
-from tfspark.recipe import Feature
+from tfspark.tensors import INT_NULL
 
 CONTRACT = """
 kind: DataContract

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from tfspark.config.recipe import Model
 from tfspark.errors import ConfigError
 from tfspark.features.build import Features
 from tfspark.models.build import build_model, builder_digest
-from tfspark.recipe import Model
 
 MINE = '''
 import keras

@@ -21,8 +21,9 @@ from tfspark.prepare import prepare
 from tfspark.prepare.split import split_of
 from tfspark.tables import read_table
 from tfspark.tfrecord import read_file
-from tfspark.tfrecord.verify import verify
-from tfspark.training.readers.source import arrow_schema, open_source
+from tfspark.tfrecord.folder.verify import verify
+from tfspark.training.readers.open import open_source
+from tfspark.training.readers.source import arrow_schema
 
 EVERY_TYPE = """
 kind: DataContract

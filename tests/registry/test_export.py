@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfspark.contracts import INT_NULL, TensorSpec
 from tfspark.errors import ConfigError, TrainingError
 from tfspark.registry.export import check_export, export
 from tfspark.registry.safety import check_ops
 from tfspark.registry.signature import read_signature
+from tfspark.tensors import INT_NULL, TensorSpec
 
 SPECS = {
     "amount": TensorSpec("float64", (), math.nan),

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests import models
-from tfspark.contracts import INT_NULL, TensorSpec
 from tfspark.errors import IntegrityError, ModelNotFound, UnsafeModelError
 from tfspark.registry.manifest import digest_folder, write_manifest
 from tfspark.registry.resolve import resolve_model
+from tfspark.tensors import INT_NULL, TensorSpec
 
 
 def test_a_model_of_the_users_own(tmp_path: Path) -> None:

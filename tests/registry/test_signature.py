@@ -14,10 +14,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import models
 from tests.conftest import ROOT
-from tfspark.contracts import TensorSpec
 from tfspark.errors import IntegrityError, SignatureError, UnsafeModelError
 from tfspark.registry.safety import check_ops
 from tfspark.registry.signature import read_signature
+from tfspark.tensors import TensorSpec
 
 
 def test_inputs_and_outputs(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tfspark.scoring.predict import Scorer
+from tfspark.scoring.worker.guard import Scorer
 
 DAY, PLANS, RUNS = "2026-11-20", ("scan", "arrow"), ("clean", "worker", "slow", "executor")
 FOLDER = Path(os.environ["FAULT_FOLDER"])
@@ -32,7 +32,7 @@ class Faulty(Scorer):
     def __call__(self, columns: Any) -> Any:
         from pyspark import TaskContext
 
-        from tfspark.scoring import sink
+        from tfspark.scoring.table import sink
 
         assert sink._GROUP_ROWS
         sink._GROUP_ROWS = 1  # what is scored is written
@@ -78,7 +78,7 @@ def parent(pid: int) -> int:
 def main(master: str) -> None:
     import tfspark
     from tests.scoring.fault_driver import Faulty  # by the name that it has elsewhere
-    from tfspark.scoring import udf
+    from tfspark.scoring.plans import udf
 
     executor = {
         "FAULT_FOLDER": str(FOLDER),

@@ -17,9 +17,9 @@ from pyspark import TaskContext
 import tfspark
 from tests import models
 from tfspark.registry.resolve import resolve_model
-from tfspark.scoring import guard
-from tfspark.scoring.predict import Feed
-from tfspark.scoring.udf import scorer_for
+from tfspark.scoring.plans.udf import scorer_for
+from tfspark.scoring.worker import guard
+from tfspark.scoring.worker.predict import Feed
 
 if __name__ == "__main__":
     master, folder, gpus = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
@@ -50,7 +50,7 @@ if __name__ == "__main__":
         seen = os.environ["CUDA_VISIBLE_DEVICES"]
         # A process that has another task's GPU works in a child that has this one's.
         os.environ["CUDA_VISIBLE_DEVICES"] = "unknown"
-        from tfspark.scoring import gpus as claims
+        from tfspark.scoring.worker import gpus as claims
 
         claims._claimed = {"CUDA_VISIBLE_DEVICES": "another"}
         (again,), _ = scorer([pa.array([9.0])])

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import tfspark
-from tfspark.scoring import direct
-from tfspark.scoring.sink import TableTask
+from tfspark.scoring.table import direct
+from tfspark.scoring.table.sink import TableTask
 
 
 class KilledOnce(TableTask):

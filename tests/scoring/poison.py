@@ -19,8 +19,8 @@ from pyspark.sql import SparkSession
 
 import tfspark
 from tests.models import Spec, save
-from tfspark.contracts import TensorSpec
 from tfspark.registry.manifest import write_manifest
+from tfspark.tensors import TensorSpec
 
 ROWS, POISONED = 100_000, 61_803
 DAY = "2026-11-20"

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from tfspark.registry.resolve import ModelFolder
-from tfspark.scoring.pack import Packed, cut, listed
-from tfspark.scoring.predict import Feed, Scorer
+from tfspark.scoring.model.pack import Packed, cut, listed
+from tfspark.scoring.worker.guard import Scorer
+from tfspark.scoring.worker.predict import Feed
 
 
 class Piece:

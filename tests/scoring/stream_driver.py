@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import tfspark
-from tfspark.scoring.batchwriter import BatchWriter
-from tfspark.scoring.stream import ScoreStream
+from tfspark.scoring.stream.job import ScoreStream
+from tfspark.scoring.stream.writer import BatchWriter
 
 
 def end(place: str) -> None:

@@ -17,9 +17,9 @@ from pyspark.sql import functions as F
 
 import tfspark
 from tests import models
-from tfspark.contracts import INT_NULL, TensorSpec
 from tfspark.errors import ConfigError, ModelNotFound, SignatureError
 from tfspark.registry.manifest import write_manifest
+from tfspark.tensors import INT_NULL, TensorSpec
 
 ROWS = 20_000
 

@@ -33,7 +33,7 @@ ROWS = 20_000
 
 def install(fault: str) -> None:
     from tfspark import storage
-    from tfspark.tfrecord import write
+    from tfspark.tfrecord.codec import write
 
     name, _, at = fault.partition(":")
     if name in ("staged", "worker"):
@@ -93,7 +93,7 @@ def _slowly(batches: Iterator[Any]) -> Iterator[Any]:
 def main(master: str, folder: str, *actions: str) -> None:
     import tfspark
     from tfspark.tfrecord.convert import convert
-    from tfspark.tfrecord.source import write_tfrecord
+    from tfspark.tfrecord.spark.source import write_tfrecord
 
     spark = tfspark.spark_session(
         "faults",

@@ -20,7 +20,7 @@ import tensorflow as tf
 from tests.conftest import ROOT
 from tfspark.cli import main
 from tfspark.tfrecord import Layout, layout_of, write_file, write_sidecar
-from tfspark.tfrecord.folder import SUCCESS, FileEntry, Manifest, write_manifest
+from tfspark.tfrecord.folder.manifest import SUCCESS, FileEntry, Manifest, write_manifest
 
 Printed = pytest.CaptureFixture[str]
 ROWS: list[dict[str, Any]] = [

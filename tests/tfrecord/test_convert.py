@@ -14,7 +14,7 @@ import pytest
 from tfspark.errors import ConfigError, SourceMissing, StorageError
 from tfspark.tfrecord import Written, read_file
 from tfspark.tfrecord.convert import _row_groups, _shares, convert
-from tfspark.tfrecord.folder import list_folder
+from tfspark.tfrecord.folder.manifest import list_folder
 
 ROWS = 5000
 

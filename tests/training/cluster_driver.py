@@ -14,8 +14,8 @@ from pyspark.sql import SparkSession
 
 from tfspark.config import Distributed
 from tfspark.errors import TfsparkError
-from tfspark.training.launch import MEET, launch
-from tfspark.training.stage import slots
+from tfspark.training.ranks.launch import MEET, launch
+from tfspark.training.ranks.stage import slots
 
 APART = "rank_functions:no_horovod"
 SCENARIOS: dict[str, dict[str, Any]] = {

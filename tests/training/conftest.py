@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_table import SETTINGS, write_dataset
 
+from tests.training.small_table import SETTINGS, write_dataset
 from tfspark.config import Settings, load_settings
 from tfspark.console import Steps
 

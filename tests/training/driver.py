@@ -11,8 +11,8 @@ from typing import Any
 
 from tfspark.config import Distributed
 from tfspark.session import spark_session
-from tfspark.training.launch import launch
-from tfspark.training.stage import slots
+from tfspark.training.ranks.launch import launch
+from tfspark.training.ranks.stage import slots
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tfspark.errors import TrainingError
-from tfspark.training.reports import Talk
-from tfspark.training.world import World
+from tfspark.training.ranks.reports import Talk
+from tfspark.training.ranks.world import World
 
 
 class Apart(World):

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_table import COLUMNS, SETTINGS, rows_of, write_dataset
 
+from tests.training.small_table import COLUMNS, SETTINGS, rows_of, write_dataset
 from tfspark import storage
 from tfspark.config import Settings, load_settings
 from tfspark.console import Steps
-from tfspark.contracts import TensorSpec
 from tfspark.errors import ConfigError, GateError, IntegrityError, ModelNotFound, TrainingError
 from tfspark.registry import tracking
 from tfspark.registry.connect import connect
 from tfspark.registry.manifest import read_manifest, verify
 from tfspark.registry.resolve import resolve_model
 from tfspark.registry.tracking import Store
+from tfspark.tensors import TensorSpec
 from tfspark.training.train import train
 
 Make = Callable[..., Settings]
@@ -180,7 +180,7 @@ class Killed(BaseException):
 REGISTRY = "tfspark.registry.tracking.Store"
 MOMENTS = [
     (f"{REGISTRY}.start_run", True),
-    ("tfspark.training.checkpoint.save", True),
+    ("tfspark.training.loop.checkpoint.save", True),
     (f"{REGISTRY}.log_metrics", False),
     (f"{REGISTRY}.new_version", True),
     ("tfspark.training.make.export", True),

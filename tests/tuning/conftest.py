@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "training"))
-from small_table import SETTINGS, write_dataset
-
+from tests.training.small_table import SETTINGS, write_dataset
 from tfspark.config import Settings, load_settings
 from tfspark.console import Steps
 

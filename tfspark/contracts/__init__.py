@@ -1,33 +1,27 @@
 """Contracts: `schemas/*.yaml` and everything derived from them.
 
-A process that scores needs the tensors alone: Spark and pydantic come with what needs them.
+Spark and pydantic are imported when a name is used.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tfspark.contracts.tensor import INT_NULL, TensorSpec, default_null
-
 if TYPE_CHECKING:
-    from tfspark.contracts.contract import Column, Contract
-    from tfspark.contracts.load import load_contract, load_yaml, parse_contract
+    from tfspark.contracts.column import Column
+    from tfspark.contracts.contract import Contract
+    from tfspark.contracts.load import load_contract, parse_contract
 
 __all__ = [
-    "INT_NULL",
     "Column",
     "Contract",
-    "TensorSpec",
-    "default_null",
     "load_contract",
-    "load_yaml",
     "parse_contract",
 ]
 
 _HOMES = {
-    "Column": "tfspark.contracts.contract",
+    "Column": "tfspark.contracts.column",
     "Contract": "tfspark.contracts.contract",
     "load_contract": "tfspark.contracts.load",
-    "load_yaml": "tfspark.contracts.load",
     "parse_contract": "tfspark.contracts.load",
 }
 

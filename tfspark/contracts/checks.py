@@ -8,7 +8,9 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.window import Window
 
-from tfspark.contracts.contract import Column, Contract, family, spark_type
+from tfspark.contracts.column import Column
+from tfspark.contracts.contract import Contract
+from tfspark.contracts.types import family, spark_type
 from tfspark.errors import ContractViolation
 from tfspark.tables import CORRUPT, RAW, REASONS, quote
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from tfspark.contracts.contract import Column, Contract
+from tfspark.contracts.column import Column
+from tfspark.contracts.contract import Contract
 from tfspark.contracts.load import load_contract
 
 

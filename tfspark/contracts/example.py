@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfspark.contracts.contract import Column, Contract, family
-from tfspark.contracts.tensor import default_null
+from tfspark.contracts.column import Column
+from tfspark.contracts.types import family
+from tfspark.tensors.spec import default_null
 
 _FLOATS = ("float", "double")
 _TEXTS = ("string", "binary", "decimal")
 
 
-def example_spec(contract: Contract, narrow: Mapping[str, str] | None = None) -> dict[str, Any]:
+def example_spec(
+    columns: Sequence[Column], narrow: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """See `Contract.example_spec`."""
     return {
         column.name: _feature(column, *_leaf(column, narrow or {}))
-        for column in contract.columns
+        for column in columns
         if _leaf(column, {})[1] < 2
     }
 
 
-def sequence_spec(contract: Contract, narrow: Mapping[str, str] | None = None) -> dict[str, Any]:
+def sequence_spec(
+    columns: Sequence[Column], narrow: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """See `Contract.sequence_spec`."""
     import tensorflow as tf
 
-    leaves = {column.name: _leaf(column, narrow or {}) for column in contract.columns}
+    leaves = {column.name: _leaf(column, narrow or {}) for column in columns}
     return {
         name: tf.io.RaggedFeature(dtype) for name, (dtype, depth) in leaves.items() if depth == 2
     }

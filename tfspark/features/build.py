@@ -8,11 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tfspark.contracts import INT_NULL, Contract, TensorSpec
-from tfspark.errors import ConfigError
-from tfspark.features.numbers import bucket_bounds, numbers_settings
-from tfspark.features.vocabulary import check_expression, vocabulary_values
-from tfspark.recipe import (
+from tfspark.config.recipe import (
     Bucketize,
     Cross,
     Embedding,
@@ -22,6 +18,11 @@ from tfspark.recipe import (
     Numeric,
     Vocabulary,
 )
+from tfspark.contracts import Contract
+from tfspark.errors import ConfigError
+from tfspark.features.numbers import bucket_bounds, numbers_settings
+from tfspark.features.vocabulary import check_expression, vocabulary_values
+from tfspark.tensors import INT_NULL, TensorSpec
 
 _ROLES = ("feature", "time")
 

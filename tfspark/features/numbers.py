@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tfspark.contracts import TensorSpec
+from tfspark.config.recipe import Bucketize, Numeric
 from tfspark.errors import ConfigError
-from tfspark.recipe import Bucketize, Numeric
+from tfspark.tensors import TensorSpec
 
 _CLIP = 10.0
 _UNLIMITED = 3e38

@@ -7,9 +7,9 @@ from collections import Counter
 from typing import Any
 
 from tfspark import storage
-from tfspark.contracts import TensorSpec
+from tfspark.config.recipe import Vocabulary
 from tfspark.errors import ConfigError
-from tfspark.recipe import Vocabulary
+from tfspark.tensors import TensorSpec
 
 
 def vocabulary_values(

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfspark.config.recipe import Model
 from tfspark.errors import ConfigError
 from tfspark.models.output import Output
-from tfspark.recipe import Model
 
 if TYPE_CHECKING:
     from tfspark.features.build import Features

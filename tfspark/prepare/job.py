@@ -28,7 +28,8 @@ from tfspark.prepare.write import (
     write_splits,
 )
 from tfspark.quarantine import quarantine, refuse_above, refuse_empty
-from tfspark.tables import RAW, REASONS, quote, read_source, reading
+from tfspark.sparkerrors import reading
+from tfspark.tables import RAW, REASONS, quote, read_source
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -16,7 +16,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tfspark.contracts import Column, Contract
-from tfspark.contracts.contract import family
+from tfspark.contracts.types import family
 from tfspark.tables import quote
 
 if TYPE_CHECKING:

@@ -14,14 +14,14 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from tfspark import storage
 from tfspark.config import Prepare
 from tfspark.contracts import Contract
-from tfspark.contracts.contract import family
+from tfspark.contracts.types import family
 from tfspark.dataset import SPLITS
 from tfspark.errors import ConfigError, StorageError
 from tfspark.prepare.split import hash_column, split_column
 from tfspark.tables import quote
 from tfspark.tfrecord import layout_of
-from tfspark.tfrecord.folder import read_manifest, write_manifest
-from tfspark.tfrecord.source import FORMAT, write_tfrecord
+from tfspark.tfrecord.folder.manifest import read_manifest, write_manifest
+from tfspark.tfrecord.spark.source import FORMAT, write_tfrecord
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

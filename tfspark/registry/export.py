@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tfspark.contracts import TensorSpec
 from tfspark.errors import ConfigError, TrainingError
-from tfspark.tensors import Array
+from tfspark.tensors import Array, TensorSpec
 
 SIGNATURE = "serving_default"
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tfspark import storage
-from tfspark.contracts import TensorSpec, default_null
 from tfspark.errors import ModelNotFound
 from tfspark.registry.manifest import digest_of, file_sums, read_manifest, verify
 from tfspark.registry.safety import check_ops
 from tfspark.registry.savedmodel import FILE
 from tfspark.registry.signature import DEFAULT, Signature, read_signature
+from tfspark.tensors import TensorSpec, default_null
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tfspark.contracts import TensorSpec
 from tfspark.errors import SignatureError
 from tfspark.registry.savedmodel import read_heads
+from tfspark.tensors import TensorSpec
 
 DEFAULT = "serving_default"
 _INIT_OP = "__saved_model_init_op"

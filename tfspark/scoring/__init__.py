@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from tfspark.scoring.explanation import explain
     from tfspark.scoring.frame import PLANS, score
     from tfspark.scoring.function import ScoreFunction, score_udf
-    from tfspark.scoring.many import Segments
-    from tfspark.scoring.stream import ScoreStream, StreamSummary, score_stream
-    from tfspark.scoring.table import Summary, score_table
+    from tfspark.scoring.model.many import Segments
+    from tfspark.scoring.stream.job import ScoreStream, StreamSummary, score_stream
+    from tfspark.scoring.table.job import Summary, score_table
 
 __all__ = [
     "PLANS",
@@ -32,9 +32,9 @@ _HOMES = {
     "explanation": ("explain",),
     "frame": ("PLANS", "score"),
     "function": ("ScoreFunction", "score_udf"),
-    "many": ("Segments",),
-    "stream": ("ScoreStream", "StreamSummary", "score_stream"),
-    "table": ("Summary", "score_table"),
+    "model.many": ("Segments",),
+    "stream.job": ("ScoreStream", "StreamSummary", "score_stream"),
+    "table.job": ("Summary", "score_table"),
 }
 
 

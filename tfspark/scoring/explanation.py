@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tfspark.registry.resolve import ModelFolder
-from tfspark.scoring.binding import Binding, Inputs, Route
-from tfspark.scoring.filters import Filter
 from tfspark.scoring.frame import Asked, ask
-from tfspark.scoring.many import AnyModel, BySegment, Models, SideBySide, resolve
-from tfspark.scoring.plain import Plain
-from tfspark.scoring.settings import scorer_settings
+from tfspark.scoring.model.binding import Binding, Inputs, Route
+from tfspark.scoring.model.many import AnyModel, BySegment, Models, SideBySide, resolve
+from tfspark.scoring.plans.filters import Filter
+from tfspark.scoring.plans.plain import Plain
+from tfspark.scoring.worker.settings import scorer_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

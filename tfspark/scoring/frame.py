@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from tfspark.errors import ConfigError, SignatureError
-from tfspark.scoring import jvm
-from tfspark.scoring.asread import NotPlain
-from tfspark.scoring.binding import Binding, Inputs, check_outputs
-from tfspark.scoring.columns import as_text, columns_for, judged
-from tfspark.scoring.framescan import FrameTask, scanned
-from tfspark.scoring.many import AnyModel, Models, bind_any, resolve
-from tfspark.scoring.plain import Plain, plain
-from tfspark.scoring.predict import Feed
+from tfspark.scoring.model.binding import Binding, Inputs, check_outputs
+from tfspark.scoring.model.many import AnyModel, Models, bind_any, resolve
+from tfspark.scoring.plans import jvm
+from tfspark.scoring.plans.asread import NotPlain
+from tfspark.scoring.plans.columns import as_text, columns_for, judged
+from tfspark.scoring.plans.framescan import FrameTask, scanned
+from tfspark.scoring.plans.plain import Plain, plain
+from tfspark.scoring.plans.udf import ERROR, arrow_plan, output_column, pandas_plan, scorer_for
 from tfspark.scoring.refuse import ADVICE, check_on_bad_row
-from tfspark.scoring.udf import ERROR, arrow_plan, output_column, pandas_plan, scorer_for
+from tfspark.scoring.worker.predict import Feed
 from tfspark.tables import quote
 
 if TYPE_CHECKING:

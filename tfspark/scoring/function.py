@@ -11,18 +11,17 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import arrow_udf
 
-from tfspark.contracts import TensorSpec
 from tfspark.errors import SignatureError
 from tfspark.registry.resolve import ModelFolder
-from tfspark.scoring.binding import check_outputs, unknown_input
-from tfspark.scoring.columns import spark_type
-from tfspark.scoring.many import TEXT, AnyModel, BySegment, Models, resolve
-from tfspark.scoring.manyscorers import Scores
-from tfspark.scoring.predict import Feed
+from tfspark.scoring.model.binding import check_outputs, unknown_input
+from tfspark.scoring.model.many import TEXT, AnyModel, BySegment, Models, resolve
+from tfspark.scoring.plans.columns import spark_type
+from tfspark.scoring.plans.udf import scorer_for
 from tfspark.scoring.refuse import check_on_bad_row, refusal
-from tfspark.scoring.udf import scorer_for
+from tfspark.scoring.worker.many import Scores
+from tfspark.scoring.worker.predict import Feed
 from tfspark.tables import quote
-from tfspark.tensors import arrow_type, misfit
+from tfspark.tensors import TensorSpec, arrow_type, misfit
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession

@@ -9,17 +9,21 @@ a driver can refuse a column before any task runs.
 from tfspark.tensors.kinds import DTYPES, Array, arrow_type, misfit, numpy_dtype
 from tfspark.tensors.read import batch_to_tensors, to_numpy
 from tfspark.tensors.rows import NAN, NO_NULL, BadRows, RaggedRows
+from tfspark.tensors.spec import INT_NULL, TensorSpec, default_null
 from tfspark.tensors.write import to_arrow
 
 __all__ = [
     "DTYPES",
+    "INT_NULL",
     "NAN",
     "NO_NULL",
     "Array",
     "BadRows",
     "RaggedRows",
+    "TensorSpec",
     "arrow_type",
     "batch_to_tensors",
+    "default_null",
     "misfit",
     "numpy_dtype",
     "to_arrow",

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tfspark.contracts.tensor import TensorSpec
+from tfspark.tensors.spec import TensorSpec
 
 Array = npt.NDArray[Any]
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pyarrow as pa
 
-from tfspark.contracts.tensor import TensorSpec
 from tfspark.tensors.kinds import Array, is_list, known
 from tfspark.tensors.rows import RaggedRows, refuse
+from tfspark.tensors.spec import TensorSpec
 
 
 def peel(array: pa.Array, spec: TensorSpec) -> tuple[pa.Array, tuple[int, ...]]:

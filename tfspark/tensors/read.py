@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfspark.contracts.tensor import TensorSpec
 from tfspark.tensors.kinds import (
     FLOATS,
     Array,
@@ -22,6 +21,7 @@ from tfspark.tensors.kinds import (
 )
 from tfspark.tensors.lists import pad, peel
 from tfspark.tensors.rows import NAN, NO_NULL, BadRows, RaggedRows, refuse
+from tfspark.tensors.spec import TensorSpec
 
 
 def to_numpy(array: pa.Array | pa.ChunkedArray, spec: TensorSpec) -> Array:

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pyarrow as pa
 
-from tfspark.contracts.tensor import TensorSpec
 from tfspark.errors import SignatureError
 from tfspark.tensors.kinds import ARROW, Array
 from tfspark.tensors.rows import refuse
+from tfspark.tensors.spec import TensorSpec
 
 
 def to_arrow(tensor: Array, spec: TensorSpec) -> pa.Array:

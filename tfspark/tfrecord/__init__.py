@@ -8,10 +8,10 @@ No Python object is made per value: see `docs/tfrecord.md`. TensorFlow is not ne
 
 from __future__ import annotations
 
-from tfspark.tfrecord.infer import infer_schema
-from tfspark.tfrecord.read import Counted, Reading, count_records, read_file
-from tfspark.tfrecord.schema import SIDECAR, Layout, layout_of, read_sidecar, write_sidecar
-from tfspark.tfrecord.write import Writer, Written, write_file
+from tfspark.tfrecord.codec.infer import infer_schema
+from tfspark.tfrecord.codec.read import Counted, Reading, count_records, read_file
+from tfspark.tfrecord.codec.schema import SIDECAR, Layout, layout_of, read_sidecar, write_sidecar
+from tfspark.tfrecord.codec.write import Writer, Written, write_file
 
 __all__ = [
     "SIDECAR",

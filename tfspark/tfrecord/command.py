@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from tfspark import storage
 from tfspark.errors import ConfigError, IntegrityError, StorageError
-from tfspark.tfrecord.folder import FileEntry, Folder, list_folder
-from tfspark.tfrecord.infer import infer_schema
-from tfspark.tfrecord.read import count_records, read_file
-from tfspark.tfrecord.schema import Layout, layout_of
-from tfspark.tfrecord.verify import verify
+from tfspark.tfrecord.codec.infer import infer_schema
+from tfspark.tfrecord.codec.read import count_records, read_file
+from tfspark.tfrecord.codec.schema import Layout, layout_of
+from tfspark.tfrecord.folder.manifest import FileEntry, Folder, list_folder
+from tfspark.tfrecord.folder.verify import verify
 
 _VALUES, _BYTES, _CHARACTERS = 16, 16, 200  # of one value that `head` shows
 

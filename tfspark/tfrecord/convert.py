@@ -16,13 +16,13 @@ import pyarrow as pa
 from tfspark import storage
 from tfspark.errors import ConfigError, SourceMissing, StorageError
 from tfspark.rowgroups import Group, divide, footers, opened
-from tfspark.tfrecord.commit import Commit, Mode, Part, begin
-from tfspark.tfrecord.parts import FILE_BYTES, Cut, partition_schema, write_parts
-from tfspark.tfrecord.schema import layout_of
-from tfspark.tfrecord.source import holds_data, own_errors
-from tfspark.tfrecord.stream import Compression
-from tfspark.tfrecord.types import loose
-from tfspark.tfrecord.write import Written
+from tfspark.tensors.arrowtypes import loose
+from tfspark.tfrecord.codec.schema import layout_of
+from tfspark.tfrecord.codec.stream import Compression
+from tfspark.tfrecord.codec.write import Written
+from tfspark.tfrecord.folder.commit import Commit, Mode, Part, begin
+from tfspark.tfrecord.folder.parts import FILE_BYTES, Cut, partition_schema, write_parts
+from tfspark.tfrecord.spark.source import holds_data, own_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

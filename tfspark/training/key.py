@@ -10,9 +10,9 @@ from typing import Any
 import tfspark
 from tfspark import storage
 from tfspark.config import Settings
+from tfspark.config.recipe import Vocabulary
 from tfspark.dataset import Dataset
 from tfspark.models.build import builder_digest
-from tfspark.recipe import Vocabulary
 
 _NO_MATTER = {
     "force",

@@ -19,7 +19,6 @@ import tfspark
 from tfspark import storage
 from tfspark.config import Settings
 from tfspark.console import Steps
-from tfspark.contracts import TensorSpec
 from tfspark.dataset import SPLITS, Dataset
 from tfspark.errors import TrainingError
 from tfspark.quality.evaluate import evaluate, predictor
@@ -27,12 +26,12 @@ from tfspark.quiet import quiet
 from tfspark.registry.export import SIGNATURE, check_export, export
 from tfspark.registry.manifest import read_manifest, write_manifest
 from tfspark.registry.tracking import Store
-from tfspark.tensors import Array
-from tfspark.training.data import Label, head
+from tfspark.tensors import Array, TensorSpec
 from tfspark.training.key import git_revision, recipe
-from tfspark.training.launch import launch
-from tfspark.training.work import Parts, Spec
-from tfspark.training.world import World, connect, started_by_horovodrun
+from tfspark.training.loop.work import Parts, Spec
+from tfspark.training.ranks.launch import launch
+from tfspark.training.ranks.world import World, connect, started_by_horovodrun
+from tfspark.training.readers.encoder import Label, head
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -105,7 +104,7 @@ class Maker:
                 import tensorflow as tf
 
                 tf.config.list_logical_devices()
-            from tfspark.training.state import keep_best
+            from tfspark.training.loop.state import keep_best
 
             parts = Parts(spec)
             model = parts.model()

@@ -22,10 +22,10 @@ from tfspark.quality.gate import check_names, failures
 from tfspark.registry.manifest import read_manifest, verify
 from tfspark.registry.tracking import CHALLENGER, CHAMPION, COMPLETE, GATE, Store, Version
 from tfspark.training.key import git_revision, recipe, train_key
+from tfspark.training.loop.work import work
 from tfspark.training.make import Maker
-from tfspark.training.reports import Direct
-from tfspark.training.work import work
-from tfspark.training.world import connect, started_by_horovodrun
+from tfspark.training.ranks.reports import Direct
+from tfspark.training.ranks.world import connect, started_by_horovodrun
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

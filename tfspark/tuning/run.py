@@ -90,7 +90,7 @@ def _ours(
             )
         return 1, partial(train_trial, dataset=dataset, spark=None)
     from tfspark.session import spark_session
-    from tfspark.training.stage import slots
+    from tfspark.training.ranks.stage import slots
 
     session = spark() if spark else spark_session(f"tfspark tune {settings.name}")
     ranks = settings.distributed.ranks

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from tfspark.config import Settings, Space
+from tfspark.config.recipe import Feature, Model, Training
 from tfspark.errors import ConfigError
-from tfspark.recipe import Feature, Model, Training
 
 if TYPE_CHECKING:
     from optuna.trial import Trial

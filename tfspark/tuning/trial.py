@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from tfspark.config import Settings
 from tfspark.dataset import Dataset
-from tfspark.training import checkpoint
-from tfspark.training.launch import launch
-from tfspark.training.work import Spec
+from tfspark.training.loop import checkpoint
+from tfspark.training.loop.work import Spec
+from tfspark.training.ranks.launch import launch
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

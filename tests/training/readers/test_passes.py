@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ranks import spec_of
-from small_table import rows_of, write_dataset
 
+from tests.training.run_ranks import spec_of
+from tests.training.small_table import rows_of, write_dataset
 from tfspark.errors import IntegrityError
-from tfspark.training.work import Parts
-from tfspark.training.world import World
+from tfspark.training.loop.work import Parts
+from tfspark.training.ranks.world import World
 
 
 def reader_of(folder: Path, shuffle: bool = True, rows: int = 300) -> Any:

@@ -16,14 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
-from small_table import COLUMNS, rows_of, write_dataset
 
+from tests.training.small_table import COLUMNS, rows_of, write_dataset
+from tfspark.config.recipe import Model, Training
 from tfspark.dataset import Dataset, open_dataset
 from tfspark.errors import ConfigError, IntegrityError, TrainingError
-from tfspark.recipe import Model, Training
 from tfspark.tfrecord import layout_of, write_file, write_sidecar
-from tfspark.training.data import Encoder, encoder_of
 from tfspark.training.readers import Reader, open_reader
+from tfspark.training.readers.encoder import Encoder, encoder_of
 from tfspark.training.readers.tfrecord import TFRecordSource
 
 KINDS = ("parquet", "tfrecord", "petastorm")

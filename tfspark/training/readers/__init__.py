@@ -10,13 +10,14 @@ import numpy as np
 from tfspark.dataset import Dataset
 from tfspark.errors import ConfigError
 from tfspark.tensors import Array
+from tfspark.training.readers.open import open_source
 from tfspark.training.readers.order import Order
 from tfspark.training.readers.pipeline import BlockReader
 from tfspark.training.readers.reader import Reader
-from tfspark.training.readers.source import Kind, open_source
+from tfspark.training.readers.source import Kind
 
 if TYPE_CHECKING:
-    from tfspark.training.data import Encoder
+    from tfspark.training.readers.encoder import Encoder
 
 __all__ = ["KEEP_BYTES", "SHUFFLE_ROWS", "Reader", "open_reader"]
 

@@ -22,7 +22,7 @@ from tfspark.training.readers.order import Order, Part
 from tfspark.training.readers.source import Source
 
 if TYPE_CHECKING:
-    from tfspark.training.data import Encoder
+    from tfspark.training.readers.encoder import Encoder
 
 _END_SECONDS = 5.0  # for the thread of a pass that was read to its end
 _CLOSE_SECONDS = 30.0  # for a window that is being read

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tfspark.errors import IntegrityError, StorageError
 from tfspark.tfrecord import Layout, count_records, read_file, read_sidecar
-from tfspark.tfrecord.sparktypes import stored
+from tfspark.tfrecord.spark.types import stored
 from tfspark.training.readers.source import Block, in_schema
 
 

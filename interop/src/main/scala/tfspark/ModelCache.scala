@@ -11,7 +11,7 @@ import scala.jdk.CollectionConverters._
 import scala.util.Using
 
 /** Where a machine keeps unpacked models: the folder, the names in it and the locks are those of
-  * the Python side (`tfspark/scoring/pack.py`), so that a model is unpacked once by whoever is
+  * the Python side (`tfspark/scoring/model/pack.py`), so that a model is unpacked once by whoever is
   * first.
   */
 private[tfspark] object ModelCache {

@@ -16,7 +16,7 @@ import scala.util.control.NonFatal
 import tfspark._
 
 /** Files that tasks wrote below a Delta table: one commit makes them a day of it, the rest goes:
-  * `tfspark/scoring/commit.py`.
+  * `tfspark/scoring/table/commit.py`.
   *
   * The names of a run's files hold its token: whoever comes later, even after a kill, can tell from
   * the table's log which files count.

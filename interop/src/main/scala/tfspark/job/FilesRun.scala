@@ -15,7 +15,7 @@ import tfspark._
 import tfspark.job.Tables.{Raw, Reasons}
 
 /** Tasks write the table's own files, once; the driver commits them or removes them:
-  * `tfspark/scoring/direct.py`.
+  * `tfspark/scoring/table/direct.py`.
   */
 private[tfspark] final class FilesRun(
     spark: SparkSession,

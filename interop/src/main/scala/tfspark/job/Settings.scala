@@ -14,7 +14,7 @@ private[tfspark] final case class Source(
     dayColumn: Option[String] = None
 )
 
-/** The settings of every job, as `tfspark/config.py` has them; those of scoring by name.
+/** The settings of every job, as `tfspark/config/settings.py` has them; those of scoring by name.
   *
   * @param all
   *   every setting with its value

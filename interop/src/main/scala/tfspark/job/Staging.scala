@@ -10,7 +10,7 @@ import scala.util.Try
 import tfspark.Storage
 
 /** The folder of a run beside its target, `_staging/score-TARGET-ID`: the same names and the same
-  * owner's note as in `tfspark/storage.py`, so that either side clears up after the other.
+  * owner's note as in `tfspark/storage/files.py`, so that either side clears up after the other.
   */
 private[tfspark] object Staging {
   private val Owner = "_owner.json"

@@ -10,7 +10,7 @@ import tfspark._
 import tfspark.job.Tables.{Corrupt, Raw, Reasons}
 
 /** One run of the job: what it reads, what it has staged, and its commit, as
-  * `tfspark/scoring/tablerun.py` does. Scored by `stage`, then committed or dropped.
+  * `tfspark/scoring/table/run.py` does. Scored by `stage`, then committed or dropped.
   */
 private[tfspark] final class TableRun(
     spark: SparkSession,

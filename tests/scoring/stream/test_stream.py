@@ -1,0 +1,182 @@
+"""`score_stream`: every row once in the scores or in the quarantine, whatever is killed when."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from pyspark.sql import DataFrame, SparkSession
+
+import tfspark
+from tests import models
+from tests.conftest import ROOT
+from tfspark.contracts.contract import Quarantine
+from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
+from tfspark.registry.resolve import resolve_model
+
+DRIVER = Path(__file__).parents[1] / "stream_driver.py"
+
+
+def doubled(folder: Path) -> str:
+    """x float32 -> root, which is x + x: it fails for no row."""
+    return models.save(
+        folder, [tf.TensorSpec([None], tf.float32, name="x")], lambda x: {"root": x + x}
+    )
+
+
+def add(spark: SparkSession, table: Path | str, first: int, rows: int = 20) -> None:
+    """One more file: x is the id, or below zero where it ends in 7."""
+    x = "float(CASE WHEN id % 10 = 7 THEN -id ELSE id END) AS x"
+    df = spark.range(first, first + rows, 1, 1).selectExpr("id", x)
+    df.write.format("delta").mode("append").save(str(table))
+
+
+def read(spark: SparkSession, table: Path | str) -> DataFrame:
+    return spark.read.format("delta").load(str(table))
+
+
+def ids(spark: SparkSession, folder: Path) -> tuple[list[int], list[int]]:
+    """Of the scores, and of the bad rows."""
+    good = sorted(row["id"] for row in read(spark, folder / "out").collect())
+    refused = read(spark, folder / "out_quarantine").collect()
+    return good, sorted(json.loads(row["raw"])["id"] for row in refused)
+
+
+def drive(folder: Path, model: str, place: str) -> dict[str, Any]:
+    """Run the driver; it must have been killed at that place, or else have ended well."""
+    (folder / "killed").unlink(missing_ok=True)
+    done = subprocess.run(
+        [sys.executable, str(DRIVER), str(folder), model, place],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        start_new_session=True,  # it kills its group
+    )
+    if place == "none":
+        assert done.returncode == 0, done.stderr[-3000:]
+        return dict(json.loads(done.stdout.splitlines()[-1]))
+    assert done.returncode == -9, (done.returncode, done.stderr[-3000:])
+    assert (folder / "killed").read_text() == place
+    return {}
+
+
+def test_killed_anywhere_it_is_exactly_once(spark: SparkSession, tmp_path: Path) -> None:
+    first, second = models.picky(tmp_path / "m" / "1"), doubled(tmp_path / "m" / "2")
+    for start in (0, 20, 40):
+        add(spark, tmp_path / "in", start)
+    drive(tmp_path, first, "refused")
+    assert not (tmp_path / "out").exists()
+    assert len(read(spark, tmp_path / "out_quarantine").collect()) == 2
+    # Another model now: what was begun is ended with the one that it was begun with.
+    drive(tmp_path, second, "written")
+    bad = [7, 17]
+    expected = [i for i in range(20) if i not in bad]
+    assert ids(spark, tmp_path) == (expected, bad)
+    drive(tmp_path, second, "between")
+    assert ids(spark, tmp_path) == (expected, bad)
+    summary = drive(tmp_path, second, "none")
+    assert (summary["batches"], summary["rows_in"], summary["quarantined"]) == (2, 40, 0)
+    assert ids(spark, tmp_path) == ([*expected, *range(20, 60)], bad)
+    out = read(spark, tmp_path / "out")
+    digests = [resolve_model(model).digest for model in (first, second)]
+    found = out.select("batch_id", "model_version", "model_digest").distinct()
+    assert sorted(map(tuple, found.collect())) == [
+        (0, "1", digests[0]), (1, "2", digests[1]), (2, "2", digests[1]),
+    ]  # fmt: skip
+    assert {row["root"] for row in out.where("id IN (16, 30)").collect()} == {4.0, 60.0}
+
+
+def score(
+    spark: SparkSession, folder: Path, model: Any, **more: Any
+) -> tfspark.scoring.StreamSummary:
+    places = [str(folder / name) for name in ("in", "out", "checkpoint")]
+    given = {"keep": ["id"], **more}
+    source, target, checkpoint = places
+    return tfspark.score_stream(spark, source, model, target, checkpoint, **given).wait()
+
+
+def test_only_new_rows(spark: SparkSession, tmp_path: Path) -> None:
+    model = models.picky(tmp_path / "m")
+    add(spark, tmp_path / "in", 0)
+    summary = score(spark, tmp_path, model)
+    assert (summary.batches, summary.rows_in, summary.scored, summary.quarantined) == (1, 20, 18, 2)
+    shutil.copytree(tmp_path / "checkpoint", tmp_path / "copy")
+    assert read(spark, tmp_path / "out").columns == [
+        "id", "root", "model_name", "model_version", "model_digest", "run_id", "batch_id",
+        "scored_at",
+    ]  # fmt: skip
+    refused = read(spark, tmp_path / "out_quarantine").collect()
+    assert "negative x" in refused[0]["reasons"][0]
+    assert score(spark, tmp_path, model).batches == 0
+    for start in (20, 40):
+        add(spark, tmp_path / "in", start)
+        assert score(spark, tmp_path, model).rows_in == 20
+    good, bad = ids(spark, tmp_path)
+    assert sorted(good + bad) == list(range(60))
+    assert len(bad) == 6
+
+    # Delta would drop the batches of an old checkpoint without a word.
+    shutil.rmtree(tmp_path / "checkpoint")
+    shutil.copytree(tmp_path / "copy", tmp_path / "checkpoint")
+    with pytest.raises(
+        StorageError, match="has batch 2 of this stream, .* is at 1: the checkpoint"
+    ):
+        score(spark, tmp_path, model)
+    # And a new one would bring all rows again.
+    shutil.rmtree(tmp_path / "checkpoint")
+    with pytest.raises(ConfigError, match=r"has rows, and the checkpoint .* is new: all rows"):
+        score(spark, tmp_path, model)
+    version = {"startingVersion": "2"}
+    assert score(spark, tmp_path, model, options=version).rows_in == 20
+    with pytest.raises(ConfigError, match="is the checkpoint of another stream"):
+        score(spark, tmp_path, model, quarantine=str(tmp_path / "elsewhere"))
+
+
+def test_too_many_bad_rows(spark: SparkSession, tmp_path: Path) -> None:
+    model = models.picky(tmp_path / "m")
+    add(spark, tmp_path / "in", 0)
+    for _ in range(2):  # the batch comes again; its bad rows do not
+        with pytest.raises(ContractViolation, match="2 of 20 rows are bad, at most 0 may be"):
+            score(spark, tmp_path, model, limit=Quarantine())
+    assert not (tmp_path / "out").exists()
+    assert score(spark, tmp_path, model).scored == 18
+    assert len(ids(spark, tmp_path)[1]) == 2
+
+
+def test_names_of_the_catalog_and_several_models(spark: SparkSession, tmp_path: Path) -> None:
+    add(spark, tmp_path / "in", 0)
+    for name in ("stream_in", "stream_out", "stream_out_quarantine"):
+        spark.sql(f"DROP TABLE IF EXISTS {name}")
+    spark.sql(f"CREATE TABLE stream_in USING delta LOCATION '{tmp_path / 'in'}'")
+    both = {"now": models.picky(tmp_path / "a"), "next": doubled(tmp_path / "b")}
+    stream = tfspark.score_stream(
+        spark, "stream_in", both, "stream_out", str(tmp_path / "checkpoint"), keep=["id"]
+    )
+    assert stream.wait().quarantined == 0
+    rows = spark.table("stream_out")
+    assert rows.count() == 20
+    (seven,) = rows.where("id = 7").collect()
+    assert (seven["now_root"], seven["next_root"]) == (None, -14.0)
+    assert seven["next_model_digest"] == resolve_model(both["next"]).digest
+
+
+def test_what_is_refused_before_it_starts(spark: SparkSession, tmp_path: Path) -> None:
+    model = models.picky(tmp_path / "m")
+    with pytest.raises(SourceMissing, match="is no Delta table"):
+        score(spark, tmp_path, model)
+    add(spark, tmp_path / "in", 0)
+    read(spark, tmp_path / "in").selectExpr("*", "1 AS run_id").write.format("delta").save(
+        str(tmp_path / "odd")
+    )
+    with pytest.raises(ConfigError, match="run_id: the scored table has its own column"):
+        tfspark.score_stream(
+            spark, str(tmp_path / "odd"), model, str(tmp_path / "out"), str(tmp_path / "c")
+        )
+    assert not (tmp_path / "c").exists()

@@ -1,0 +1,107 @@
+"""Settings from the command line, the environment, a file; every mistake with its place."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from typing import Any
+
+from pydantic import ValidationError
+
+from tfspark import storage
+from tfspark.config.settings import ENV_PREFIX, Settings
+from tfspark.errors import ConfigError
+from tfspark.yamlfile import load_yaml
+
+# Read elsewhere: where models are unpacked, the form of the log, set-up, packages, schedules.
+_OWN_VARIABLES = {
+    f"{ENV_PREFIX}{name}"
+    for name in ["MODEL_CACHE", "MODEL_CACHE_BYTES", "LOG", "IVY_SETTINGS", "BASE_PYTHON", "HOME"]
+}
+
+
+def load_settings(path: str | None = None, overrides: dict[str, Any] | None = None) -> Settings:
+    """Settings from a file, the environment and overrides (dotted names, as on the command line).
+
+    Raises:
+        ConfigError: an unknown key, a wrong value or a broken file, with its place.
+    """
+    file, lines = ({}, {}) if path is None else _read(path)
+    nested = _nest(overrides or {})
+    _refuse_unknown_variables()
+    scoped = type("Settings", (Settings,), {"_file": file, "__module__": __name__})
+    try:
+        settings = scoped(**nested)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigError(_say(first, path, lines, nested)) from None
+    except Exception as error:  # pydantic-settings' own error for a variable it cannot parse
+        raise ConfigError(f"environment: {error}") from None
+    return Settings.model_construct(**dict(settings))
+
+
+def require_date(settings: Settings) -> dt.date:
+    """The logical date.
+
+    Raises:
+        ConfigError: none was given. A job never takes the clock's.
+    """
+    if settings.date is None:
+        raise ConfigError("date: this job is for one day; give --date YYYY-MM-DD")
+    return settings.date
+
+
+def _read(path: str) -> tuple[dict[str, Any], dict[tuple[Any, ...], int]]:
+    if not storage.exists(path):
+        raise ConfigError(f"{path}: there is no such configuration file")
+    value, lines = load_yaml(storage.read_bytes(path), path)
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}:1: a configuration file is a mapping of settings")
+    return value, lines
+
+
+def _nest(dotted: dict[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for name, value in dotted.items():
+        # A Spark setting has dots of its own.
+        head, *rest = name.split(".", 1) if name.startswith("spark.") else name.split(".")
+        inner = result
+        for part in rest:
+            inner = inner.setdefault(head, {})
+            head = part
+        inner[head] = value
+    return result
+
+
+def _refuse_unknown_variables() -> None:
+    for variable in os.environ:
+        if not variable.startswith(ENV_PREFIX) or variable in _OWN_VARIABLES:
+            continue
+        first = variable.removeprefix(ENV_PREFIX).split("__")[0].lower()
+        if first not in Settings.model_fields:
+            raise ConfigError(
+                f"environment: {variable} is no setting; known: "
+                + ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields)
+            )
+
+
+def _say(error: Any, path: str | None, lines: dict[Any, int], given: dict[str, Any]) -> str:
+    location = tuple(error["loc"])
+    dotted = ".".join(str(part) for part in location)
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = "unknown setting; --help lists all of them"
+    inner: Any = given
+    for part in location:
+        inner = inner.get(part) if isinstance(inner, dict) else None
+    variable = ENV_PREFIX + "__".join(str(part) for part in location).upper()
+    if inner is not None:
+        place = "command line"
+    elif variable in os.environ:
+        place = f"environment {variable}"
+    else:
+        known = location
+        while known and known not in lines:
+            known = known[:-1]
+        place = f"{path}:{lines.get(known, 1)}" if path else "settings"
+    return f"{place}: {dotted}: {message}"

@@ -1,0 +1,253 @@
+"""Every setting, typed. Command line > environment > configuration file > default.
+
+Environment: `TFSPARK_` and the path with two underscores, `TFSPARK_TRAINING__EPOCHS=3`.
+An unknown key is an error in each of the three.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from tfspark import storage
+from tfspark.config.recipe import Feature, Model, Section, Training
+
+ENV_PREFIX = "TFSPARK_"
+
+
+class Source(Section):
+    """The raw table. `{date}` in `path` is replaced by the logical date."""
+
+    format: Literal["csv", "json", "parquet", "delta", "jdbc", "table"] = "parquet"
+    path: str = Field("", description="folder, file or glob; for jdbc and table: the table's name")
+    options: dict[str, str] = Field({}, description="Spark's options of the format")
+    day_column: str | None = Field(None, description="take only rows where this column is the date")
+
+
+class Split(Section):
+    """Which rows train, validate and test: by the key's hash, or by a column of dates."""
+
+    by: Literal["hash", "time"] = "hash"
+    seed: int = 0
+    validation: float = Field(0.1, ge=0, lt=1, description="share of the rows (hash)")
+    test: float = Field(0.1, ge=0, lt=1, description="share of the rows (hash)")
+    column: str | None = Field(None, description="date or timestamp column (time)")
+    validation_from: dt.date | None = Field(None, description="first day of validation (time)")
+    test_from: dt.date | None = Field(None, description="first day of test (time)")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Split:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation + test must leave rows to train on (below 1)")
+        if self.by == "time":
+            if not (self.column and self.validation_from and self.test_from):
+                raise ValueError("by: time needs column, validation_from and test_from")
+            if self.validation_from > self.test_from:
+                raise ValueError("validation_from is after test_from")
+        return self
+
+
+class Prepare(Section):
+    """How the dataset is written."""
+
+    format: Literal["parquet", "tfrecord"] = "parquet"
+    compression: Literal["none", "gzip", "zlib"] = Field("none", description="of tfrecord")
+    narrow: dict[str, Literal["float", "string"]] = Field(
+        {}, description="for tfrecord: what a double (float) or decimal (float, string) becomes"
+    )
+    split: Split = Split()
+    file_mb: int = Field(128, ge=1, description="target size of a file, MiB")
+    rows_per_file: int | None = Field(None, ge=1)
+    vocabulary: int = Field(10_000, ge=1, description="most values of a column kept in statistics")
+
+
+class Distributed(Section):
+    """Where a training runs, and on how many ranks."""
+
+    ranks: int = Field(1, ge=1, description="processes that train together")
+    least_ranks: int | None = Field(
+        None, ge=1, description="go on with as few where slots are missing; default: all"
+    )
+    launcher: Literal["auto", "local", "spark"] = Field(
+        "auto", description="local: in this process; auto: that for one rank, else spark"
+    )
+    tries: int = Field(3, ge=1, description="starts in all, when ranks are lost")
+    start_seconds: float = Field(120, gt=0, description="for all ranks to meet; + 1 s a rank")
+    stall_seconds: float = Field(600, gt=0, description="a rank without a step so long hangs")
+    slots_seconds: float = Field(30, ge=0, description="to wait for enough executors")
+    threads: int | None = Field(None, ge=1, description="TensorFlow's, of a rank")
+    pin: bool = Field(True, description="bind each rank of a machine to cores of its own")
+    interface: str = Field("", description="of the driver, for ranks to meet: address or name")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Distributed:
+        if self.launcher == "local" and self.ranks > 1:
+            raise ValueError("launcher local has one rank; use spark, or horovodrun")
+        if self.least_ranks is not None and self.least_ranks > self.ranks:
+            raise ValueError("least_ranks is more than ranks")
+        return self
+
+
+class Space(Section):
+    """The values that a search tries for one setting."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    step: float | None = Field(None, gt=0)
+    choices: list[Any] | None = Field(None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Space:
+        if (self.choices is None) == (self.low is None or self.high is None):
+            raise ValueError("give low and high, or choices")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError("low is above high")
+        return self
+
+
+class Tune(Section):
+    """A search for the settings of the recipe that give the best model."""
+
+    trials: int = Field(20, ge=1)
+    parallel: int = Field(0, ge=0, description="trials side by side; 0: as many as there are slots")
+    timeout_seconds: float | None = Field(None, gt=0)
+    metric: str = Field("", description="of the validation split; default: the task's first")
+    sampler_seed: int = 0
+    prune: bool = Field(True, description="end trials that are worse than the median early")
+    space: dict[str, Space] = Field({}, description="training.learning_rate: {low, high, log}")
+    study: str = Field("", description="its name; default: from the dataset, recipe and space")
+
+
+class Registry(Section):
+    """Where runs and model versions live."""
+
+    tracking_uri: str = Field("", description="any MLflow server; default: SQLite in the warehouse")
+    experiment: str = Field("", description="default: the name of the configuration")
+    gate: dict[str, float] = Field(
+        {}, description="metric on the test split: least value (of a loss or error: most)"
+    )
+
+
+class Score(Section):
+    """What `score` reads, applies and writes; by default the source, the champion, `scored`."""
+
+    input: str = Field("", description="Parquet or Delta folder, or a table's name")
+    model: str | dict[str, str] = Field(
+        "", description="SavedModel folder or models:/name@alias; several: name: model"
+    )
+    segment_column: str = Field("", description="its value chooses of the models the one of a row")
+    segment_default: str = Field("", description="the model of all other values")
+    output: str = Field("", description="Delta folder or table name")
+    keep: list[str] = Field([], description="columns to keep beside the predictions")
+    inputs: dict[str, str | list[str]] = Field(
+        {}, description="model input: column, or columns that become one tensor"
+    )
+    plan: str = Field("auto", description="auto, scan, arrow, pandas, or jvm: the Scala module")
+
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _comma_list(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+class Stream(Section):
+    """What `stream` reads, applies and writes; by default the champion, `scored`."""
+
+    input: str = Field("", description="Delta folder or name that rows are added to")
+    model: str = Field("", description="SavedModel folder or models:/name@alias")
+    output: str = Field("", description="Delta folder or table name; default: scored")
+    checkpoint: str = Field("", description="folder; default: WAREHOUSE/checkpoints/NAME")
+    every: str = Field("", description="'30 seconds': go on for ever; default: what is there")
+    options: dict[str, str] = Field({}, description="of Spark's Delta source: maxFilesPerTrigger")
+    keep: list[str] = Field([], description="columns to keep beside the predictions")
+    inputs: dict[str, str | list[str]] = Field(
+        {}, description="model input: column, or columns that become one tensor"
+    )
+    max_bad_rows: int | None = Field(None, ge=0, description="of a batch; default: any number")
+
+
+class _FileSource(InitSettingsSource):
+    """The configuration file, already parsed."""
+
+
+class Settings(BaseSettings):
+    """The settings of every job."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        validate_default=True,
+        protected_namespaces=(),
+    )
+    _file: ClassVar[dict[str, Any]] = {}
+
+    name: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$", description="of the dataset and the model")
+    contract: str = Field("", description="the contract's file")
+    warehouse: str = Field("warehouse", description="folder of datasets, models, tables")
+    date: dt.date | None = Field(None, description="the logical date, YYYY-MM-DD")
+    dataset: int | None = Field(None, description="version of the dataset to train on")
+    source: Source = Source()
+    prepare: Prepare = Prepare()
+    features: list[Feature] = []
+    model: Model = Model()
+    training: Training = Training()
+    distributed: Distributed = Distributed()
+    tune: Tune = Tune()
+    registry: Registry = Registry()
+    score: Score = Score()
+    stream: Stream = Stream()
+    spark: dict[str, str] = Field({}, description="Spark settings: spark.NAME: value")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _FileSource(settings_cls, cls._file)
+
+    @property
+    def scored(self) -> str:
+        """The scored table."""
+        return self.score.output or storage.join(self.warehouse, "scored", self.name)
+
+    @property
+    def quarantine(self) -> str:
+        """The table of bad rows."""
+        return storage.join(self.warehouse, "quarantine")
+
+    @property
+    def datasets(self) -> str:
+        """The folder of this name's datasets."""
+        return storage.join(self.warehouse, "datasets", self.name)
+
+    @property
+    def models(self) -> str:
+        """The folder of models, as TensorFlow Serving's `--model_base_path` has it."""
+        return storage.join(self.warehouse, "models")
+
+    @property
+    def artifacts(self) -> str | None:
+        """Where files of a new experiment go; None: an MLflow server knows."""
+        if self.registry.tracking_uri:
+            return None
+        return f"file://{storage.absolute(self.warehouse)}/mlflow-artifacts"
+
+    @property
+    def tracking_uri(self) -> str:
+        if self.registry.tracking_uri:
+            return self.registry.tracking_uri
+        return "sqlite:///" + storage.absolute(storage.join(self.warehouse, "mlflow.db"))

@@ -1,0 +1,148 @@
+"""A column of a contract: its type, its rules, and the tensor that it becomes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from tfspark.contracts.types import LOGICAL, TENSOR_DTYPE, family, spark_type
+from tfspark.tensors.spec import TensorSpec, default_null
+
+Role = Literal["key", "feature", "label", "weight", "time", "ignore"]
+
+
+class Part(BaseModel):
+    """What every part of a contract has in common: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Tensor(Part):
+    """How a column becomes a tensor, where the default is not what is wanted."""
+
+    dtype: Literal["float32", "float64", "int64", "uint8", "string"] | None = None
+    shape: tuple[int | None, ...] | None = None
+    null_value: float | int | str | None = Field(None, alias="nullValue")
+    pad_value: float | int | str | None = Field(None, alias="padValue")
+    nan: Literal["refuse"] | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Younger fields only where they are set: the digests of older contracts stay."""
+        value: dict[str, Any] = dump(self)
+        for name in ("padValue", "pad_value", "nan"):
+            if value.get(name, 0) is None:
+                del value[name]
+        return value
+
+
+class Options(Part):
+    """ODCS `logicalTypeOptions`: bounds are inclusive, lengths count characters."""
+
+    minimum: float | int | None = None
+    maximum: float | int | None = None
+    pattern: str | None = None
+    min_length: int | None = Field(None, alias="minLength", ge=0)
+    max_length: int | None = Field(None, alias="maxLength", ge=0)
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise ValueError(f"{value!r} is not a regular expression: {error}") from None
+        return value
+
+
+class Column(Part):
+    """One column of the table (ODCS: a property)."""
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    physical_type: str = Field(alias="physicalType")
+    logical_type: str | None = Field(None, alias="logicalType")
+    required: bool = False
+    unique: bool = False
+    primary_key: bool = Field(False, alias="primaryKey")
+    role: Role = "feature"
+    valid_values: tuple[str | int | float | bool, ...] | None = Field(None, alias="validValues")
+    options: Options = Field(Options(), alias="logicalTypeOptions")
+    tensor: Tensor = Tensor()
+
+    @field_validator("physical_type")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        spark_type(value)
+        return value.strip().lower()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Column:
+        kind = family(self.physical_type)
+        if self.logical_type not in (None, LOGICAL[kind]):
+            raise ValueError(
+                f"{self.physical_type} is a {LOGICAL[kind]}, not a {self.logical_type}"
+            )
+        if (self.options.minimum, self.options.maximum) != (None, None) and LOGICAL[kind] not in (
+            "integer",
+            "number",
+        ):
+            raise ValueError(f"minimum and maximum are for numbers, not {self.physical_type}")
+        text_checks = (self.options.pattern, self.options.min_length, self.options.max_length)
+        if text_checks != (None, None, None) and kind != "string":
+            raise ValueError(f"pattern and lengths are for strings, not {self.physical_type}")
+        if self.tensor.dtype == "uint8" and kind != "binary":
+            raise ValueError(f"a uint8 tensor is raw binary, pixel by pixel, not {kind}")
+        if self.tensor.pad_value is not None and kind != "array":
+            raise ValueError(f"padValue is for arrays, not {kind}")
+        if self.name.startswith("_tfspark"):
+            raise ValueError("names that start with _tfspark are kept for tfspark's own columns")
+        return self
+
+    @property
+    def key(self) -> bool:
+        return self.primary_key or self.role == "key"
+
+    def tensor_spec(self) -> TensorSpec:
+        """The tensor of this column.
+
+        Integers, booleans (0/1), dates (days since 1970-01-01) and timestamps (microseconds
+        since then) become int64; float float32; double float64; string and binary string.
+
+        Raises:
+            ValueError: a decimal or a nested array without a declared `tensor`.
+        """
+        kind = family(self.physical_type)
+        shape: tuple[int | None, ...] = ()
+        base = self.physical_type
+        while kind == "array":
+            shape += (None,)
+            base = base[len("array<") : -1]
+            kind = family(base)
+        dtype = self.tensor.dtype or TENSOR_DTYPE.get(kind)
+        if dtype is None:
+            raise ValueError(
+                f"column {self.name}: {self.physical_type} fits no tensor without loss; name the "
+                "narrowing: tensor: {dtype: float64}"
+            )
+        null = self.tensor.null_value
+        if null is None and not self.required and not shape:
+            null = default_null(dtype)
+        return TensorSpec(
+            dtype,
+            self.tensor.shape or shape,
+            null,
+            self.tensor.pad_value,
+            self.tensor.nan is not None,
+        )

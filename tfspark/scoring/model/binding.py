@@ -1,0 +1,204 @@
+"""Which columns become which inputs of a model, decided on the driver before any task runs."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+from pyspark.sql import types as T
+from pyspark.sql.pandas.types import to_arrow_type
+
+from tfspark.errors import SignatureError
+from tfspark.registry.resolve import ModelFolder
+from tfspark.registry.signature import Signature
+from tfspark.tensors import DTYPES, TensorSpec, misfit
+
+Inputs = Mapping[str, str | Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One input of a model and the columns that feed it.
+
+    Attributes:
+        spec: the input's tensor.
+        columns: their names in the table; more than one become one tensor.
+        stacked: whether the columns were given as a list.
+    """
+
+    name: str
+    spec: TensorSpec
+    columns: tuple[str, ...]
+    stacked: bool
+
+    def about(self, place: int) -> str:
+        """What a message on a column begins with: the input, and the column of several."""
+        return f"{self.name} ({self.columns[place]}): " if self.stacked else f"{self.name}: "
+
+
+@dataclass(frozen=True)
+class Route(Binding):
+    """The column that chooses the model of a row; it is no input of a model."""
+
+
+def bind(
+    model: ModelFolder, schema: T.StructType, inputs: Inputs | None, case_sensitive: bool = False
+) -> list[Binding]:
+    """Bind every input of a model to columns of a table.
+
+    Args:
+        inputs: input → column, or → columns that become one tensor; an input that is not named
+            is bound to the column of its name.
+        case_sensitive: whether `age` may not feed the input `Age`; Spark's own rule.
+
+    Raises:
+        SignatureError: an input without a column, a column of a type that never fits, a mapping
+            that names an input or a column that is not there.
+    """
+    given = dict(inputs or {})
+    table = _Table(model, schema, case_sensitive)
+    for name in given:
+        if name not in model.signature.inputs:
+            raise unknown_input(model.path, name, model.signature.inputs)
+    return [
+        _bind_one(table, name, spec, given.get(name, name), name in given)
+        for name, spec in model.signature.inputs.items()
+    ]
+
+
+def unknown_input(model: str, name: str, known: Mapping[str, object]) -> SignatureError:
+    """The error of an input that is not there."""
+    return SignatureError(
+        f"model {model}: has no input {name}; its inputs: {_listed(known)}{_near(name, known)}"
+    )
+
+
+class _HasOutputs(Protocol):
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def signature(self) -> Signature: ...
+
+
+def check_outputs(model: _HasOutputs, kept: Sequence[str]) -> None:
+    """Refuse outputs that no column can hold, or whose names are taken.
+
+    Raises:
+        SignatureError: says which.
+    """
+    taken = {name.lower(): name for name in kept}
+    for name, spec in model.signature.outputs.items():
+        if spec.dtype not in DTYPES:
+            raise SignatureError(
+                f"model {model.path}: output {name} is {spec.dtype}, which no column can hold"
+            )
+        if name.lower() in taken:
+            raise SignatureError(
+                f"model {model.path}: its output {name} would take the name of the kept column "
+                f"{taken[name.lower()]}; name the columns to keep without it: keep=[...], or "
+                "rename the column"
+            )
+        taken[name.lower()] = name
+
+
+@dataclass
+class _Table:
+    """The table's side of a binding, and what messages say of it."""
+
+    model: ModelFolder
+    schema: T.StructType
+    case_sensitive: bool
+
+    @property
+    def where(self) -> str:
+        return f"model {self.model.path}"
+
+    def find(self, column: str) -> str | None:
+        if column in self.schema.names:
+            return column
+        if self.case_sensitive:
+            return None
+        same = [name for name in self.schema.names if name.lower() == column.lower()]
+        return same[0] if len(same) == 1 else None
+
+
+def _bind_one(
+    table: _Table, name: str, spec: TensorSpec, wanted: str | Sequence[str], named: bool
+) -> Binding:
+    stacked = not isinstance(wanted, str)
+    columns = []
+    for column in [wanted] if isinstance(wanted, str) else wanted:
+        found = table.find(column)
+        if found is None:
+            raise SignatureError(_missing(table, name, spec, column, named))
+        columns.append(found)
+    if stacked:
+        _check_stack(table, name, spec, columns)
+        spec_of_one = spec.of_one()
+    else:
+        spec_of_one = spec
+    for column in columns:
+        _check_type(table, name, spec_of_one, column)
+    return Binding(name, spec, tuple(columns), stacked)
+
+
+def _check_stack(table: _Table, name: str, spec: TensorSpec, columns: Sequence[str]) -> None:
+    known = [size for size in spec.shape if size is not None]
+    size = math.prod(known)
+    fits = len(columns) == size if len(known) == len(spec.shape) else len(columns) % size == 0
+    open_ends = len(spec.shape) - len(known)
+    if not columns or not fits or open_ends > (1 if spec.shape[:1] == (None,) else 0):
+        raise SignatureError(
+            f"{table.where}: input {name} takes {list(spec.shape)} values a row, the mapping gives "
+            f"it {len(columns)} columns"
+        )
+
+
+def _check_type(table: _Table, name: str, spec: TensorSpec, column: str) -> None:
+    kind = table.schema[column].dataType
+    try:
+        reason = misfit(arrow_of(kind), spec)
+    except Exception:  # what Spark itself cannot hand to Python
+        reason = f"{kind.simpleString()} cannot be handed to a model"
+    if reason:
+        raise SignatureError(
+            f"{table.where}: input {name} ({spec.dtype}, shape {list(spec.shape)}) cannot take the "
+            f"column {column} ({kind.simpleString()}): {reason}"
+        )
+
+
+def _missing(table: _Table, name: str, spec: TensorSpec, column: str, named: bool) -> str:
+    there = table.schema.names
+    said = f"{table.where}: input {name} ({spec.dtype}, shape {list(spec.shape)})"
+    if named:
+        said += f" is mapped to the column {column}, which the table does not have"
+    else:
+        said += " has no column of its name"
+    many = math.prod(size or 2 for size in spec.shape) > 1
+    example = '["f0", "f1", ...]' if many else '"your_column"'
+    return (
+        f"{said}; the table's columns: {_listed(there)}{_near(column, there)}; map it: "
+        f"inputs={{{name!r}: {example}}}"
+    )
+
+
+def _near(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
+    lower = {other.lower(): other for other in known}
+    close = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.6)
+    return f" (did you mean {', '.join(lower[c] for c in close)}?)" if close else ""
+
+
+def _listed(names: Sequence[str] | Mapping[str, object]) -> str:
+    names = list(names)
+    more = f" and {len(names) - 30} more" if len(names) > 30 else ""
+    return ", ".join(names[:30]) + more
+
+
+def arrow_of(kind: T.DataType) -> pa.DataType:
+    """The Arrow type in which Spark hands over a column."""
+    return to_arrow_type(kind, timezone="UTC")

@@ -1,0 +1,1 @@
+"""Plans: the ways by which rows reach the model and scores come back."""

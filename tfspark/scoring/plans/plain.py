@@ -1,0 +1,250 @@
+"""Whether a DataFrame is plain files, by Spark's own plan of it, and its rows without Spark.
+
+Plain are Parquet files (Delta's without deletion vectors and column mapping) with nothing on top
+but columns that are chosen or renamed and simple filters. Spark lists the files, prunes partitions
+and skips files as for any query; only the reading is done elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyarrow import fs as pafs
+
+from tfspark import storage
+from tfspark.errors import StorageError
+from tfspark.rowgroups import Group, divide, footers, opened
+from tfspark.scoring.model.binding import arrow_of
+from tfspark.scoring.plans.asread import NotPlain, arrow_field, check_file
+from tfspark.scoring.plans.filters import Filter, Unknown, both, from_catalyst, partition_value
+from tfspark.scoring.plans.scan import batches
+from tfspark.scoring.plans.sparkplan import check_logical, check_scan, named, take_apart
+from tfspark.tensors.arrowtypes import loose_type
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_TASK_BYTES = 1 << 30  # of Parquet, in memory: a task is tried again as a whole
+_MOST_FILES = 10_000  # whose footers the driver reads in seconds
+_READERS = 8
+
+
+@dataclass(frozen=True)
+class PlainFile:
+    """A file as it was when the DataFrame was looked at.
+
+    Attributes:
+        size, changed: bytes, and when it was changed (ns), by which another file is known.
+        groups: row groups that are read.
+        values: of the partition columns.
+    """
+
+    path: str
+    size: int
+    changed: int | None
+    groups: tuple[Group, ...]
+    values: tuple[pa.Scalar, ...]
+
+    def check(self) -> None:
+        """Whether it is still the file that it was.
+
+        Raises:
+            StorageError: it is not.
+        """
+        if _stamp(self.path) != (self.size, self.changed):
+            raise StorageError(
+                f"{self.path}: was changed or removed since the DataFrame was made; read the "
+                "table again (spark.read...), and score that"
+            )
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The rows of a DataFrame, as files.
+
+    Attributes:
+        columns: of the DataFrame, with the types in which Spark hands them over.
+        origin: the column of the files or the partition column that each of them is.
+        read: what is read of the files.
+        partitions: the partition columns that are given by the folders.
+        where: which rows pass.
+        skipped: row groups that hold no row that passes.
+    """
+
+    columns: pa.Schema
+    origin: tuple[str, ...]
+    read: pa.Schema
+    partitions: tuple[str, ...]
+    where: Filter | None
+    files: tuple[PlainFile, ...]
+    skipped: int = 0
+
+    @property
+    def groups(self) -> list[Group]:
+        return [group for file in self.files for group in file.groups]
+
+    @property
+    def rows(self) -> int:
+        """Of the row groups: before the filter."""
+        return sum(group.rows for group in self.groups)
+
+    def shares(self, spark: SparkSession) -> list[tuple[PlainFile, ...]]:
+        """A share a core, or a multiple of that where the shares would be large."""
+        cores = spark.sparkContext.defaultParallelism
+        waves = -(-sum(group.bytes for group in self.groups) // (_TASK_BYTES * cores))
+        files = {file.path: file for file in self.files}
+        shares = []
+        for groups in divide(self.groups, cores * max(1, waves)):
+            paths = dict.fromkeys(group.path for group in groups)
+            shares.append(
+                tuple(
+                    replace(files[path], groups=tuple(g for g in groups if g.path == path))
+                    for path in paths
+                )
+            )
+        return shares
+
+    def bare(self) -> Plain:
+        """Without the files, for tasks that get a share."""
+        return replace(self, files=())
+
+    def batches(self, share: Sequence[PlainFile]) -> Iterator[pa.RecordBatch]:
+        """The rows of a share that pass, as columns of the DataFrame.
+
+        Raises:
+            StorageError: a file cannot be read, or is not the one that it was.
+        """
+        for file in share:
+            file.check()
+            for batch in batches(file.groups, self.read):
+                rows = self._rows(batch, file)
+                if rows.num_rows:
+                    yield rows
+            file.check()
+
+    def _rows(self, batch: pa.RecordBatch, file: PlainFile) -> pa.RecordBatch:
+        there = dict(zip(batch.schema.names, batch.columns, strict=True))
+        for name, value in zip(self.partitions, file.values, strict=True):
+            there[name] = pa.repeat(value, batch.num_rows)
+        rows = pa.RecordBatch.from_arrays([there[n] for n in self.origin], schema=self.columns)
+        return rows if self.where is None else rows.filter(self.where.mask(there))
+
+
+def plain(df: DataFrame, used: Sequence[str]) -> Plain:
+    """Columns of a DataFrame as plain files.
+
+    Raises:
+        NotPlain: it is something else; the message says what.
+    """
+    from tfspark.tables import quote
+
+    frame = df.select(*[quote(name) for name in used])
+    check_logical(frame._jdf.queryExecution().analyzed())
+    top = frame._jdf.queryExecution().sparkPlan()
+    scan, steps = take_apart(top)
+    check_scan(df.sparkSession, scan)
+    names, conditions = named(scan, steps)
+    relation = scan.relation()
+    there = {str(name) for name in relation.dataSchema().fieldNames()}
+    by_folder = [str(name) for name in relation.partitionSchema().fieldNames()]
+    if any(column not in there and column not in by_folder for column in names.values()):
+        raise NotPlain("it has deletion vectors, or columns that Spark makes while it reads")
+    try:
+        where = both([from_catalyst(condition, names) for condition in conditions])
+    except Unknown as part:
+        raise NotPlain(f"its filter is no simple one: {part}") from None
+    output = top.output()
+    origin = tuple(names[int(output.apply(i).exprId().id())] for i in range(output.size()))
+    # By the names that are asked for: Spark does not mind their case.
+    fields = [
+        arrow_field(field).with_name(name) for name, field in zip(used, frame.schema, strict=True)
+    ]
+    kinds = dict(zip(origin, (field.type for field in fields), strict=True))
+    for name in where.columns if where else ():
+        if name not in kinds:
+            kinds[name] = _arrow_of_json(relation.schema().apply(name).dataType().json())
+    partitions = tuple(name for name in by_folder if name in kinds)
+    read = pa.schema([(name, kind) for name, kind in kinds.items() if name not in by_folder])
+    if not read.names:
+        raise NotPlain("no column of the files is read, only those of folders")
+    files, skipped = _files(scan, read, by_folder, partitions, where)
+    return Plain(pa.schema(fields), origin, read, partitions, where, files, skipped)
+
+
+def _arrow_of_json(described: str) -> pa.DataType:
+    import json
+
+    from pyspark.sql import types as T
+
+    return loose_type(arrow_of(T._parse_datatype_json_value(json.loads(described))))
+
+
+def _files(
+    scan: Any,
+    read: pa.Schema,
+    by_folder: Sequence[str],
+    partitions: Sequence[str],
+    where: Filter | None,
+) -> tuple[tuple[PlainFile, ...], int]:
+    schema = scan.relation().partitionSchema()
+    kinds = [str(schema.apply(place).dataType().catalogString()) for place in range(len(by_folder))]
+    listed: dict[str, tuple[int, tuple[pa.Scalar, ...]]] = {}
+    array = scan.selectedPartitions().toPartitionArray()
+    if len(array) > _MOST_FILES:
+        raise NotPlain(f"it has {len(array)} files; OPTIMIZE the table")
+    for file in array:
+        path, row = _path(file), file.partitionValues()
+        if path in listed:
+            raise NotPlain(f"it reads {path} twice")
+        try:
+            values = tuple(
+                partition_value(row.get(place, schema.apply(place).dataType()), kinds[place])
+                for place, name in enumerate(by_folder)
+                if name in partitions
+            )
+        except Unknown as kind:
+            raise NotPlain(f"it is partitioned by a column of type {kind}") from None
+        listed[path] = int(file.fileSize()), values
+    try:
+        with ThreadPoolExecutor(_READERS) as pool:
+            stamps = list(pool.map(_stamp, listed))
+        looked = footers(list(listed), read.names)
+    except (OSError, StorageError) as error:
+        raise NotPlain(str(error)) from None
+    files, skipped = [], 0
+    for footer, stamp in zip(looked, stamps, strict=True):
+        size, values = listed[footer.path]
+        if stamp[0] != size:
+            raise NotPlain(f"{footer.path} was changed since Spark listed it")
+        check_file(footer, read)
+        groups = _passing(footer.path, footer.groups, where, read)
+        skipped += len(footer.groups) - len(groups)
+        if groups:
+            files.append(PlainFile(footer.path, *stamp, groups, values))
+    return tuple(files), skipped
+
+
+def _passing(
+    path: str, groups: tuple[Group, ...], where: Filter | None, read: pa.Schema
+) -> tuple[Group, ...]:
+    if where is None or not where.columns & set(read.names):
+        return groups
+    with opened(path) as file:
+        return tuple(g for g in groups if where.may_pass(file.metadata.row_group(g.number)))
+
+
+def _path(file: Any) -> str:
+    uri = file.toPath().toUri()
+    scheme = uri.getScheme()
+    return str(uri.getPath()) if scheme in (None, "file") else str(uri.toString())
+
+
+def _stamp(path: str) -> tuple[int, int | None]:
+    """Bytes and time of change; -1 where there is no file."""
+    fs, inner = storage.filesystem(path)
+    info = fs.get_file_info(inner)
+    return (info.size, info.mtime_ns) if info.type == pafs.FileType.File else (-1, None)

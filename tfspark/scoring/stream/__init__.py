@@ -1,0 +1,1 @@
+"""A stream scored into a Delta table."""

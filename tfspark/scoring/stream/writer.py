@@ -1,0 +1,91 @@
+"""The tables of a stream: each takes a batch once, as Delta notes its number in the commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tfspark import storage, tables
+from tfspark.errors import StorageError
+from tfspark.sparkerrors import running
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class BatchWriter:
+    """Appends a batch to tables.
+
+    Attributes:
+        checkpoint: the stream's folder, which knows its id.
+        number: of the batch.
+    """
+
+    spark: SparkSession
+    checkpoint: str
+    number: int
+    run_id: str
+
+    @property
+    def app(self) -> str:
+        """Under what name Delta notes the batches of this stream."""
+        about = storage.read_json(storage.join(self.checkpoint, "metadata"))
+        return f"tfspark-{about['id']}"
+
+    def append(self, rows: DataFrame, table: str, *partition: str) -> None:
+        """Append the rows of the batch, with its number, to a table that does not have it.
+
+        Raises:
+            StorageError: the table has other columns, or the write failed.
+        """
+        tables.check_columns(tables.target_schema(self.spark, table), rows.schema, table)
+        writer = (
+            rows.write.format("delta")
+            .mode("append")
+            .option("txnAppId", self.app)
+            .option("txnVersion", str(self.number))
+            .option("userMetadata", self.run_id)
+        )
+        if partition:
+            writer = writer.partitionBy(*partition)
+        if any(set(name) & set(" ,;{}()\n\t=") for name in rows.columns):
+            # Delta's own names for Parquet columns, since Parquet's cannot hold these characters.
+            writer = writer.option("delta.columnMapping.mode", "name")
+        with running(f"writing batch {self.number}", table):
+            if tables.is_path(table):
+                writer.save(table)
+            else:
+                writer.saveAsTable(table)
+
+    def has(self, table: str) -> bool:
+        """Whether a table has the batch already.
+
+        Raises:
+            StorageError: it has a later one, so Delta would drop this one without a word.
+        """
+        if tables.target_schema(self.spark, table) is None:
+            return False
+        last = _last_batch(self.spark, table, self.app)
+        if last is not None and last > self.number:
+            raise StorageError(
+                f"{table}: has batch {last} of this stream, and {self.checkpoint} is at "
+                f"{self.number}: the checkpoint is older than the table (restored from a copy?). "
+                "Take the newest one; or delete it and name where to begin (startingVersion)"
+            )
+        return last == self.number
+
+
+def _last_batch(spark: SparkSession, table: str, app: str) -> int | None:
+    """The number that Delta has noted last for an application; None: none."""
+    from delta.tables import DeltaTable
+
+    location = storage.absolute(table)
+    if not tables.is_path(table):
+        detail = DeltaTable.forName(spark, table).detail().select("location")
+        location = str(detail.collect()[0][0])
+    java: Any = spark._jvm
+    log = java.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, location)
+    defaults = [getattr(log, f"update$default${place}")() for place in (1, 2, 3)]
+    found = log.update(*defaults).transactions().get(app)
+    return int(found.get()) if found.isDefined() else None

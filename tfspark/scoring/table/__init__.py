@@ -1,0 +1,1 @@
+"""A table scored into one day of a Delta table."""

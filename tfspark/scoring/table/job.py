@@ -1,0 +1,161 @@
+"""`score_table`: one day of a table, scored into a Delta table by one atomic commit.
+
+    pin the source → count it → score every row once into a staging folder → count that →
+    quarantine the bad rows → stop if they are too many → replace the day
+
+A run that is killed anywhere leaves the table as it was or with its new day; run again, it gives
+what one clean run gives.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from tfspark import storage
+from tfspark.config import Source
+from tfspark.console import Steps
+from tfspark.contracts import Contract
+from tfspark.contracts.contract import Quarantine
+from tfspark.quarantine import refuse_above
+from tfspark.scoring.frame import check_plan
+from tfspark.scoring.model.binding import Inputs
+from tfspark.scoring.model.many import Models, resolve
+from tfspark.scoring.plans import jvm
+from tfspark.scoring.table.commit import end, sweep_abandoned
+from tfspark.scoring.table.run import TableRun
+from tfspark.scoring.table.source import as_day, as_source, staging_place
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one run of `score_table` did."""
+
+    rows_in: int
+    scored: int
+    quarantined: int
+    table: str
+    table_version: int
+    day: str
+    model: str
+    model_version: str
+    model_digest: str
+    plan: str
+    plan_reason: str
+    run_id: str
+    seconds: float
+    rows_per_second: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def score_table(
+    spark: SparkSession,
+    source: str | Source | DataFrame,
+    model: Models,
+    target: str,
+    day: dt.date | str,
+    inputs: Inputs | None = None,
+    keep: Sequence[str] | None = None,
+    plan: str = "auto",
+    *,
+    contract: Contract | None = None,
+    quarantine: str | None = None,
+    limit: Quarantine | None = None,
+    tracking_uri: str | None = None,
+    signature: str | None = None,
+    run_id: str | None = None,
+    steps: Steps | None = None,
+) -> Summary:
+    """Score a table and replace one day of a Delta table with the result.
+
+    The target gets the kept columns, a column per output, `model_name`, `model_version`,
+    `model_digest`, `run_id`, `scored_at` and `day`, by which it is partitioned. Rows that break
+    the contract or that the model cannot score go to the quarantine table with their reasons.
+
+    Args:
+        source: folder of Parquet or of a Delta table, a table's name, a `Source`, or a DataFrame,
+            which is computed once.
+        model: the folder of a SavedModel, or an MLflow URI; or several, as for `tfspark.score`:
+            then the columns `model_...` are of each, or of the row's segment.
+        target: folder or name of the Delta table; made when it is not there.
+        day: the day that is replaced; no other day is touched.
+        inputs: as for `tfspark.score`.
+        keep: columns to keep; None: the keys of the contract or of the model's manifest, else
+            what the model does not take, else all.
+        plan: as for `tfspark.score`. Tasks write the table's own files, except with `pandas`.
+        contract: check the rows against it first; labels and weights need not be there.
+        quarantine: the table of bad rows; default: the target's name and `_quarantine`.
+        limit: how many bad rows are too many; default: the contract's, else 1 in 100.
+
+    Raises:
+        SourceMissing: the source is not there, or has no rows of the day.
+        ContractViolation: more bad rows than the limit, or a source without any row.
+        StorageError: a row was lost on the way, the target has other columns, a write failed.
+        ConfigError, IntegrityError, UnsafeModelError: as for `tfspark.score`.
+        In each of these cases the target is unchanged.
+    """
+    started = time.monotonic()
+    check_plan(plan)
+    day = as_day(day)
+    found = resolve(model, tracking_uri, signature)
+    if plan == "jvm":
+        jvm.check_module(spark, found)
+    run = TableRun(
+        spark,
+        as_source(source),
+        found,
+        target,
+        day,
+        run_id or (steps.run_id if steps else uuid.uuid4().hex),
+        steps,
+        plan,
+    )
+    place = staging_place(spark, target)
+    sweep_abandoned(*place)
+    staging = storage.new_staging(*place)
+    try:
+        rows, kept = run.stage(staging, contract, inputs, keep)
+        with run.step("quarantine") as info:
+            bad_table = quarantine or f"{target.rstrip('/')}_quarantine"
+            run.quarantine(bad_table, contract.name if contract else run.where)
+            info["rows"] = run.bad
+        if run.bad:
+            refuse_above(
+                limit or (contract.table.quarantine if contract else Quarantine()),
+                run.bad_rows(),
+                where=run.where,
+                rows=rows,
+                bad=run.bad,
+                table=bad_table,
+            )
+        with run.step("commit") as info:
+            version = run.commit(kept)
+            info["version"] = version
+    finally:
+        end(staging)
+    seconds = time.monotonic() - started
+    return Summary(
+        rows_in=rows,
+        scored=rows - run.bad,
+        quarantined=run.bad,
+        table=target,
+        table_version=version,
+        day=day.isoformat(),
+        model=run.model.name,
+        model_version=run.model.version,
+        model_digest=run.model.digest,
+        plan=run.plan,
+        plan_reason=run.why,
+        run_id=run.run_id,
+        seconds=round(seconds, 2),
+        rows_per_second=round(rows / seconds, 1),
+    )

@@ -1,0 +1,161 @@
+"""Which plan a run takes: whether its tasks may read the source, and write the target."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyspark.sql import types as T
+
+from tfspark import storage, tables
+from tfspark.contracts import Contract
+from tfspark.errors import ConfigError
+from tfspark.scoring.plans.asread import NotPlain, arrow_field
+from tfspark.scoring.plans.plain import Plain, plain
+from tfspark.scoring.table.commit import differs
+from tfspark.sparkerrors import first_line
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_PLAIN = re.compile(r"[^ ,;{}()\n\t=.`]+")
+_WRITER_FEATURES = {"appendOnly", "invariants", "timestampNtz"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a run goes.
+
+    Attributes:
+        why: it is this plan.
+        columns: that tasks read, with the types that they write; None: Spark writes the table.
+        scan: of the plan of that name.
+    """
+
+    plan: str
+    why: str
+    columns: pa.Schema | None = None
+    scan: Plain | None = None
+
+
+def choose(
+    plan: str,
+    contract: Contract | None,
+    df: DataFrame,
+    where: str,
+    used: Sequence[str],
+    target: str,
+    schema: T.StructType,
+) -> Choice:
+    """The plan of a run.
+
+    Args:
+        df: the source as Spark reads it, checked.
+        where: the source is, for messages.
+        used: the columns that are read.
+        schema: of the target, with `day`.
+
+    Raises:
+        ConfigError: the scan is asked for and does not apply.
+    """
+    if plan == "pandas":
+        return Choice(plan, "asked for")
+    columns = None
+    try:
+        check_target(target, schema)
+        columns = pa.schema([arrow_field(df.schema[name]) for name in used])
+        if plan in ("arrow", "jvm"):
+            return Choice(plan, "asked for", columns)
+        if contract is not None:
+            raise NotPlain("a contract is checked by Spark")
+        scan = plain(df, used)
+    except NotPlain as reason:
+        if plan == "scan":
+            raise ConfigError(
+                f"plan 'scan' does not apply to {where}: {reason}; use plan 'auto'"
+            ) from None
+        if plan == "auto":
+            return Choice("arrow", f"no scan: {reason}", columns)
+        return Choice(plan, f"asked for; Spark writes: {reason}", columns)
+    return Choice("scan", f"plain files: {len(scan.groups)} row groups", columns, scan)
+
+
+def check_target(target: str, schema: T.StructType) -> None:
+    """Whether deltalake can commit a day of files to the target.
+
+    Raises:
+        NotPlain: it cannot.
+    """
+    from deltalake import DeltaTable, Schema
+
+    if not tables.is_path(target):
+        raise NotPlain("the target is a table of the catalog")
+    if odd := [name for name in _names(schema) if not _PLAIN.fullmatch(name)]:
+        raise NotPlain(f"a column of the target has a name of special characters: {odd[0]}")
+    if any(field.metadata for field in schema):
+        raise NotPlain("columns carry metadata of Spark")
+    try:
+        Schema.from_json(json.dumps(delta_schema(schema)))
+    except Exception as error:
+        raise NotPlain(f"deltalake does not know a type: {first_line(error)}") from None
+    try:
+        storage.filesystem(target)
+        if not DeltaTable.is_deltatable(target):
+            return
+        table = DeltaTable(target)
+        metadata, protocol = table.metadata(), table.protocol()
+        vectors = sum(batch.num_rows for batch in table.deletion_vectors())
+    except Exception as error:
+        raise NotPlain(f"deltalake cannot open the target: {first_line(error)}") from None
+    if metadata.partition_columns != ["day"]:
+        raise NotPlain("the target is not partitioned by day alone")
+    features = {*(protocol.writer_features or ()), *(protocol.reader_features or ())}
+    set_up = [
+        name
+        for name, value in metadata.configuration.items()
+        if name.startswith("delta.constraints.")
+        or (name == "delta.appendOnly" and value == "true")
+        or (name == "delta.columnMapping.mode" and value != "none")
+    ]
+    fields = json.loads(table.schema().to_json())["fields"]
+    set_up += [f"{f['name']}: {', '.join(f['metadata'])}" for f in fields if f["metadata"]]
+    if unknown := sorted(features - _WRITER_FEATURES) + set_up:
+        raise NotPlain(f"the target has {', '.join(unknown)}")
+    if vectors:
+        raise NotPlain("the target has deletion vectors")
+    if differs(table, delta_schema(schema)):
+        raise NotPlain("the target has columns that take no null")
+
+
+def delta_schema(schema: T.StructType) -> dict[str, Any]:
+    """A schema as Delta's log has it, everything nullable, as Spark makes it."""
+    described: dict[str, Any] = json.loads(schema.json())
+    _nullable(described)
+    return described
+
+
+def _nullable(described: Any) -> None:
+    if isinstance(described, dict):
+        for key in ("nullable", "containsNull", "valueContainsNull"):
+            if key in described:
+                described[key] = True
+        for value in described.values():
+            _nullable(value)
+    elif isinstance(described, list):
+        for value in described:
+            _nullable(value)
+
+
+def _names(kind: T.DataType) -> list[str]:
+    """The names of the fields, at every level."""
+    if isinstance(kind, T.ArrayType):
+        return _names(kind.elementType)
+    if isinstance(kind, T.MapType):
+        return [*_names(kind.keyType), *_names(kind.valueType)]
+    if isinstance(kind, T.StructType):
+        return [name for field in kind for name in (field.name, *_names(field.dataType))]
+    return []

@@ -1,0 +1,108 @@
+"""What `score_table` reads and keeps: the source at one version, its columns."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tfspark import storage, tables
+from tfspark.config import Source
+from tfspark.contracts import Contract
+from tfspark.errors import ConfigError
+from tfspark.scoring.frame import kept_columns
+from tfspark.scoring.model.binding import Binding
+from tfspark.scoring.model.many import AnyModel
+from tfspark.tables import RAW, REASONS
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def as_day(day: dt.date | str) -> dt.date:
+    """The day that is meant.
+
+    Raises:
+        ConfigError: it is no date.
+    """
+    if isinstance(day, dt.datetime):
+        return day.date()
+    if isinstance(day, dt.date):
+        return day
+    try:
+        return dt.date.fromisoformat(day)
+    except ValueError:
+        raise ConfigError(f"day {day!r}: is no date; write it as 2026-11-20") from None
+
+
+def as_source(table: str | Source | DataFrame) -> Source | DataFrame:
+    """A table that is named by a text: its format is what lies there."""
+    if not isinstance(table, str):
+        return table
+    if not tables.is_path(table):
+        return Source(format="table", path=table)
+    return Source(format="delta" if tables.is_delta(table) else "parquet", path=table)
+
+
+def pinned(spark: SparkSession, source: Source, day: dt.date) -> Source:
+    """The source at its version of now. (Of Parquet, Spark lists the files once, when it reads.)"""
+    from delta.tables import DeltaTable
+    from pyspark.errors import AnalysisException
+
+    if source.format not in ("delta", "table") or "versionAsOf" in source.options:
+        return source
+    path = source.path.replace("{date}", str(day))
+    try:
+        if source.format == "delta":
+            table = DeltaTable.forPath(spark, path)
+        else:
+            table = DeltaTable.forName(spark, path)
+        version = table.history(1).select("version").head()
+    except AnalysisException:
+        return source  # no Delta table; reading it says so where that is a fault
+    options = {**source.options, "versionAsOf": str(version[0])}
+    return source.model_copy(update={"options": options})
+
+
+def for_scoring(contract: Contract, keep: Sequence[str] | None, there: Sequence[str]) -> Contract:
+    """The contract without the labels and weights that are not kept, or not there."""
+    wanted = set(keep or ()) & set(there)
+    columns = tuple(
+        c for c in contract.columns if c.role not in ("label", "weight") or c.name in wanted
+    )
+    table = contract.table.model_copy(update={"properties": columns})
+    return contract.model_copy(update={"tables": (table,)})
+
+
+def columns_to_keep(
+    df: DataFrame,
+    keep: Sequence[str] | None,
+    contract: Contract | None,
+    model: AnyModel,
+    bound: Sequence[Binding],
+) -> list[str]:
+    """Which columns of a checked table stand beside the predictions.
+
+    Those that are asked for; else the keys of the contract or of the model's manifest; else what
+    the model does not take; else all.
+    """
+    own = (REASONS, RAW)
+    columns = [name for name in df.columns if name not in own]
+    if keep is None:
+        keys = contract.keys if contract else list((model.manifest or {}).get("keys") or [])
+        if keys and set(keys) <= set(columns):
+            keep = keys
+        else:
+            used = {column for binding in bound for column in binding.columns}
+            # The source's own `day` would stand in the way of the scored table's.
+            rest = [name for name in columns if name.lower() != "day"]
+            keep = [name for name in rest if name not in used] or rest
+    return kept_columns(df.drop(*own), keep)
+
+
+def staging_place(spark: SparkSession, target: str) -> tuple[str, str]:
+    """Where a target's staging folder lies, and the name of what is staged."""
+    if tables.is_path(target):
+        parent, _, name = storage.absolute(target).rstrip("/").rpartition("/")
+        return parent or "/", f"score-{name}"
+    return str(spark.conf.get("spark.sql.warehouse.dir")), f"score-{target}"

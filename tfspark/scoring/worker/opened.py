@@ -1,0 +1,176 @@
+"""The one opened model of a Python process, however many UDFs and batches use it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tfspark.errors import SignatureError
+from tfspark.quiet import quiet
+from tfspark.registry.safety import check_ops
+from tfspark.registry.signature import Signature
+from tfspark.scoring.model.pack import Packed, unpack
+from tfspark.scoring.worker import gpus
+from tfspark.scoring.worker.batchsize import Tuner
+from tfspark.scoring.worker.deadline import Watch
+from tfspark.tensors import Array, numpy_dtype
+
+after_call: list[Callable[[], None]] = []
+"""Run after every call of a model in this process."""
+_lock = threading.Lock()
+_open: dict[tuple[str, str], OpenModel] = {}
+
+
+def open_model(
+    packed: Packed, signature: Signature, threads: int, warm_up: bool = True
+) -> OpenModel:
+    """The model of this process: opened by the first call, the same object afterwards.
+
+    Args:
+        threads: of TensorFlow in this process. Spark runs one Python process a core, so more than
+            the cores of a task make the processes of a machine wait for each other.
+        warm_up: run a row of zeros through it.
+    """
+    key = (packed.digest, signature.name)
+    with _lock:
+        if key not in _open:
+            _set_up_tensorflow(threads)
+            folder = unpack(packed)
+            check_ops(str(folder))
+            model = OpenModel(str(folder), signature, warm_up)
+            alone = threads == 1 and not model.on_gpu
+            model.clock = time.process_time if alone else time.perf_counter
+            # People and tests count loads by it: a line a load.
+            with (folder.parent / f"{packed.digest}.loads").open("a") as log:
+                log.write(f"{os.getpid()} {packed.digest}\n")
+            _open[key] = model
+        return _open[key]
+
+
+class OpenModel:
+    """A SavedModel in memory.
+
+    Attributes:
+        successes: batches that it has scored.
+        failures: rows that it failed for, one by one.
+        tuner: of its batch size, once a batch has come.
+        watch: its deadline; None outside of Spark's own processes.
+        clock: what calls cost. One thread's seconds are its own, however busy the machine is.
+    """
+
+    tuner: Tuner | None = None
+    watch: Watch | None = None
+
+    def __init__(self, folder: str, signature: Signature, warm_up: bool = True) -> None:
+        import tensorflow as tf
+
+        self._tf = tf
+        self.clock: Callable[[], float] = time.perf_counter
+        self.on_gpu = bool(tf.config.list_logical_devices("GPU"))
+        self.signature = signature
+        self._model = tf.saved_model.load(folder)  # held: its variables live as long as it does
+        self._function = self._model.signatures[signature.name]
+        self.successes = self.failures = 0
+        if warm_up:
+            self._warm_up()
+
+    def __call__(self, tensors: dict[str, Array]) -> dict[str, Array]:
+        """Outputs by name, [rows, ...] each, of inputs by name, [rows, ...] each.
+
+        Raises:
+            SignatureError: the model does not give a row for a row.
+        """
+        rows = len(next(iter(tensors.values())))
+        size = self.signature.batch
+        if size is not None and rows != size:
+            return self._in_batches_of(size, tensors, rows)
+        fed = {
+            name: self._tf.constant(tensors[name], spec.dtype)
+            for name, spec in self.signature.inputs.items()
+        }
+        if self.watch:
+            self.watch.since = time.monotonic()
+        try:
+            results = self._function(**fed)
+            outputs = {name: results[name].numpy() for name in self.signature.outputs}
+        finally:
+            if self.watch:
+                self.watch.since = 0.0
+        for done in after_call:
+            done()
+        for name, output in outputs.items():
+            if np.ndim(output) == 0 or len(output) != rows:
+                raise SignatureError(
+                    f"output {name} has shape {np.shape(output)} for {rows} rows: the model does "
+                    "not give one result a row, so it cannot score a table"
+                )
+        return outputs
+
+    def _in_batches_of(self, size: int, tensors: dict[str, Array], rows: int) -> dict[str, Array]:
+        """For a model exported with a fixed batch: the last one is filled up with its last row."""
+        parts = []
+        for start in range(0, rows, size):
+            part = {name: tensor[start : start + size] for name, tensor in tensors.items()}
+            missing = size - min(size, rows - start)
+            if missing:
+                part = {
+                    name: np.concatenate([tensor, np.repeat(tensor[-1:], missing, axis=0)])
+                    for name, tensor in part.items()
+                }
+            parts.append((self(part), size - missing))
+        return {
+            name: np.concatenate([part[name][:count] for part, count in parts])
+            for name in self.signature.outputs
+        }
+
+    def _warm_up(self) -> None:
+        """One row through the model, so that the first batch does not pay for the set-up."""
+        tensors: dict[str, Any] = {}
+        for name, spec in self.signature.inputs.items():
+            shape = [1 if size is None else size for size in spec.shape]
+            fill = b"" if spec.dtype == "string" else 0
+            tensors[name] = np.full([1, *shape], fill, numpy_dtype(spec.dtype))
+        try:
+            self(tensors)
+        except SignatureError:
+            raise
+        except Exception:  # noqa: S110 - a model may refuse a row of zeros; real rows will tell
+            pass
+
+
+def _set_up_tensorflow(threads: int) -> None:
+    gpus.claim()
+    with quiet(), _without_keras():
+        import tensorflow as tf
+
+        devices = tf.config.list_physical_devices("GPU")
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        for device in devices:
+            tf.config.experimental.set_memory_growth(device, True)
+    except RuntimeError:
+        pass  # other code of this process used TensorFlow first; its settings stay
+
+
+@contextmanager
+def _without_keras() -> Iterator[None]:
+    """TensorFlow alone: half of the seconds of its import are Keras, which no SavedModel needs.
+
+    Code of this process that imports Keras later gets it as always.
+    """
+    if "keras" in sys.modules or "tensorflow" in sys.modules:
+        yield
+        return
+    sys.modules["keras.src"] = None  # type: ignore[assignment]  # Python's way to say: not there
+    try:
+        yield
+    finally:
+        del sys.modules["keras.src"]

@@ -1,0 +1,221 @@
+"""Columns of one batch to columns of predictions; a row that fails does not fail the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfspark.errors import ModelFailed, TfsparkError
+from tfspark.registry.signature import Signature
+from tfspark.scoring.model.pack import Packed
+from tfspark.scoring.worker import gpus
+from tfspark.scoring.worker.batchsize import Tuner
+from tfspark.scoring.worker.deadline import Watch
+from tfspark.scoring.worker.opened import OpenModel, open_model
+from tfspark.tensors import Array, BadRows, RaggedRows, arrow_type, to_arrow, to_numpy
+from tfspark.tensors.spec import TensorSpec
+
+_HOPELESS = 1000
+"""Rows that fail one by one, before any succeeds, until the model and not the rows is blamed."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """How columns become one input: one column, or several side by side as one tensor.
+
+    Attributes:
+        about: what a message on a column begins with, see `Binding.about`.
+    """
+
+    name: str
+    spec: TensorSpec
+    columns: int = 1
+    stacked: bool = False
+    about: tuple[str, ...] = ()
+
+    def tensor(self, arrays: Sequence[pa.Array]) -> Array:
+        """[rows, *shape] of this input's columns.
+
+        Raises:
+            BadRows: rows that cannot become the tensor; the reason names the input.
+        """
+        place = 0
+        try:
+            if not self.stacked:
+                return to_numpy(arrays[0], self.spec)
+            one = self.spec.of_one()
+            first = to_numpy(arrays[0], one)
+            whole = np.empty((len(first), self.columns), first.dtype)
+            whole[:, 0] = first
+            for place, array in enumerate(arrays[1:], 1):
+                whole[:, place] = to_numpy(array, one)
+            known = [-1 if size is None else size for size in self.spec.shape[1:]]
+            return whole.reshape(len(whole), -1, *known) if known else whole
+        except RaggedRows:
+            raise
+        except BadRows as bad:
+            about = self.about[place] if self.about else f"{self.name}: "
+            raise BadRows(bad.rows, about + bad.reason) from None
+
+
+@dataclass(frozen=True)
+class LocalScorer:
+    """A model and how columns become its inputs.
+
+    Attributes:
+        packed: the model.
+        signature: its inputs and outputs.
+        feeds: its inputs, in the order in which their columns come.
+        threads: of TensorFlow.
+        batch_bytes: how large the tensors of one call may be together.
+        batch_rows: of one call; None: what turns out to be fastest within `batch_bytes`.
+        deadline: seconds that a call into the model may take.
+    """
+
+    packed: Packed
+    signature: Signature
+    feeds: tuple[Feed, ...]
+    threads: int = 1
+    batch_bytes: int = 32 << 20
+    batch_rows: int | None = None
+    deadline: float = 600.0
+
+    def here(self, columns: Sequence[pa.Array]) -> tuple[list[pa.Array], pa.Array]:
+        """Score one batch in this process.
+
+        Returns:
+            One array per output, null where the row failed; and an array with the reason of every
+            row that failed, null where it did not.
+
+        Raises:
+            SignatureError: the model does not give a row for a row.
+            ModelFailed: for every row.
+        """
+        model = open_model(self.packed, self.signature, self.threads)
+        if model.watch is None and gpus.task() is not None:
+            model.watch = Watch(self.packed.model, self.deadline)
+        batch = _Batch(self, model)
+        rows = len(columns[0])
+        if rows:
+            batch.score(columns, np.arange(rows))
+        return batch.outputs(rows), batch.reasons(rows)
+
+
+@dataclass
+class _Batch:
+    """One batch on its way: what is scored, and which rows failed why."""
+
+    scorer: LocalScorer
+    model: OpenModel
+    scored: list[tuple[Array, list[pa.Array]]] = field(default_factory=list)
+    failed: dict[int, str] = field(default_factory=dict)
+    limit: int = 1
+
+    def score(self, columns: Sequence[pa.Array], rows: Array) -> None:
+        """Score the rows of these numbers; `columns` hold just them."""
+        try:
+            tensors = self._tensors(columns)
+        except RaggedRows as ragged:
+            for group in ragged.groups:
+                self.score([c.take(pa.array(group)) for c in columns], rows[group])
+            return
+        except BadRows as bad:
+            self.failed |= {int(row): bad.reason for row in rows[bad.rows]}
+            good = np.ones(len(rows), bool)
+            good[bad.rows] = False
+            if good.any():
+                self.score([c.filter(pa.array(good)) for c in columns], rows[good])
+            return
+        # Of text the tensors hold pointers alone.
+        held = sum(t.nbytes for t in tensors.values() if t.dtype != object)
+        size = max(1, max(held, sum(column.nbytes for column in columns)) // len(rows))
+        start = 0
+        while start < len(rows):
+            step = self._step(len(rows) - start, size)
+            part = {name: tensor[start : start + step] for name, tensor in tensors.items()}
+            self._run(part, rows[start : start + step], whole=True)
+            start += step
+
+    def _step(self, left: int, row_bytes: int) -> int:
+        """The rows of the next call."""
+        self.limit = max(1, self.scorer.batch_bytes // row_bytes)
+        if self.scorer.batch_rows is not None:
+            return self.scorer.batch_rows
+        if self.scorer.signature.batch is not None:
+            return self.limit
+        if self.model.tuner is None:
+            self.model.tuner = Tuner(row_bytes)
+        return self.model.tuner.step(left, self.limit)
+
+    def _tensors(self, columns: Sequence[pa.Array]) -> dict[str, Array]:
+        tensors, at = {}, 0
+        for feed in self.scorer.feeds:
+            tensors[feed.name] = feed.tensor(columns[at : at + feed.columns])
+            at += feed.columns
+        return tensors
+
+    def _run(self, tensors: dict[str, Array], rows: Array, whole: bool = False) -> None:
+        """Score tensors; halve them until the row that fails stands alone."""
+        started = self.model.clock()
+        try:
+            outputs = self.model(tensors)
+            arrays = [
+                to_arrow(outputs[name], spec)
+                for name, spec in self.scorer.signature.outputs.items()
+            ]
+        except TfsparkError:
+            raise
+        except Exception as error:
+            if len(rows) > 1:
+                half = len(rows) // 2
+                for part in (slice(None, half), slice(half, None)):
+                    self._run({name: t[part] for name, t in tensors.items()}, rows[part])
+                return
+            self.failed[int(rows[0])] = f"the model failed: {telling(error)}"
+            self.model.failures += 1
+            if self.model.failures >= _HOPELESS and not self.model.successes:
+                raise ModelFailed(
+                    f"model {self.scorer.packed.model}: failed for each of the first "
+                    f"{self.model.failures} rows, so it is not the rows; the last time with: "
+                    f"{telling(error)}"
+                ) from error
+            return
+        self.model.successes += 1
+        self.scored.append((rows, arrays))
+        if whole and self.model.tuner is not None:
+            self.model.tuner.record(len(rows), self.model.clock() - started, self.limit)
+
+    def outputs(self, rows: int) -> list[pa.Array]:
+        """All outputs in the order of the rows."""
+        specs = list(self.scorer.signature.outputs.values())
+        if not self.scored:
+            return [pa.nulls(rows, arrow_type(spec)) for spec in specs]
+        parts = list(zip(*[arrays for _, arrays in self.scored], strict=True))
+        whole = [arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays) for arrays in parts]
+        order = np.concatenate([numbers for numbers, _ in self.scored])
+        if len(order) == rows and (order[:-1] < order[1:]).all():
+            return whole
+        place = np.full(rows, -1)
+        place[order] = np.arange(len(order))
+        index = pa.array(place, mask=place < 0)
+        return [pc.take(array, index) for array in whole]
+
+    def reasons(self, rows: int) -> pa.Array:
+        if not self.failed:
+            return pa.nulls(rows, pa.string())
+        return pa.array([self.failed.get(row) for row in range(rows)], pa.string())
+
+
+def telling(error: Exception) -> str:
+    """The line of an error that says what happened; TensorFlow wraps it in many others."""
+    skip = ("Graph execution error", "Detected at node", "<stack traces", "[[", "Function call")
+    text = str(getattr(error, "message", None) or error)
+    lines = [line.strip() for line in text.splitlines()]
+    said = [
+        line for line in lines if line and not line.startswith(skip) and "root error" not in line
+    ]
+    return (said[0] if said else type(error).__name__)[:300]

@@ -1,0 +1,79 @@
+"""Spark's errors as ours, with the line that tells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
+
+_MISSING = {
+    "PATH_NOT_FOUND",
+    "TABLE_OR_VIEW_NOT_FOUND",
+    "DELTA_TABLE_NOT_FOUND",
+    "DELTA_MISSING_DELTA_TABLE",
+    "DELTA_PATH_DOES_NOT_EXIST",
+    "DELTA_TABLE_ONLY_OPERATION",
+}
+
+
+@contextmanager
+def reading(table: str) -> Iterator[None]:
+    """Spark's many words for `not there` and `cannot be read` as our errors."""
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        condition = (error.getCondition() or "") if isinstance(error, PySparkException) else ""
+        said = f"{condition} {error}"
+        if condition.split(".")[0] in _MISSING:
+            raise SourceMissing(
+                f"{table}: is not there (yet); check the path, or try again when it has arrived"
+            ) from None
+        if condition == "PARSE_SYNTAX_ERROR":
+            raise ConfigError(f"{table}: is no folder and no name of a table") from None
+        if "FAILED_JDBC" in said or "java.sql." in said:
+            raise SourceMissing(f"{table}: cannot be reached: {first_line(error)}") from None
+        if "UNABLE_TO_INFER_SCHEMA" in said:
+            raise ContractViolation(f"{table}: holds no file of this format with rows") from None
+        if "CSV header does not conform" in said:
+            raise ContractViolation(
+                f"{table}: files with different headers: {first_line(error)}"
+            ) from None
+        raise StorageError(f"{table}: cannot be read: {first_line(error)}") from None
+
+
+def first_line(error: Exception) -> str:
+    """The telling line of one of Spark's long messages."""
+    java = getattr(error, "java_exception", None)
+    text = str(java.toString()) if java is not None else str(error)
+    causes = re.findall(r"Caused by: (.+)", str(error))
+    ours = [line for line in causes if line.startswith("tfspark.")]  # of the Scala module
+    line = (ours or causes or [text])[-1].strip().split("\n")[0]
+    return re.sub(r"^(?:[a-z]+\.)+[\w$]+(?:Exception|Error): ", "", line)[:500]
+
+
+@contextmanager
+def running(what: str, target: str) -> Iterator[None]:
+    """Spark's errors of a run as one of ours, with the line that tells.
+
+    Raises:
+        StorageError: whatever Spark raised.
+    """
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        raise StorageError(f"{what} failed: {_telling(error)}; {target} is unchanged") from error
+
+
+def _telling(error: Exception) -> str:
+    """The last exception of a Python worker's traceback, else Spark's own first line."""
+    raised = re.findall(r"^[A-Za-z_][\w.]*: (.+)$", str(error), re.M)
+    from_python = "Traceback (most recent call last)" in str(error)
+    return raised[-1][:500] if raised and from_python else first_line(error)

@@ -1,0 +1,143 @@
+"""Files that the driver reads and writes itself: manifests, digests, renames.
+
+All of it goes through `pyarrow.fs`, so a folder may be a local path or any URI that Arrow
+knows (`hdfs://`, `s3://`, `gs://`). Tables are Spark's business, not this module's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from pyarrow import fs as pafs
+
+from tfspark.errors import IntegrityError, StorageError
+
+
+def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
+    """Arrow's file system of a path or URI, and the path inside it.
+
+    Raises:
+        StorageError: the URI's scheme is unknown or its library is missing.
+    """
+    if "://" not in path and not path.startswith("file:"):
+        return pafs.LocalFileSystem(), str(Path(path).absolute())
+    if path.startswith("file:"):
+        return pafs.LocalFileSystem(), unquote(urlparse(path).path)
+    try:
+        return pafs.FileSystem.from_uri(path)  # type: ignore[no-any-return]
+    except Exception as error:
+        raise StorageError(f"cannot open the file system of {path}: {error}") from error
+
+
+def absolute(path: str) -> str:
+    """A local path made absolute; a URI as it is."""
+    return path if "://" in path else filesystem(path)[1]
+
+
+def join(folder: str, *parts: str) -> str:
+    return "/".join([folder.rstrip("/"), *parts])
+
+
+def exists(path: str) -> bool:
+    fs, inner = filesystem(path)
+    return bool(fs.get_file_info(inner).type != pafs.FileType.NotFound)
+
+
+def is_dir(path: str) -> bool:
+    fs, inner = filesystem(path)
+    return bool(fs.get_file_info(inner).type == pafs.FileType.Directory)
+
+
+def names(folder: str) -> list[str]:
+    """Sorted base names of a folder's entries; empty where there is no folder."""
+    fs, inner = filesystem(folder)
+    infos = fs.get_file_info(pafs.FileSelector(inner, allow_not_found=True))
+    return sorted(info.base_name for info in infos)
+
+
+def files(folder: str) -> list[tuple[str, int]]:
+    """(path relative to the folder, bytes) of every file below it, sorted."""
+    fs, inner = filesystem(folder)
+    infos = fs.get_file_info(pafs.FileSelector(inner, recursive=True, allow_not_found=True))
+    root = inner.rstrip("/") + "/"
+    return sorted(
+        (info.path.removeprefix(root), info.size)
+        for info in infos
+        if info.type == pafs.FileType.File
+    )
+
+
+def read_bytes(path: str) -> bytes:
+    fs, inner = filesystem(path)
+    try:
+        with fs.open_input_stream(inner) as stream:
+            return bytes(stream.read())
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error}") from error
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """Write a whole file or nothing: a reader never sees a part of it."""
+    fs, inner = filesystem(path)
+    partial = f"{inner}.{uuid.uuid4().hex}.partial"
+    try:
+        fs.create_dir(inner.rsplit("/", 1)[0], recursive=True)
+        with fs.open_output_stream(partial) as stream:
+            stream.write(content)
+        fs.move(partial, inner)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error}") from error
+
+
+def read_json(path: str) -> Any:
+    try:
+        return json.loads(read_bytes(path))
+    except ValueError as error:
+        raise IntegrityError(f"{path} is not JSON: it was damaged or cut off") from error
+
+
+def write_json(path: str, value: Any) -> None:
+    write_bytes(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+
+def sha256(path: str) -> str:
+    """Hex sha256 of one file, read in pieces."""
+    fs, inner = filesystem(path)
+    digest = hashlib.sha256()
+    with fs.open_input_stream(inner) as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def move(source: str, target: str) -> None:
+    """Rename a folder. Atomic on POSIX and HDFS; object stores rely on the manifest instead."""
+    fs, inner = filesystem(source)
+    try:
+        fs.move(inner, filesystem(target)[1])
+    except OSError as error:
+        raise StorageError(f"cannot rename {source} to {target}: {error}") from error
+
+
+def delete(folder: str) -> None:
+    fs, inner = filesystem(folder)
+    if fs.get_file_info(inner).type == pafs.FileType.Directory:
+        fs.delete_dir(inner)
+
+
+def delete_file(path: str) -> None:
+    fs, inner = filesystem(path)
+    fs.delete_file(inner)
+
+
+def make_dir(folder: str) -> None:
+    fs, inner = filesystem(folder)
+    try:
+        fs.create_dir(inner, recursive=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the folder {folder}: {error}") from error

@@ -1,0 +1,1 @@
+"""Arrow to records and back, in memory and in one file."""

@@ -1,0 +1,1 @@
+"""Folders of TFRecord files: manifest, commits, reading a part."""

@@ -1,0 +1,153 @@
+"""Spark's "tfrecord" source: `spark.read.format("tfrecord")`, `df.write.format("tfrecord")`.
+
+    register(spark)             # spark_session() has done it
+    write_tfrecord(df, "folder", mode="overwrite", partition_by=["day"], compression="gzip")
+    spark.read.format("tfrecord").load("folder")
+
+`docs/tfrecord.md` lists the options.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql.datasource import DataSource, DataSourceReader, DataSourceWriter
+from pyspark.sql.types import StructType
+
+from tfspark import errors, storage
+from tfspark.errors import ConfigError, StorageError
+from tfspark.sparkerrors import first_line
+from tfspark.tfrecord.folder.manifest import Folder, by_names, list_folder, read_manifest
+from tfspark.tfrecord.spark.options import Options
+from tfspark.tfrecord.spark.scan import Reader, schema_of
+from tfspark.tfrecord.spark.sink import Writer
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+FORMAT = "tfspark_tfrecord"
+_log = logging.getLogger("tfspark.tfrecord")
+
+
+class TFRecordDataSource(DataSource):
+    """Folders of TFRecord files as a Spark source."""
+
+    @classmethod
+    def name(cls) -> str:
+        return "tfrecord"
+
+    def schema(self) -> StructType:
+        options = Options(self.options)
+        return schema_of(_folder(options), options)
+
+    def reader(self, schema: StructType) -> DataSourceReader:
+        options = Options(self.options)
+        return Reader(_folder(options), schema, options)
+
+    def writer(self, schema: StructType, overwrite: bool) -> DataSourceWriter:
+        return Writer(schema, Options(self.options), overwrite)
+
+
+class _OwnName(TFRecordDataSource):
+    """The same, by a name that no jar has."""
+
+    @classmethod
+    def name(cls) -> str:
+        return FORMAT
+
+
+def register(spark: SparkSession) -> None:
+    """Make the source known to a session, as "tfrecord" and as "tfspark_tfrecord".
+
+    Where a jar on Spark's class path has the name "tfrecord" it keeps it, and a line in the log
+    says so; tfspark itself uses the second name.
+    """
+    from pyspark.errors import AnalysisException
+
+    spark.dataSource.register(_OwnName)
+    try:
+        spark.dataSource.register(TFRecordDataSource)
+    except AnalysisException as error:
+        if error.getCondition() != "DATA_SOURCE_ALREADY_EXISTS":
+            raise
+        _log.warning('a jar has the name "tfrecord": use format("%s") for tfspark\'s', FORMAT)
+
+
+def write_tfrecord(
+    df: DataFrame,
+    path: str,
+    mode: str = "error",
+    partition_by: Sequence[str] = (),
+    **options: Any,
+) -> None:
+    """Write a DataFrame as a TFRecord folder, by one commit.
+
+    It knows all save modes and partition columns; Spark's own `df.write` takes only "append" and
+    "overwrite" of a Python source, and the partition columns as the option `partitionBy`.
+
+    Args:
+        mode: "error" (or "errorifexists"), "ignore", "append" or "overwrite".
+        options: those of the source: compression="gzip", narrow={"price": "float"}, ...
+
+    Raises:
+        ConfigError: the folder holds data and the mode is "error", or it holds other columns; a
+            column that no Example holds without loss; an unknown option.
+        StorageError: a value that the file cannot hold, a file cannot be written, a task failed.
+        In each case the folder is as it was.
+    """
+    mode = mode.lower()
+    if mode not in ("error", "errorifexists", "ignore", "append", "overwrite"):
+        raise ConfigError(f"mode {mode!r} is unknown: use error, ignore, append or overwrite")
+    if mode == "ignore" and holds_data(path):
+        return
+    texts = {
+        name: json.dumps(v) if isinstance(v, Mapping) else str(v) for name, v in options.items()
+    }
+    if mode in ("error", "errorifexists", "ignore"):
+        texts["mustBeNew"] = "true"
+    if partition_by:
+        texts["partitionBy"] = ",".join(partition_by)
+    writer = df.write.format(FORMAT).options(**texts)
+    with own_errors(f"writing {path}"):
+        writer.mode("overwrite" if mode == "overwrite" else "append").save(path)
+
+
+@contextmanager
+def own_errors(what: str) -> Iterator[None]:
+    """Spark's errors as the ones that the tasks raised; any other as a StorageError."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        for name, message in reversed(re.findall(r"tfspark\.errors\.(\w+): (.+)", str(error))):
+            raise getattr(errors, name, StorageError)(message) from error
+        raise StorageError(f"{what} failed: {first_line(error)}") from error
+
+
+def _folder(options: Options) -> Folder:
+    skips = options.on_corrupt == "skip"
+    folders = [list_folder(path, check=not skips) for path in options.paths]
+    first = folders[0]
+    for other in folders[1:]:
+        layouts = [folder.layout and folder.layout.schema for folder in (first, other)]
+        if layouts[0] != layouts[1] or first.partition_by != other.partition_by:
+            raise ConfigError(
+                f"{other.path} has other columns than {first.path}: read them one by one"
+            )
+    files = [entry for folder in folders for entry in folder.files]
+    return Folder(first.path, first.layout, first.manifest, files, first.partition_by)
+
+
+def holds_data(path: str) -> bool:
+    """Whether a write of mode "error" would be refused."""
+    if not storage.exists(path):
+        return False
+    there = read_manifest(storage.absolute(path)) or by_names(storage.absolute(path))
+    return bool(there.files or there.layout)

@@ -1,0 +1,130 @@
+"""The optimizer, loss and metrics of a recipe, and the step that every way of training takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from tfspark.config.recipe import Model, Training
+from tfspark.errors import ConfigError
+from tfspark.training.loop.sync import Sync
+
+
+def compile_model(model: Any, settings: Model, training: Training, rate: float) -> None:
+    """Give the model its optimizer, and the loss and metrics of its task.
+
+    Args:
+        rate: the learning rate after warm-up.
+
+    Raises:
+        ConfigError: settings that do not fit the task or the optimizer.
+    """
+    import keras
+
+    smoothing = training.label_smoothing
+    if settings.task == "regression":
+        if smoothing:
+            raise ConfigError("training.label_smoothing: is for classes, not for a regression")
+        loss, metrics = keras.losses.MeanSquaredError(), [keras.metrics.MeanAbsoluteError("mae")]
+    elif settings.task == "binary":
+        loss = keras.losses.BinaryCrossentropy(label_smoothing=smoothing)
+        metrics = [keras.metrics.BinaryAccuracy("accuracy"), keras.metrics.AUC(name="auc")]
+    else:
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
+        metrics = [keras.metrics.CategoricalAccuracy("accuracy")]
+    model.compile(_optimizer(training, rate), loss=loss, weighted_metrics=metrics)
+    if training.strategy == "none":
+        model.optimizer.build(model.trainable_variables)
+
+
+def watch_steps(model: Any, sync: Sync, xla: bool) -> Any:
+    """Let every way of training take one and the same step, and count the rows it has trained on.
+
+    A `train_step` of the model's own class is kept; else it is Keras's own, with the forward and
+    backward pass in a function that XLA can compile (the exchange between ranks cannot be).
+
+    Returns:
+        int64 variable: real rows that this rank has trained on since it was last set to 0.
+    """
+    import keras
+    import tensorflow as tf
+
+    own = type(model).train_step is not keras.Model.train_step
+    if own and xla:
+        raise ConfigError("training.xla: the model has a train_step of its own; compile there")
+    tracker = next(metric for metric in model.metrics if metric.name == "loss")
+    step = model.train_step if own else _default_step(model, sync, xla)
+    with tf.device("CPU:0"):
+        rows = tf.Variable(0, dtype=tf.int64, trainable=False, name="rows")
+
+    def train_step(data: Any) -> Any:
+        counted = tf.shape(data[1], tf.int64)[0]
+        here = tf.where(sync.share > 0, counted, tf.zeros_like(counted))
+        rows.assign_add(here)
+        before = tf.identity(tracker.count)
+        result = step(data)
+        if own and "loss" in result:
+            sync.note(result["loss"], late=True)
+            # Averaged over the epoch, where the model's own step does not do so itself.
+            kept = tracker.count > before
+            tracker.update_state(
+                result["loss"], sample_weight=tf.where(kept, tf.zeros_like(here), here)
+            )
+        return result
+
+    object.__setattr__(model, "train_step", train_step)
+    return rows
+
+
+def _default_step(model: Any, sync: Sync, xla: bool) -> Callable[[Any], Any]:
+    import tensorflow as tf
+
+    arguments = {"training": True} if _takes_training(model) else {}
+    tracker = next(metric for metric in model.metrics if metric.name == "loss")
+
+    def gradients(x: Any, y: Any, weight: Any) -> Any:
+        with tf.GradientTape() as tape:
+            predicted = model(x, **arguments)
+            loss = model.compute_loss(x, y, predicted, weight, training=True)
+            scaled = model.optimizer.scale_loss(loss)
+        return tape.gradient(scaled, model.trainable_weights), loss, predicted
+
+    passes = tf.function(gradients, jit_compile=True) if xla else gradients
+
+    def train_step(data: Any) -> Any:
+        x, y, weight = (*data, None)[:3]
+        grads, loss, predicted = passes(x, y, weight)
+        sync.note(loss)
+        model.optimizer.apply(grads, model.trainable_weights)
+        tracker.update_state(loss, sample_weight=tf.where(sync.share > 0, tf.shape(y)[0], 0))
+        return model.compute_metrics(x, y, predicted, sample_weight=weight)
+
+    return train_step
+
+
+def _optimizer(training: Training, rate: float) -> Any:
+    import keras
+
+    name, decay = training.optimizer, training.weight_decay
+    if name == "adam" and decay:
+        name = "adamw"
+    kinds = {
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+        "sgd": keras.optimizers.SGD,
+        "rmsprop": keras.optimizers.RMSprop,
+        "adagrad": keras.optimizers.Adagrad,
+        "lion": keras.optimizers.Lion,
+    }
+    extra: dict[str, Any] = {"weight_decay": decay} if decay else {}
+    if training.momentum:
+        if name not in ("sgd", "rmsprop"):
+            raise ConfigError(f"training.momentum: {name} has none; use sgd or rmsprop")
+        extra["momentum"] = training.momentum
+    return kinds[name](rate, **extra)
+
+
+def _takes_training(model: Any) -> bool:
+    parameters = inspect.signature(model.call).parameters.values()
+    return any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)

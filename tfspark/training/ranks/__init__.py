@@ -1,0 +1,1 @@
+"""Ranks: started, met, watched, started again."""

@@ -1,0 +1,308 @@
+"""What ranks say to the driver while they train: JSON over TCP, never pickles.
+
+Both ends prove that they know the run's key (the HMAC challenges of `multiprocessing.connection`)
+before a message is read. The driver listens on one private address.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, answer_challenge, deliver_challenge
+from typing import Any, Protocol
+
+from tfspark.errors import ConfigError
+from tfspark.training.ranks.network import keep_alive, limit_waiting
+from tfspark.training.ranks.watch import BEGIN, MEET
+
+Report = dict[str, Any]
+Address = tuple[str, int]
+
+_LONGEST = 16 << 20  # bytes of one message
+_SHAKE_SECONDS = 30
+_STRANGERS = 256  # connections that have not proved themselves
+_BROKEN = (EOFError, OSError, AuthenticationError, ValueError, KeyError, TypeError)
+
+
+class Talk(Protocol):
+    """What a rank's work gets to speak with the driver."""
+
+    def say(self, kind: str, **values: Any) -> Report:
+        """Tell the driver and wait for its answer: `{}`, or `{"stop": true}` to end early."""
+
+    def watch(self, steps: Callable[[], int]) -> None:
+        """What the heartbeat asks: a number that grows with every collective step entered."""
+
+    def phase(self, name: str) -> None:
+        """What this rank does now: start, read, step, evaluate, checkpoint."""
+
+
+class Direct:
+    """`Talk` within the driver's own process."""
+
+    def __init__(self, on_report: Callable[[Report], Report | None], rank: int = 0) -> None:
+        self._on_report = on_report
+        self._rank = rank
+
+    def say(self, kind: str, **values: Any) -> Report:
+        return self._on_report({"kind": kind, "rank": self._rank, **values}) or {}
+
+    def watch(self, steps: Callable[[], int]) -> None:
+        """Nobody watches the driver."""
+
+    def phase(self, name: str) -> None:
+        """Nobody watches the driver."""
+
+
+class Channel:
+    """`Talk` from a rank's process: one connection to say things, one for heartbeats.
+
+    Args:
+        address: of the driver's `Reports`.
+        beat_seconds: between heartbeats.
+        on_lost: called in the heartbeat's thread when the driver is gone, or has ended this
+            attempt.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        key: bytes,
+        rank: int,
+        beat_seconds: float = 2.0,
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._rank = rank
+        self._lock, self._beat_lock = threading.Lock(), threading.Lock()
+        self._phase = BEGIN
+        self._steps: Callable[[], int] = lambda: 0
+        self._last = 0
+        self._connection = connect(address, key)
+        self._beats = connect(address, key)
+        self._beat_seconds, self._on_lost = beat_seconds, on_lost
+        self._closed = False
+        self._beat()  # this rank is there
+        self._thread = threading.Thread(target=self._keep_beating, daemon=True)
+        self._thread.start()
+
+    def say(self, kind: str, **values: Any) -> Report:
+        with self._lock:
+            return ask(self._connection, {"kind": kind, "rank": self._rank, **values})
+
+    def watch(self, steps: Callable[[], int]) -> None:
+        self._steps = steps
+
+    def phase(self, name: str) -> None:
+        before, self._phase = self._phase, name
+        if before in (BEGIN, MEET):  # seldom, and what the driver waits for
+            with suppress(OSError):
+                self._beat()
+
+    def close(self) -> None:
+        self._closed = True
+        for connection in (self._beats, self._connection):
+            with suppress(OSError):
+                connection.close()
+
+    def state(self) -> Report:
+        """Where this rank is, and how far."""
+        with suppress(Exception):  # the work may be failing just now
+            self._last = int(self._steps())
+        place = {"host": socket.gethostname(), "pid": os.getpid()}
+        return {**place, "steps": self._last, "phase": self._phase}
+
+    def _beat(self) -> None:
+        with self._beat_lock:
+            _send(self._beats, {"kind": "beat", "rank": self._rank, **self.state()})
+
+    def _keep_beating(self) -> None:
+        try:
+            while True:
+                # The driver never writes here: something to read is the end of the stream.
+                if self._beats.poll(self._beat_seconds):
+                    self._beats.recv_bytes(_LONGEST)
+                self._beat()
+        except (EOFError, OSError):
+            if not self._closed:
+                self._on_lost()
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message that came in.
+
+    Attributes:
+        at: `time.monotonic()` of its arrival.
+        answer: to be given its answer; None if the sender waits for none.
+    """
+
+    values: Report
+    at: float
+    answer: Future[Report | None] | None = field(default=None)
+
+    def reply(self, values: Report | None = None) -> None:
+        if self.answer is not None and not self.answer.done():
+            self.answer.set_result(values or {})
+
+
+class Reports:
+    """The driver's end: every rank's messages in one queue, `inbox`.
+
+    A thread a connection; one that is silent or cannot prove that it knows `key` is dropped and
+    holds up nobody.
+
+    Raises:
+        ConfigError: nothing can listen on that address.
+    """
+
+    def __init__(self, host: str) -> None:
+        self.key = secrets.token_bytes(32)
+        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        try:
+            self._socket = socket.create_server((host, 0), backlog=1024)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen for ranks on {host}: {error}. Name a network interface or address "
+                "of the driver's machine that the workers reach: distributed.interface"
+            ) from error
+        self.address: Address = self._socket.getsockname()[:2]
+        self._lock = threading.Lock()
+        self._open: dict[socket.socket, threading.Thread] = {}
+        self._known: set[socket.socket] = set()
+        self._waiting: set[Future[Report | None]] = set()
+        self._ended = False
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
+    def __enter__(self) -> Reports:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def end(self) -> None:
+        """Ask every rank to end, by the end of the stream; nobody else is let in."""
+        with self._lock:
+            self._ended = True
+            connections, waiting = dict(self._open), list(self._waiting)
+        with suppress(OSError):  # wakes the accepting thread; close alone does not
+            self._socket.shutdown(socket.SHUT_RDWR)
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+        for sock in connections:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_WR if sock in self._known else socket.SHUT_RDWR)
+
+    def close(self, patience: float = 0.0) -> bool:
+        """End, and wait so long for the other ends to close: until their processes are gone.
+
+        Returns:
+            Whether they are.
+        """
+        self.end()
+        with self._lock:
+            connections = dict(self._open)
+        until = time.monotonic() + patience
+        for thread in connections.values():
+            thread.join(max(0.0, until - time.monotonic()))
+        gone = not any(thread.is_alive() for thread in connections.values())
+        for sock in connections:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for thread in [self._accepting, *connections.values()]:
+            thread.join()
+        self._socket.close()
+        return gone
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._socket.accept()
+            except OSError:
+                if self._ended:
+                    return
+                time.sleep(0.1)  # out of descriptors, or a peer that gave up: go on
+                continue
+            with self._lock:
+                if self._ended or len(self._open) - len(self._known) >= _STRANGERS:
+                    sock.close()
+                    continue
+                thread = threading.Thread(target=self._serve, args=(sock,), daemon=True)
+                self._open[sock] = thread
+                thread.start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            with closing(sock), Connection(os.dup(sock.fileno())) as connection:
+                limit_waiting(sock, _SHAKE_SECONDS)
+                deliver_challenge(connection, self.key)
+                answer_challenge(connection, self.key)
+                limit_waiting(sock, 0)
+                keep_alive(sock)
+                with self._lock:
+                    self._known.add(sock)
+                while True:
+                    self._take(connection, json.loads(connection.recv_bytes(_LONGEST)))
+        except _BROKEN:
+            pass  # gone, a stranger, or it speaks something else: no more of it
+        finally:
+            with self._lock:
+                self._open.pop(sock, None)
+                self._known.discard(sock)
+
+    def _take(self, connection: Connection, values: Report) -> None:
+        if values["kind"] == "beat":
+            self.inbox.put(Message(values, time.monotonic()))
+            return
+        answer: Future[Report | None] = Future()
+        with self._lock:
+            if self._ended:
+                return
+            self._waiting.add(answer)
+        self.inbox.put(Message(values, time.monotonic(), answer))
+        reply = answer.result()
+        with self._lock:
+            self._waiting.discard(answer)
+        if reply is not None:
+            _send(connection, reply)
+
+
+def connect(address: Address, key: bytes) -> Connection:
+    """A proven connection to the driver's `Reports`.
+
+    Raises:
+        ConnectionError: nobody is there.
+        AuthenticationError: the key is another run's.
+    """
+    try:
+        connection: Connection = Client(address, family="AF_INET", authkey=key)
+    except (OSError, EOFError) as error:
+        raise ConnectionError(
+            f"cannot reach the driver at {address[0]}:{address[1]} ({error}). Is that an address "
+            "that this machine reaches? distributed.interface names another one"
+        ) from error
+    with socket.socket(fileno=os.dup(connection.fileno())) as sock:
+        keep_alive(sock)
+    return connection
+
+
+def ask(connection: Connection, values: Report) -> Report:
+    """Send a message and wait for the answer."""
+    _send(connection, values)
+    answer: Report = json.loads(connection.recv_bytes(_LONGEST))
+    return answer
+
+
+def _send(connection: Connection, values: Report) -> None:
+    connection.send_bytes(json.dumps(values).encode())
