@@ -34,7 +34,7 @@ def reading(table: str) -> Iterator[None]:
                 f"{table}: is not there (yet); check the path, or try again when it has arrived"
             ) from None
         if condition == "PARSE_SYNTAX_ERROR":
-            raise ConfigError(f"{table}: is no folder and no name of a table") from None
+            raise ConfigError(f"{table}: is neither a folder nor a table name") from None
         if "FAILED_JDBC" in said or "java.sql." in said:
             raise SourceMissing(f"{table}: cannot be reached: {first_line(error)}") from None
         if "UNABLE_TO_INFER_SCHEMA" in said:

@@ -67,12 +67,12 @@ class Plain:
     """The rows of a DataFrame, as files.
 
     Attributes:
-        columns: of the DataFrame, with the types in which Spark hands them over.
-        origin: the column of the files or the partition column that each of them is.
-        read: what is read of the files.
-        partitions: the partition columns that are given by the folders.
-        where: which rows pass.
-        skipped: row groups that hold no row that passes.
+        columns: the DataFrame's columns, with the types in which Spark hands them over.
+        origin: for each column, the file's column or the partition column that it comes from.
+        read: the columns that are read from the files.
+        partitions: the partition columns, whose values come from the folders' names.
+        where: filter on the rows.
+        skipped: number of row groups that hold no row that passes the filter.
     """
 
     columns: pa.Schema

@@ -147,7 +147,9 @@ def commit_day(
             if attempt or "already exists" not in str(error):
                 raise StorageError(said + str(error)) from error
             failure = error  # another run made the table between the question and the answer
-    raise StorageError(said + f"others write to it all the time: {failure}")
+    raise StorageError(
+        f"{said}gave up after {_TRIES} tries: other writers keep committing to this table: {failure}"
+    )
 
 
 def differs(table: DeltaTable, schema: dict[str, Any]) -> bool:

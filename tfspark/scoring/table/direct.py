@@ -80,7 +80,7 @@ class DirectRun:
         Args:
             rows: files, or a DataFrame of the columns, and as it may be `REASONS` and `RAW`.
             about: columns of one value.
-            what: this is, for messages.
+            what: description of the run, used in messages.
             plan: `arrow` or `jvm`, for a DataFrame.
 
         Returns:
