@@ -155,8 +155,8 @@ class Call:
     """The arguments of one call, of one batch, to one array.
 
     Attributes:
-        inputs: by position; `counts` has the number of columns of each.
-        feeds: of the scorer: inputs of several models may come more than once.
+        inputs: the inputs by position; `counts` has the number of columns of each.
+        feeds: the scorer's arguments: inputs of several models may come more than once.
         model: for messages.
         fail: whether a bad row ends the query.
     """

@@ -45,7 +45,7 @@ class Trained:
     """A trained Keras model and what is known about it.
 
     Attributes:
-        metrics: of `validation` and `test`.
+        metrics: metrics of `validation` and `test`.
         sample: some rows of the training split, to compare the exported model with.
         label: with its classes in the order of the output.
         epochs: `trained` and `best`.

@@ -48,9 +48,9 @@ class Filter:
     """One node: `op` is of `=`, `<`..., `in`, `null`, `column`, `And`, `Or`, `Not`.
 
     Attributes:
-        column: that is looked at, by the files' name.
-        values: to compare with.
-        kind: that the column is widened to before.
+        column: name of the compared column, as in the files.
+        values: the values to compare with.
+        kind: the type that the column is widened to before.
     """
 
     op: str
@@ -103,7 +103,7 @@ def from_catalyst(node: Any, names: Mapping[int, str]) -> Filter:
     """Spark's expression, seen through py4j.
 
     Args:
-        names: of the columns of the files, by the number of the attribute.
+        names: the files' column names, by the number of the attribute.
 
     Raises:
         Unknown: it holds something else than simple comparisons.

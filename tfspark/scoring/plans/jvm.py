@@ -48,7 +48,7 @@ def results(
     """The kept columns and a struct of the outputs by number (`o0`, `o1`...) and `error`.
 
     Args:
-        name: of the struct.
+        name: the struct's name.
 
     Raises:
         ConfigError: see `check_module`; or a setting is wrong.

@@ -40,7 +40,7 @@ class PlainFile:
     Attributes:
         size, changed: bytes, and when it was changed (ns), by which another file is known.
         groups: row groups that are read.
-        values: of the partition columns.
+        values: values of the partition columns.
     """
 
     path: str

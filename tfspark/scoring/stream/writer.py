@@ -19,7 +19,7 @@ class BatchWriter:
 
     Attributes:
         checkpoint: the stream's folder, which knows its id.
-        number: of the batch.
+        number: the batch's number.
     """
 
     spark: SparkSession

@@ -43,7 +43,7 @@ class DirectRun:
     """Scored by `score`, then either committed or dropped.
 
     Args:
-        columns: of the source that are read, with the types that files get.
+        columns: the source's columns that are read, with the types that files get.
         source: the schema of the source, for the text of bad rows.
         staging: this run's folder, which notes what it writes.
     """

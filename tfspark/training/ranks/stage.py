@@ -86,7 +86,7 @@ class Stage:
 
     Args:
         size: how many tasks.
-        address: of the driver's reports.
+        address: address of the driver's reports.
     """
 
     def __init__(self, sc: SparkContext, size: int, address: Address, key: bytes) -> None:

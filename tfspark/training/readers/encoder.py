@@ -113,7 +113,7 @@ class Encoder:
 
         Args:
             table: the columns of `schema`.
-            place: of the table, for messages.
+            place: the table's place, used in messages.
             train: whether class weights count.
             rows: take these, in this order; None: all.
 

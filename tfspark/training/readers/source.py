@@ -23,7 +23,7 @@ class Block:
     Attributes:
         file: its path or URI.
         part: which row group of the file.
-        rows: as the file's footer or the dataset's manifest says.
+        rows: number of rows, from the file's footer or the dataset's manifest.
     """
 
     file: str
