@@ -31,7 +31,8 @@ from tfspark.training.key import git_revision, recipe
 from tfspark.training.loop.work import Parts, Spec
 from tfspark.training.ranks.launch import launch
 from tfspark.training.ranks.world import World, connect, started_by_horovodrun
-from tfspark.training.readers.encoder import Label, head
+from tfspark.training.readers.encoder import head
+from tfspark.training.readers.label import Label
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

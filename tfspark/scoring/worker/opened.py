@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from tfspark.compat.keras import without_keras
 from tfspark.errors import SignatureError
 from tfspark.quiet import quiet
 from tfspark.registry.safety import check_ops
@@ -147,7 +146,7 @@ class OpenModel:
 
 def _set_up_tensorflow(threads: int) -> None:
     gpus.claim()
-    with quiet(), _without_keras():
+    with quiet(), without_keras():
         import tensorflow as tf
 
         devices = tf.config.list_physical_devices("GPU")
@@ -158,19 +157,3 @@ def _set_up_tensorflow(threads: int) -> None:
             tf.config.experimental.set_memory_growth(device, True)
     except RuntimeError:
         pass  # other code of this process used TensorFlow first; its settings stay
-
-
-@contextmanager
-def _without_keras() -> Iterator[None]:
-    """TensorFlow alone: half of the seconds of its import are Keras, which no SavedModel needs.
-
-    Code of this process that imports Keras later gets it as always.
-    """
-    if "keras" in sys.modules or "tensorflow" in sys.modules:
-        yield
-        return
-    sys.modules["keras.src"] = None  # type: ignore[assignment]  # Python's way to say: not there
-    try:
-        yield
-    finally:
-        del sys.modules["keras.src"]
