@@ -28,7 +28,7 @@ from tfspark.errors import (
     StorageError,
 )
 from tfspark.registry.manifest import write_manifest
-from tfspark.scoring.table import direct
+from tfspark.scoring.table import direct, staged
 from tfspark.scoring.table import run as tablerun
 
 DAY, OTHER = dt.date(2026, 11, 20), dt.date(2026, 11, 21)
@@ -281,7 +281,7 @@ def test_a_lost_row_stops_the_commit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source, target = write("in", good(20)), str(tmp_path / "out")
-    monkeypatch.setattr(tablerun, "count_staged", lambda folder: (19, 0))
+    monkeypatch.setattr(staged, "count_staged", lambda folder: (19, 0))
     with pytest.raises(StorageError, match="20 rows came in, 19 were scored or refused"):
         tfspark.score_table(spark, source, picky, target, DAY, plan="pandas")
     real = direct.footers

@@ -10,7 +10,7 @@ import org.apache.spark.sql.tfspark.SendableConfiguration
 import org.apache.spark.sql.types._
 import org.apache.spark.sql.vectorized.ColumnarBatch
 
-/** What one attempt of a task wrote: as `Part` of `tfspark/scoring/table/sink.py`.
+/** What one attempt of a task wrote: as `Part` of `tfspark/scoring/worker/sink.py`.
   *
   * @param file
   *   of good rows, in the day's folder; None where none was good
