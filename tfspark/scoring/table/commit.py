@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfspark import storage, tables
 from tfspark.errors import StorageError
-from tfspark.scoring.table.sink import OPEN, Part
+from tfspark.scoring.worker.sink import OPEN, FilePart
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -75,7 +75,7 @@ def sweep_abandoned(parent: str, label: str) -> None:
 def commit_day(
     target: str,
     schema: dict[str, Any],
-    parts: Sequence[Part],
+    parts: Sequence[FilePart],
     day: dt.date,
     *,
     run_id: str,

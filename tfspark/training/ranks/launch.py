@@ -31,7 +31,7 @@ from tfspark.training.ranks.stage import (
     wait_for_slots,
 )
 from tfspark.training.ranks.watch import Watch
-from tfspark.training.ranks.world import World, connect
+from tfspark.training.ranks.world import World, join_ranks
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -85,7 +85,7 @@ def launch(
     """
     horovodrun = "HOROVOD_RANK" in os.environ and ATTEMPT not in os.environ
     if horovodrun or (settings.ranks == 1 and settings.launcher != "spark"):
-        world = connect() if horovodrun else World()
+        world = join_ranks() if horovodrun else World()
         named(run)(spec, world, Direct(on_report, world.rank))
         world.close()
         return

@@ -87,8 +87,8 @@ class Channel:
         self._phase = BEGIN
         self._steps: Callable[[], int] = lambda: 0
         self._last = 0
-        self._connection = connect(address, key)
-        self._beats = connect(address, key)
+        self._connection = reach_driver(address, key)
+        self._beats = reach_driver(address, key)
         self._beat_seconds, self._on_lost = beat_seconds, on_lost
         self._closed = False
         self._beat()  # this rank is there
@@ -278,7 +278,7 @@ class Reports:
             _send(connection, reply)
 
 
-def connect(address: Address, key: bytes) -> Connection:
+def reach_driver(address: Address, key: bytes) -> Connection:
     """A proven connection to the driver's `Reports`.
 
     Raises:

@@ -113,7 +113,7 @@ def started_by_horovodrun() -> bool:
     return "HOROVOD_RANK" in os.environ
 
 
-def connect() -> World:
+def join_ranks() -> World:
     """Meet the other ranks that the HOROVOD_ variables name; without any, be the only one."""
     if int(os.environ.get("HOROVOD_SIZE", "1")) == 1:
         return World()

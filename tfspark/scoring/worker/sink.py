@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from tfspark import storage
 from tfspark.errors import StorageError
-from tfspark.scoring.table.statistics import Counts, delta_stats, footer_columns
 from tfspark.scoring.worker.many import Scores
+from tfspark.scoring.worker.statistics import Counts, delta_stats, footer_columns
 from tfspark.tables import RAW, REASONS
 
 OPEN = "open"
@@ -31,7 +31,7 @@ _REASONS_TYPE = pa.list_(pa.field("element", pa.string()))
 
 
 @dataclass(frozen=True)
-class Part:
+class FilePart:
     """What one attempt of a task wrote.
 
     Attributes:
@@ -70,7 +70,7 @@ class TableTask:
     staging: str
     token: str
 
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Part:
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> FilePart:
         """Score the batches of one partition, within a Spark task.
 
         Args:
@@ -99,7 +99,7 @@ class TableTask:
             good.remove()
             bad.remove()
             raise
-        return Part(
+        return FilePart(
             name if good.rows else None,
             good.bytes,
             good.rows,
