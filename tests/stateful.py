@@ -22,6 +22,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -219,6 +220,7 @@ class World(RuleBasedStateMachine):
         self._place = tempfile.TemporaryDirectory(dir=_MEMORY)
         self.root = Path(self._place.name)
         self.processes: list[Process] = []
+        self.since_quiet = 0
         self.patch = pytest.MonkeyPatch()
         self._pids = iter(range(10_000_000, 20_000_000))  # above Linux's highest
         self._install()
@@ -305,6 +307,13 @@ class World(RuleBasedStateMachine):
         for which, operations in turns:
             self.step(living[which % len(living)], operations)
 
+    @rule(paces=st.lists(st.integers(1, 9), min_size=2, max_size=4), rounds=st.integers(1, 30))
+    @precondition(lambda self: len(self.living) > 1)
+    def side_by_side(self, paces: list[int], rounds: int) -> None:
+        for _ in range(rounds):
+            for process, operations in zip(self.living, cycle(paces), strict=False):
+                self.step(process, operations)
+
     @rule(which=st.integers(0, 3))
     @precondition(lambda self: self.living)
     def to_its_end(self, which: int) -> None:
@@ -321,10 +330,13 @@ class World(RuleBasedStateMachine):
     @invariant()
     def count(self) -> None:
         self.figures["steps"] += 1
+        self.since_quiet += 1
 
     @rule(dead=st.booleans())
+    @precondition(lambda self: self.since_quiet > 5)
     def quiet(self, dead: bool) -> None:
         """Nobody runs any more, then one clean run: nothing of the others is left."""
+        self.since_quiet = 0
         for process in self.living:
             self.died(process, False) if dead else self.finish(process)
         self.clean_run()

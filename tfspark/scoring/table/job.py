@@ -26,7 +26,7 @@ from tfspark.scoring.frame import check_plan
 from tfspark.scoring.model.binding import Inputs
 from tfspark.scoring.model.many import Models, resolve
 from tfspark.scoring.plans import jvm
-from tfspark.scoring.table.commit import end, sweep_abandoned
+from tfspark.scoring.table.commit import end
 from tfspark.scoring.table.run import TableRun
 from tfspark.scoring.table.source import as_day, as_source, staging_place
 
@@ -119,9 +119,7 @@ def score_table(
         steps,
         plan,
     )
-    place = staging_place(spark, target)
-    sweep_abandoned(*place)
-    staging = storage.new_staging(*place)
+    staging = storage.new_staging(*staging_place(spark, target), remove=end)
     try:
         rows, kept = run.stage(staging, contract, inputs, keep)
         with run.step("quarantine") as info:
