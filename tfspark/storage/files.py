@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -127,7 +128,8 @@ def move(source: str, target: str) -> None:
 def delete(folder: str) -> None:
     fs, inner = filesystem(folder)
     if fs.get_file_info(inner).type == pafs.FileType.Directory:
-        fs.delete_dir(inner)
+        with suppress(FileNotFoundError):  # another run cleans up as well
+            fs.delete_dir(inner)
 
 
 def delete_file(path: str) -> None:

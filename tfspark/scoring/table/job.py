@@ -25,7 +25,7 @@ from tfspark.scoring.kinds.resolve import Models, resolve
 from tfspark.scoring.model.binding import Inputs
 from tfspark.scoring.plans.registry import named
 from tfspark.scoring.table.asked import TableAsked
-from tfspark.scoring.table.commit import end, sweep_abandoned
+from tfspark.scoring.table.commit import end
 from tfspark.scoring.table.run import TableRun
 from tfspark.scoring.table.source import as_day, as_source, staging_place
 
@@ -128,9 +128,7 @@ def score_table(
 
 def _run(asked: TableAsked, started: float) -> Summary:
     run, model = TableRun(asked), asked.model
-    place = staging_place(asked.spark, asked.target)
-    sweep_abandoned(*place)
-    staging = storage.new_staging(*place)
+    staging = storage.new_staging(*staging_place(asked.spark, asked.target), remove=end)
     try:
         run.stage(staging)
         run.quarantine()
