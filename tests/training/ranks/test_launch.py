@@ -21,7 +21,8 @@ from tests.conftest import ROOT
 from tests.standalone import standalone_cluster
 from tfspark.config import Distributed
 from tfspark.errors import ConfigError, TfsparkError, TrainingError
-from tfspark.training.ranks.launch import _Attempt, launch
+from tfspark.training.ranks.attempt import Attempt
+from tfspark.training.ranks.launch import launch
 
 HERE = Path(__file__).parents[1]
 MEET = "tfspark.training.ranks.rank:meet"
@@ -208,7 +209,7 @@ def test_who_was_killed_is_said_where_the_others_are_quicker(
     start: Callable[..., Reports],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tfspark.training.ranks.launch._NEWS_SECONDS", patience)
+    monkeypatch.setattr("tfspark.training.ranks.attempt._NEWS_SECONDS", patience)
     (note,) = of(start("miss", {"late": late}), "note")
     assert re.search(said, note["text"])
 
@@ -218,16 +219,16 @@ def test_a_driver_that_was_stopped_blames_no_rank(
     start: Callable[..., Reports], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What came in meanwhile is not read yet when it looks at the clock again."""
-    take_all, reports, stopped = _Attempt._take_all, list[dict[str, Any]](), list[bool]()
+    take_all, reports, stopped = Attempt._take_all, list[dict[str, Any]](), list[bool]()
 
-    def stopped_once(attempt: _Attempt, patience: float) -> None:
+    def stopped_once(attempt: Attempt, patience: float) -> None:
         if not stopped and len({report["rank"] for report in of(reports, "step")}) == 2:
             stopped.append(True)
             time.sleep(25)
         else:
             take_all(attempt, patience)
 
-    monkeypatch.setattr(_Attempt, "_take_all", stopped_once)
+    monkeypatch.setattr(Attempt, "_take_all", stopped_once)
     start(
         "until_told",
         answer=lambda _: {"stop": bool(stopped)},
