@@ -48,8 +48,8 @@ bench: setup ## the benchmarks: ratios against other ways, on this machine
 	@$(RUN) python -m bench $(ARGS)
 
 .PHONY: lint
-lint: setup ## ruff, mypy, scalafmt
-	@$(RUN) ruff check . && ruff format --check . && mypy
+lint: setup ## ruff, mypy, typos, scalafmt
+	@$(RUN) ruff check . && ruff format --check . && mypy && typos .
 	@$(RUN) python scripts/sbt.py scalafmtSbtCheck scalafmtCheckAll
 
 .PHONY: fmt

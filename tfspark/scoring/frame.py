@@ -98,7 +98,9 @@ class Asked:
     """What `score` will do.
 
     Attributes:
-        plan: that is taken; `why` says why.
+        kept: the names of the columns to keep.
+        plan: the plan that was chosen.
+        why: the reason why it was chosen.
         plain: the files of the plan `scan`.
     """
 
@@ -178,7 +180,7 @@ def check_plan(plan: str, plans: Sequence[str] = PLANS) -> str:
         ConfigError: there is none of that name.
     """
     if plan not in plans:
-        raise ConfigError(f"plan {plan!r}: there is no such plan; plans: {', '.join(plans)}")
+        raise ConfigError(f"unknown plan {plan!r}; use one of {', '.join(plans)}")
     return plan
 
 

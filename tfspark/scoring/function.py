@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
-from pyspark.sql.pandas.functions import arrow_udf
+from pyspark.sql.functions import arrow_udf  # type: ignore[attr-defined]
 
 from tfspark.errors import SignatureError
 from tfspark.registry.resolve import ModelFolder
@@ -147,7 +147,7 @@ class ScoreFunction:
         kinds = [spark_type(spec) for spec in model.signature.outputs.values()]
         fields = [T.StructField(n, k) for n, k in zip(self.outputs, kinds, strict=True)]
         returned = kinds[0] if len(kinds) == 1 else T.StructType(fields)
-        return arrow_udf(score, returned)  # type: ignore[call-overload]
+        return arrow_udf(score, returned)
 
 
 @dataclass(frozen=True)
@@ -155,8 +155,8 @@ class Call:
     """The arguments of one call, of one batch, to one array.
 
     Attributes:
-        inputs: by position; `counts` has the number of columns of each.
-        feeds: of the scorer: inputs of several models may come more than once.
+        inputs: the inputs by position; `counts` has the number of columns of each.
+        feeds: the scorer's arguments: inputs of several models may come more than once.
         model: for messages.
         fail: whether a bad row ends the query.
     """

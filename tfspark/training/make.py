@@ -31,7 +31,8 @@ from tfspark.training.key import git_revision, recipe
 from tfspark.training.loop.work import Parts, Spec
 from tfspark.training.ranks.launch import launch
 from tfspark.training.ranks.world import World, connect, started_by_horovodrun
-from tfspark.training.readers.encoder import Label, head
+from tfspark.training.readers.encoder import head
+from tfspark.training.readers.label import Label
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -45,7 +46,7 @@ class Trained:
     """A trained Keras model and what is known about it.
 
     Attributes:
-        metrics: of `validation` and `test`.
+        metrics: metrics of `validation` and `test`.
         sample: some rows of the training split, to compare the exported model with.
         label: with its classes in the order of the output.
         epochs: `trained` and `best`.

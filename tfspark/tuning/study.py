@@ -37,9 +37,9 @@ class Study:
     """The search of one dataset, recipe and space.
 
     Attributes:
-        name: as in `tune.study`, or from what the search is made from.
+        name: the study's name: `tune.study`, or made from the search's contents.
         folder: everything of the search, in the warehouse.
-        metric: of the validation split, what is searched for.
+        metric: the metric of the validation split that is optimised.
     """
 
     def __init__(self, settings: Settings, dataset: Dataset) -> None:

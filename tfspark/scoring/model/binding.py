@@ -10,8 +10,8 @@ from typing import Protocol
 
 import pyarrow as pa
 from pyspark.sql import types as T
-from pyspark.sql.pandas.types import to_arrow_type
 
+from tfspark.compat.spark import to_arrow_type
 from tfspark.errors import SignatureError
 from tfspark.registry.resolve import ModelFolder
 from tfspark.registry.signature import Signature

@@ -71,7 +71,7 @@ class SideBySide(Several):
     row that another one could, null where it did. A row that none could score is a bad row.
 
     Attributes:
-        names: of the members.
+        names: the members' names.
     """
 
     names: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class BySegment(Several):
     Outputs are the models' and, of the model that scored the row, its name, version and digest.
 
     Attributes:
-        column: that holds the segment.
+        column: the column that holds the segment.
         segments: its values, as text.
         of: for each of them the number of its member.
         default: the number of the member for the rest; None: there is none.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import DataFrame
 
 from tfspark import errors
+from tfspark.compat.spark import JavaError, frame_of, java_frame, java_map, java_object
 from tfspark.errors import ConfigError, TfsparkError
 from tfspark.registry.resolve import ModelFolder
 from tfspark.scoring.model.binding import Binding
@@ -48,7 +49,7 @@ def results(
     """The kept columns and a struct of the outputs by number (`o0`, `o1`...) and `error`.
 
     Args:
-        name: of the struct.
+        name: the struct's name.
 
     Raises:
         ConfigError: see `check_module`; or a setting is wrong.
@@ -59,14 +60,14 @@ def results(
     found = check_module(spark, model)
     with _as_ours():
         frame = _interop(spark).scoreNumbered(
-            df._jdf,
+            java_frame(df),
             found.path,
             _columns(bound),
             list(kept),
             found.signature.name,
             name,
         )
-    return DataFrame(frame, spark)
+    return frame_of(frame, spark)
 
 
 def to_files(
@@ -90,13 +91,16 @@ def to_files(
     """
     spark = df.sparkSession
     found = check_module(spark, model)
-    jvm: Any = spark._jvm
-    alike = jvm.java.util.LinkedHashMap()  # py4j's own maps have no order
-    for name, value in about.items():
-        alike.put(name, value if isinstance(value, str) else (value - _EPOCH) // _MICROSECOND)
+    alike = java_map(
+        spark,
+        {
+            name: value if isinstance(value, str) else (value - _EPOCH) // _MICROSECOND
+            for name, value in about.items()
+        },
+    )
     with _as_ours():
         parts = _interop(spark).scoreToFiles(
-            df._jdf,
+            java_frame(df),
             found.path,
             _columns(bound),
             found.signature.name,
@@ -112,11 +116,8 @@ def to_files(
 
 def _interop(spark: SparkSession) -> Any:
     """The module's object for Python."""
-    from py4j.java_gateway import JavaClass
-
-    jvm: Any = getattr(spark, "_jvm", None)
-    module = None if jvm is None else jvm.tfspark.Interop
-    if not isinstance(module, JavaClass):  # py4j takes a name that it does not know for a package
+    module = java_object(spark, "tfspark.Interop")
+    if module is None:
         raise ConfigError(
             "plan 'jvm': the Scala module is not on the classpath of this session; start Spark "
             "with its jars: spark-submit --jars (make package builds them; or --packages, "
@@ -136,11 +137,9 @@ def _as_ours() -> Iterator[None]:
     Raises:
         TfsparkError: the one of the same name and with the same message.
     """
-    from py4j.protocol import Py4JJavaError
-
     try:
         yield
-    except Py4JJavaError as error:
+    except JavaError as error:
         java = error.java_exception
         package, _, name = str(java.getClass().getName()).rpartition(".")
         ours = getattr(errors, name, None) if package == "tfspark" else None

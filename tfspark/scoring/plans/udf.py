@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
-from pyspark.sql.pandas.functions import arrow_udf, pandas_udf
+from pyspark.sql.functions import arrow_udf, pandas_udf  # type: ignore[attr-defined]
 
 from tfspark.registry.resolve import ModelFolder
 from tfspark.scoring.model import pack
@@ -101,7 +101,7 @@ def arrow_plan(scorer: Scores, model: AnyModel) -> Callable[..., Column]:
 
     returned = [*(spark_type(spec) for spec in specs), T.StringType()]
     fields = [T.StructField(name, kind) for name, kind in zip(names, returned, strict=True)]
-    function: Any = arrow_udf(score, T.StructType(fields))  # type: ignore[call-overload]
+    function: Any = arrow_udf(score, T.StructType(fields))
     result: Callable[..., Column] = function.asNondeterministic()  # see `pandas_plan`
     return result
 
@@ -137,7 +137,7 @@ def pandas_plan(
     fields = [*result_fields(model), T.StructField(ERROR, T.StringType())]
     # Nondeterministic: Spark would push a filter on a prediction below the projection and score
     # every row twice, once for the filter and once for the result.
-    function: Any = pandas_udf(score, T.StructType(fields))  # type: ignore[call-overload]
+    function: Any = pandas_udf(score, T.StructType(fields))
     result: Callable[..., Column] = function.asNondeterministic()
     return result
 

@@ -90,7 +90,7 @@ def score_stream(
         checkpoint: folder in which the stream keeps how far it is; one for each source and target.
         inputs, keep: as for `tfspark.score_table`.
         every: `30 seconds`: go on for ever, a batch so often; None: take what is there, and end.
-        options: of Spark's Delta source: `maxFilesPerTrigger`, `startingVersion`...
+        options: options of Spark's Delta source: `maxFilesPerTrigger`, `startingVersion`...
         quarantine: the table of bad rows; default: the target's name and `_quarantine`.
         limit: how many bad rows of a batch are too many; None: any number may be bad.
 

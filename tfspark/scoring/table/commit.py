@@ -84,7 +84,7 @@ def commit_day(
     """Replace a day of a Delta table by files that lie in its folder; made when it is not there.
 
     Args:
-        schema: of the table, as Delta's log has it.
+        schema: the table's schema, as Delta's log has it.
         run_id: recorded in the commit, as Delta's `userMetadata`.
 
     Returns:
@@ -147,7 +147,10 @@ def commit_day(
             if attempt or "already exists" not in str(error):
                 raise StorageError(said + str(error)) from error
             failure = error  # another run made the table between the question and the answer
-    raise StorageError(said + f"others write to it all the time: {failure}")
+    raise StorageError(
+        f"{said}gave up after {_TRIES} tries: other writers keep committing to this table: "
+        f"{failure}"
+    )
 
 
 def differs(table: DeltaTable, schema: dict[str, Any]) -> bool:

@@ -43,7 +43,7 @@ class DirectRun:
     """Scored by `score`, then either committed or dropped.
 
     Args:
-        columns: of the source that are read, with the types that files get.
+        columns: the source's columns that are read, with the types that files get.
         source: the schema of the source, for the text of bad rows.
         staging: this run's folder, which notes what it writes.
     """
@@ -80,7 +80,7 @@ class DirectRun:
         Args:
             rows: files, or a DataFrame of the columns, and as it may be `REASONS` and `RAW`.
             about: columns of one value.
-            what: this is, for messages.
+            what: description of the run, used in messages.
             plan: `arrow` or `jvm`, for a DataFrame.
 
         Returns:

@@ -31,9 +31,11 @@ class Choice:
     """How a run goes.
 
     Attributes:
-        why: it is this plan.
-        columns: that tasks read, with the types that they write; None: Spark writes the table.
-        scan: of the plan of that name.
+        plan: the plan that was chosen.
+        why: the reason why this plan was chosen.
+        columns: the columns that tasks read, with the types that they write; None if Spark writes
+            the table.
+        scan: the files of the plan `scan`.
     """
 
     plan: str
@@ -55,9 +57,9 @@ def choose(
 
     Args:
         df: the source as Spark reads it, checked.
-        where: the source is, for messages.
+        where: name of the source, used in messages.
         used: the columns that are read.
-        schema: of the target, with `day`.
+        schema: the target's schema, with `day`.
 
     Raises:
         ConfigError: the scan is asked for and does not apply.

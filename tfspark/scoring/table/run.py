@@ -39,7 +39,7 @@ class TableRun:
 
     Attributes:
         plan: the one that is run, once `stage` has chosen it; `why` says why.
-        rows: that came in.
+        rows: number of rows that came in.
         bad: how many of them were refused.
     """
 

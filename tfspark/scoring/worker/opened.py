@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from tfspark.compat.keras import without_keras
 from tfspark.errors import SignatureError
 from tfspark.quiet import quiet
 from tfspark.registry.safety import check_ops
@@ -34,8 +33,8 @@ def open_model(
     """The model of this process: opened by the first call, the same object afterwards.
 
     Args:
-        threads: of TensorFlow in this process. Spark runs one Python process a core, so more than
-            the cores of a task make the processes of a machine wait for each other.
+        threads: TensorFlow's threads in this process. Spark runs one Python process a core, so more
+            than the cores of a task make the processes of a machine wait for each other.
         warm_up: run a row of zeros through it.
     """
     key = (packed.digest, signature.name)
@@ -60,7 +59,7 @@ class OpenModel:
     Attributes:
         successes: batches that it has scored.
         failures: rows that it failed for, one by one.
-        tuner: of its batch size, once a batch has come.
+        tuner: tuner of its batch size, once a batch has come.
         watch: its deadline; None outside of Spark's own processes.
         clock: what calls cost. One thread's seconds are its own, however busy the machine is.
     """
@@ -147,7 +146,7 @@ class OpenModel:
 
 def _set_up_tensorflow(threads: int) -> None:
     gpus.claim()
-    with quiet(), _without_keras():
+    with quiet(), without_keras():
         import tensorflow as tf
 
         devices = tf.config.list_physical_devices("GPU")
@@ -158,19 +157,3 @@ def _set_up_tensorflow(threads: int) -> None:
             tf.config.experimental.set_memory_growth(device, True)
     except RuntimeError:
         pass  # other code of this process used TensorFlow first; its settings stay
-
-
-@contextmanager
-def _without_keras() -> Iterator[None]:
-    """TensorFlow alone: half of the seconds of its import are Keras, which no SavedModel needs.
-
-    Code of this process that imports Keras later gets it as always.
-    """
-    if "keras" in sys.modules or "tensorflow" in sys.modules:
-        yield
-        return
-    sys.modules["keras.src"] = None  # type: ignore[assignment]  # Python's way to say: not there
-    try:
-        yield
-    finally:
-        del sys.modules["keras.src"]

@@ -70,9 +70,9 @@ class LocalScorer:
         packed: the model.
         signature: its inputs and outputs.
         feeds: its inputs, in the order in which their columns come.
-        threads: of TensorFlow.
+        threads: TensorFlow's threads.
         batch_bytes: how large the tensors of one call may be together.
-        batch_rows: of one call; None: what turns out to be fastest within `batch_bytes`.
+        batch_rows: rows of one call; None: the fastest number within `batch_bytes`.
         deadline: seconds that a call into the model may take.
     """
 

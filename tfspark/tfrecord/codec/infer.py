@@ -30,7 +30,7 @@ def infer_schema(
 
     Args:
         path: a file or files, of which 16, from the first to the last, are looked into.
-        records: as many in all.
+        records: number of sampled records in all.
         compression: none, gzip or zlib; None: what each name says.
 
     Raises:

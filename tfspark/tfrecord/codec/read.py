@@ -29,7 +29,7 @@ class Reading:
     """An iterator of record batches; its counts are whole once it has ended.
 
     Attributes:
-        schema: of every batch.
+        schema: the schema of every batch.
         rows: records that were given so far.
         corrupt: records that were skipped; a damaged frame counts as one, as nothing says how
             many it hides.
@@ -103,8 +103,8 @@ def read_file(
 
     Args:
         path: a local path or a URI.
-        schema: of the records; None: what the folder's `_schema.json` declares, without one what
-            a sample of this file says (`infer_schema`).
+        schema: the records' schema; None: the one that the folder's `_schema.json` declares, or
+            without that file the one of a sample (`infer_schema`).
         columns: only these, in this order; the others are not decoded.
         on_corrupt: "fail", or "skip" and count (see `Reading`).
         compression: none, gzip or zlib; None: what the name says (`.gz`, `.zlib`).

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfspark.tensors import Array
-from tfspark.tfrecord.codec.decode_kernels import BAD_LENGTH_SUM, walk_frames
 from tfspark.tfrecord.codec.machine import HEADER, LONGEST, SLACK, TRAILER
 from tfspark.tfrecord.codec.stream import DamageError, Source
+from tfspark.tfrecord.codec.walk_kernels import BAD_LENGTH_SUM, walk_frames
 
 _length = struct.Struct("<Q").unpack_from
 

@@ -200,7 +200,7 @@ def begin(
 
     Args:
         path: the folder; made where it is not there.
-        layout: of the records, without the partition columns.
+        layout: the records' layout, without the partition columns.
         partition_by: the partition columns and their types.
         pid: the process that the job lives and dies with; default: this one.
 

@@ -68,7 +68,7 @@ class Channel:
     """`Talk` from a rank's process: one connection to say things, one for heartbeats.
 
     Args:
-        address: of the driver's `Reports`.
+        address: address of the driver's `Reports`.
         beat_seconds: between heartbeats.
         on_lost: called in the heartbeat's thread when the driver is gone, or has ended this
             attempt.
@@ -143,7 +143,7 @@ class Message:
 
     Attributes:
         at: `time.monotonic()` of its arrival.
-        answer: to be given its answer; None if the sender waits for none.
+        answer: takes the answer; None if the sender does not wait for one.
     """
 
     values: Report

@@ -60,10 +60,10 @@ class Order:
     """The order of rows of one split.
 
     Attributes:
-        rows: of the split.
-        steps: of an epoch, ceil(rows / batch).
+        rows: rows of the split.
+        steps: steps of an epoch, ceil(rows / batch).
         window_steps: steps of a window, at least one.
-        windows: of an epoch.
+        windows: windows of an epoch.
     """
 
     def __init__(

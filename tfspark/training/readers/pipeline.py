@@ -46,7 +46,7 @@ class BlockReader:
         """
         Args:
             place: rank and size.
-            where: the dataset and split, for messages.
+            where: the dataset and split, used in messages.
             train: whether class weights count.
             draw: how often each class is drawn, relative to its rows; None: no resampling.
         """
