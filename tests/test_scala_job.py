@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,17 +62,6 @@ SETTINGS: list[tuple[str, list[str], dict[str, str]]] = [
     ("name: [t\n", [], {}),
     ("", [], {}),
 ]  # fmt: skip
-
-
-def test_the_schemas_of_the_settings_are_current() -> None:
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        from settings_schema import FOLDER, schemas
-    finally:
-        sys.path.pop(0)
-    for name, text in schemas().items():
-        said = "run scripts/settings_schema.py"
-        assert (FOLDER / name).read_text("utf-8") == text, said
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,18 @@ from tfspark.config.settings import ENV_PREFIX, Settings
 from tfspark.errors import ConfigError
 from tfspark.yamlfile import load_yaml
 
-# Read elsewhere: where models are unpacked, the form of the log, set-up, packages, schedules.
-_OWN_VARIABLES = {
-    f"{ENV_PREFIX}{name}"
-    for name in ["MODEL_CACHE", "MODEL_CACHE_BYTES", "LOG", "IVY_SETTINGS", "BASE_PYTHON", "HOME"]
-}
+# Variables with our prefix that are no settings, each with the place that reads it.
+OWN_VARIABLES = [
+    "TFSPARK_MODEL_CACHE",  # where models are unpacked
+    "TFSPARK_MODEL_CACHE_BYTES",
+    "TFSPARK_LOG",  # the form of the log
+    "TFSPARK_ATTEMPT",  # in a rank: the number of the try
+    "TFSPARK_HOME",  # schedules
+    "TFSPARK_BASE_PYTHON",  # scripts: set-up, packages, sbt
+    "TFSPARK_IVY_SETTINGS",
+    "TFSPARK_JARS",
+    "TFSPARK_SBT_REPOSITORIES",
+]
 
 
 def load_settings(path: str | None = None, overrides: dict[str, Any] | None = None) -> Settings:
@@ -75,7 +82,7 @@ def _nest(dotted: dict[str, Any]) -> dict[str, Any]:
 
 def _refuse_unknown_variables() -> None:
     for variable in os.environ:
-        if not variable.startswith(ENV_PREFIX) or variable in _OWN_VARIABLES:
+        if not variable.startswith(ENV_PREFIX) or variable in OWN_VARIABLES:
             continue
         first = variable.removeprefix(ENV_PREFIX).split("__")[0].lower()
         if first not in Settings.model_fields:

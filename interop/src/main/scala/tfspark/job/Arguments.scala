@@ -3,7 +3,7 @@ package tfspark.job
 import com.fasterxml.jackson.databind.JsonNode
 import org.yaml.snakeyaml.error.YAMLException
 import scala.jdk.CollectionConverters._
-import tfspark.ConfigError
+import tfspark.{ConfigError, Shared}
 
 /** The command line of the job.
   *
@@ -21,13 +21,7 @@ private[tfspark] final case class Arguments(
 private[tfspark] final class UsageError(message: String) extends RuntimeException(message)
 
 private[tfspark] object Arguments {
-  private val Short = Map(
-    "--input" -> "score.input",
-    "--model" -> "score.model",
-    "--output" -> "score.output",
-    "--keep" -> "score.keep",
-    "--plan" -> "score.plan"
-  )
+  private val Short = Shared.map("flags")
   private val Negative = """-\d+|-\d*\.\d+""".r
 
   /** @throws UsageError

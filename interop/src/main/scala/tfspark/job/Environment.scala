@@ -3,13 +3,13 @@ package tfspark.job
 import com.fasterxml.jackson.databind.JsonNode
 import scala.collection.immutable.VectorMap
 import scala.jdk.CollectionConverters._
-import tfspark.ConfigError
+import tfspark.{ConfigError, Shared}
 
 /** Settings from variables: `TFSPARK_` and the path with two underscores,
   * `TFSPARK_SCORE__PLAN=jvm`; lists and mappings as JSON. As pydantic-settings reads them.
   */
 private[tfspark] object Environment {
-  private val Prefix = "tfspark_"
+  private val Prefix = Shared.text("prefix").toLowerCase
 
   /** @throws ConfigError
     *   a list or mapping that is no JSON

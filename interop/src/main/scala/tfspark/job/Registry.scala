@@ -35,7 +35,7 @@ private[tfspark] trait Store extends AutoCloseable {
   */
 private[tfspark] object Registry {
   private val Uri = """models:/([^/@]+)(?:@([^/@]+)|/(\d+))""".r
-  private val Secret = """(://[^/\s:@]*:)[^@/\s]+@""".r
+  private val Secret = Shared.text("password in a URL").r
   private val OfRun = "runs:/([^/]+)/?(.*)".r
 
   /** A model that is verified: a folder's, or a registered one's under its name and version.

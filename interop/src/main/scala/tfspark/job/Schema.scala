@@ -3,8 +3,8 @@ package tfspark.job
 import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
 import scala.collection.immutable.VectorMap
 import scala.jdk.CollectionConverters._
-import scala.util.Using
 import scala.util.control.NoStackTrace
+import tfspark.Shared
 import tfspark.job.Misfit.refuse
 
 /** The first value that does not fit, and where it stands.
@@ -224,11 +224,8 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
 private[tfspark] object Schema {
   private val json = new ObjectMapper()
 
-  /** Of a resource that `scripts/settings_schema.py` writes. */
-  def read(name: String, rules: Rules): Schema =
-    Using.resource(getClass.getResourceAsStream(s"/tfspark/$name")) { stream =>
-      new Schema(json.readTree(stream), rules)
-    }
+  /** Of a resource. */
+  def read(name: String, rules: Rules): Schema = new Schema(Shared.read(name), rules)
 
   /** JSON as plain values; None where the text is no JSON. */
   def parse(text: String): Option[Any] =

@@ -4,7 +4,7 @@ import java.time.LocalDate
 import org.apache.hadoop.conf.Configuration
 import scala.collection.immutable.VectorMap
 import scala.util.matching.Regex
-import tfspark.{ConfigError, Storage}
+import tfspark.{ConfigError, Shared, Storage}
 
 /** A raw table; `{date}` in `path` is the logical date. */
 private[tfspark] final case class Source(
@@ -68,20 +68,10 @@ private[tfspark] final class Settings(val all: VectorMap[String, Any]) {
 }
 
 private[tfspark] object Settings {
-  private val Prefix = "TFSPARK_"
-  // Read elsewhere: where models are unpacked, the form of the log, set-up, packages, schedules.
-  private val Own =
-    Set(
-      "MODEL_CACHE",
-      "MODEL_CACHE_BYTES",
-      "LOG",
-      "IVY_SETTINGS",
-      "BASE_PYTHON",
-      "HOME"
-    ).map(Prefix + _)
-  private val Secret =
-    "(?i)password|passwd|secret|token|credential|api_?key|access_?key".r.unanchored
-  private val UrlSecret = """(?i)(://[^/\s:@]*:)[^@/\s]+@|((?:password|pwd|token)=)[^;&\s]+""".r
+  private val Prefix = Shared.text("prefix")
+  private val Own = Shared.texts("own variables").toSet
+  private val Secret = s"(?i)${Shared.text("secret")}".r.unanchored
+  private val UrlSecret = s"(?i)${Shared.text("secret in a URL")}".r
 
   /** What is known of settings: the schema that Python makes. */
   val schema: Schema = Schema.read(
