@@ -3,7 +3,8 @@ package tfspark.job
 import com.fasterxml.jackson.databind.JsonNode
 import org.yaml.snakeyaml.error.YAMLException
 import scala.jdk.CollectionConverters._
-import tfspark.{ConfigError, Shared}
+import tfspark.ConfigError
+import tfspark.shared.Shared
 
 /** The command line of the job.
   *

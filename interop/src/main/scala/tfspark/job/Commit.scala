@@ -13,7 +13,9 @@ import org.apache.spark.sql.delta.{DeltaLog, DeltaOperations, OptimisticTransact
 import org.apache.spark.sql.types.{DateType, StructType}
 import scala.util.Try
 import scala.util.control.NonFatal
-import tfspark._
+import tfspark.storage.Storage
+import tfspark.table.{Part, TableFiles}
+import tfspark.{StorageError, TfsparkException}
 
 /** Files that tasks wrote below a Delta table: one commit makes them a day of it, the rest goes:
   * `tfspark/scoring/table/commit.py`.

@@ -3,7 +3,8 @@ package tfspark.job
 import com.fasterxml.jackson.databind.JsonNode
 import scala.collection.immutable.VectorMap
 import scala.jdk.CollectionConverters._
-import tfspark.{ConfigError, Shared}
+import tfspark.ConfigError
+import tfspark.shared.Shared
 
 /** Settings from variables: `TFSPARK_` and the path with two underscores,
   * `TFSPARK_SCORE__PLAN=jvm`; lists and mappings as JSON. As pydantic-settings reads them.

@@ -4,8 +4,8 @@ import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
 import scala.collection.immutable.VectorMap
 import scala.jdk.CollectionConverters._
 import scala.util.control.NoStackTrace
-import tfspark.Shared
 import tfspark.job.Misfit.refuse
+import tfspark.shared.Shared
 
 /** The first value that does not fit, and where it stands.
   *

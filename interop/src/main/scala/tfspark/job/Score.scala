@@ -2,7 +2,7 @@ package tfspark.job
 
 import java.time.LocalDate
 import org.apache.spark.sql.classic.SparkSession
-import tfspark._
+import tfspark.ConfigError
 
 /** Settings → one day of the scored table: `score` of `tfspark/run.py`, and `score_table`.
   *

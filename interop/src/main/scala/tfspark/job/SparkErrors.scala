@@ -5,7 +5,7 @@ import java.time.DateTimeException
 import org.apache.spark._
 import org.apache.spark.sql.AnalysisException
 import scala.util.control.NonFatal
-import tfspark._
+import tfspark.{ConfigError, ContractViolation, SourceMissing, StorageError, TfsparkException}
 
 /** Spark's long errors as ours, in the words of `tfspark/tables.py`. */
 private[tfspark] object SparkErrors {

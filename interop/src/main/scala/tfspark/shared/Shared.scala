@@ -1,0 +1,25 @@
+package tfspark.shared
+
+import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
+import scala.jdk.CollectionConverters._
+import scala.util.Using
+
+/** What Python and this module have in common, from resources that `scripts/shared_resources.py`
+  * writes.
+  */
+private[tfspark] object Shared {
+  private lazy val shared = read("shared.json")
+
+  /** A resource of JSON. */
+  def read(name: String): JsonNode =
+    Using.resource(getClass.getResourceAsStream(s"/tfspark/$name")) { stream =>
+      new ObjectMapper().readTree(stream)
+    }
+
+  def text(name: String): String = shared.get(name).asText
+
+  def texts(name: String): Seq[String] = shared.get(name).asScala.map(_.asText).toSeq
+
+  def map(name: String): Map[String, String] =
+    shared.get(name).properties().asScala.map(e => e.getKey -> e.getValue.asText).toMap
+}
