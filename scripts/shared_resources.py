@@ -1,7 +1,7 @@
 """What the Scala module shares with Python: `python scripts/shared_resources.py`.
 
 Writes the JSON schemas of the settings and of a contract, and `shared.json`: names of variables,
-patterns of secrets, flags.
+patterns of secrets, flags, texts.
 """
 
 import json
@@ -14,6 +14,7 @@ from tfspark.config.mask import SECRET, URL_SECRET
 from tfspark.config.settings import ENV_PREFIX
 from tfspark.contracts import Contract
 from tfspark.registry.connect import PASSWORD
+from tfspark.wording import TEXTS
 
 FOLDER = Path(__file__).parent.parent / "interop" / "src" / "main" / "resources" / "tfspark"
 
@@ -27,6 +28,7 @@ def resources() -> dict[str, str]:
         "secret in a URL": URL_SECRET.pattern,
         "password in a URL": PASSWORD.pattern,
         "flags": COMMANDS["score"].short,
+        "texts": TEXTS,
     }
     made = {
         "settings.json": Settings.model_json_schema(),
