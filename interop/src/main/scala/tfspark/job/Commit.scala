@@ -80,7 +80,8 @@ private[tfspark] object Commit {
           if (number + 1 < Tries) tried(number + 1)
           else
             throw new StorageError(
-              said + s"others write to it all the time: ${SparkErrors.line(error)}",
+              said + s"gave up after $Tries tries: other writers keep committing to this table: " +
+                SparkErrors.line(error),
               error
             )
         case NonFatal(error) => throw new StorageError(said + SparkErrors.line(error), error)

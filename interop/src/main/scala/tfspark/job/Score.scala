@@ -113,7 +113,7 @@ private[tfspark] object Score {
       )
     case other =>
       throw new ConfigError(
-        s"plan '$other': there is no such plan; plans: ${Plans.mkString(", ")}"
+        s"unknown plan '$other'; use one of ${Plans.mkString(", ")}"
       )
   }
 }

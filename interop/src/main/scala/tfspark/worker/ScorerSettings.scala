@@ -44,7 +44,7 @@ private[tfspark] object ScorerSettings {
       .flatMap(digits => Try(digits.toDouble).toOption)
       .filter(found => found >= least && !found.isInfinite)
     value.getOrElse(
-      throw new ConfigError(s"$Prefix$name: '$text' is no number of at least $least")
+      throw new ConfigError(s"$Prefix$name: must be a number of at least $least, not '$text'")
     )
   }
 }

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from tfspark import storage
 from tfspark.errors import StorageError
-from tfspark.scoring.table.statistics import Counts, delta_stats, footer_columns
 from tfspark.scoring.worker.many import Scores
+from tfspark.scoring.worker.statistics import Counts, delta_stats, footer_columns
 from tfspark.tables import RAW, REASONS
 
 OPEN = "open"
@@ -31,13 +31,13 @@ _REASONS_TYPE = pa.list_(pa.field("element", pa.string()))
 
 
 @dataclass(frozen=True)
-class Part:
+class FilePart:
     """What one attempt of a task wrote.
 
     Attributes:
-        file: of good rows, in the day's folder; None where none was good.
-        stats: of the file, as Delta's log has them.
-        bad_file: of bad rows, in the staging folder; None where none was bad.
+        file: name of the file of good rows, in the day's folder; None if no row was good.
+        stats: the file's statistics, as Delta's log has them.
+        bad_file: file of bad rows, in the staging folder; None if no row was bad.
     """
 
     file: str | None
@@ -53,11 +53,11 @@ class TableTask:
     """What a task needs to know.
 
     Attributes:
-        columns: of the source, with the types that the table's files get.
-        inputs: of these the arguments of the scorer, in its order.
-        kept: of these the ones that stand beside the predictions.
+        columns: the source's columns, with the types that the table's files get.
+        inputs: those of them that are the scorer's arguments, in its order.
+        kept: those of them that are kept beside the predictions.
         about: columns of one value, which every row gets.
-        folder: of the day, in the target.
+        folder: the day's folder in the target.
         staging: takes the bad rows: the columns by number (`c0`, `c1`...), reasons and raw text.
     """
 
@@ -70,7 +70,7 @@ class TableTask:
     staging: str
     token: str
 
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Part:
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> FilePart:
         """Score the batches of one partition, within a Spark task.
 
         Args:
@@ -99,7 +99,7 @@ class TableTask:
             good.remove()
             bad.remove()
             raise
-        return Part(
+        return FilePart(
             name if good.rows else None,
             good.bytes,
             good.rows,

@@ -25,7 +25,7 @@ class Counts:
     """What is not read from a footer: nulls, also of nested columns, and bounds of floats.
 
     Attributes:
-        bounds: of float columns; None where a NaN is among the values.
+        bounds: bounds of float columns; None if a NaN is among the values.
     """
 
     nulls: dict[str, int] = field(default_factory=dict)
