@@ -1,7 +1,5 @@
 """The scoring job in Scala and `jobs/score.py`: the same settings, tables, messages, exit codes."""
 
-# ruff: noqa: E501  (one case, one line)
-
 from __future__ import annotations
 
 import os
@@ -9,18 +7,19 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests import models
 from tests.conftest import ROOT
 from tests.mlflow_server import mlflow_server
 from tests.passengers import flags, run_all
 from tests.scala_jobs import Ended, Jobs, build, jobs, submitted
+from tests.spec.test_settings import told
 from tests.test_bad_inputs import CASES, LINES, Case, World
 from tfspark.cli import main
 from tfspark.errors import ModelNotFound
@@ -30,50 +29,9 @@ from tfspark.tables import read_table
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 OWN = ["run_id", "scored_at"]
-FILE = "name: t\nsource: {format: csv, path: raw.csv}\ntraining: {epochs: 5}\n"
 # The words that differ are of the system, or of the library that parses: code and kind are equal.
 OTHER_WORDS = {"the output is a file", "unknown plan", "not a Parquet file"}
-SETTINGS: list[tuple[str, list[str], dict[str, str]]] = [
-    (FILE, [], {}),
-    (FILE, ["--conf", "spark.sql.shuffle.partitions=3", "--keep", "a, b"], {"TFSPARK_SCORE__PLAN": "jvm", "TFSPARK_TRAINING__EPOCHS": "7"}),
-    (FILE, ["--score.inputs", "{x: [a, b], y: c}", "--model", "{a: b}"], {"TFSPARK_SCORE__INPUTS": '{"z": "q"}', "TFSPARK_SOURCE__OPTIONS": '{"sep": ";"}'}),
-    (FILE, ["--source.options", "{password: geheim, url: 'jdbc:x://a:geheim@h/db?token=geheim'}", "--date", "2026-11-20"], {"TFSPARK_SPARK": '{"spark.x.secret": "y"}'}),
-    ("name: t\nsorce:\n  path: x\n", [], {}),
-    ("name: t\ntraining:\n  epochs: many\n", [], {}),
-    ("name: t\nname: u\n", [], {}),
-    ("- name\n", [], {}),
-    ("name: a/b\n", [], {}),
-    ("name: 5\n", [], {}),
-    ("score:\n  keep: 5\n", [], {}),
-    ("score: [a]\n", [], {}),
-    ("score:\n  inputs: {x: 5}\n", [], {}),
-    ("source: {format: xml}\n", [], {}),
-    ("features:\n  - {kind: numeric}\n", [], {}),
-    ("features:\n  - {kind: numerical}\n", [], {}),
-    ("training: {learning_rate: 0}\n", [], {}),
-    ("prepare: {file_mb: 1.5}\n", [], {}),
-    ("date: 2026-13-01\n", [], {}),
-    ("date: soon\n", [], {}),
-    (FILE, ["--conf", "x=y"], {}),
-    (FILE, ["--training.epochs", "x"], {}),
-    (FILE, [], {"TFSPARK_TRAINING__EPOCHS": "x"}),
-    (FILE, [], {"TFSPARK_TRANING__EPOCHS": "1"}),
-    (FILE, [], {"TFSPARK_SCORE__KEEP": "a,b"}),
-    (FILE, [], {"TFSPARK_SCORE__PLANS": "a"}),
-    ("name: [t\n", [], {}),
-    ("", [], {}),
-]  # fmt: skip
-
-
-def test_the_schemas_of_the_settings_are_current() -> None:
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        from settings_schema import FOLDER, schemas
-    finally:
-        sys.path.pop(0)
-    for name, text in schemas().items():
-        said = "run scripts/settings_schema.py"
-        assert (FOLDER / name).read_text("utf-8") == text, said
+SETTINGS = yaml.safe_load((ROOT / "spec" / "settings.yaml").read_text("utf-8"))["cases"]
 
 
 @pytest.fixture(scope="module")
@@ -118,19 +76,17 @@ def rows(spark: Any, table: Path, without: list[str]) -> list[str]:
     return sorted(str(row) for row in read_table(spark, str(table)).drop(*without).collect())
 
 
-@pytest.mark.parametrize(("text", "arguments", "environment"), SETTINGS)
+@pytest.mark.parametrize(
+    "case", [case for case in SETTINGS if "day" not in case], ids=lambda case: str(case)[:80]
+)
 def test_settings(
-    text: str,
-    arguments: list[str],
-    environment: dict[str, str],
+    case: dict[str, Any],
     jvm: Jobs,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    file = tmp_path / "t.yaml"
-    file.write_text(text)
-    given = ["--config", str(file), "--dry-run", *arguments]
+    given, environment = told(case, tmp_path), case.get("environment", {})
     python = by_python(given, environment, capfd, monkeypatch)
     scala = jvm.run(given, environment)
     assert scala.code == python.code, scala.err
