@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyspark import TaskContext
 
 import tfspark
-from tests import models
+from tests import saved_models as models
 from tfspark.registry.resolve import resolve_model
 from tfspark.scoring.plans.udf import scorer_for
 from tfspark.scoring.worker import guard

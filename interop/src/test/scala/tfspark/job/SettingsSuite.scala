@@ -5,7 +5,7 @@ import org.apache.hadoop.conf.Configuration
 import org.scalatest.funsuite.AnyFunSuite
 import tfspark.{ConfigError, Local}
 
-/** Settings and their places; that messages are Python's is tested in `tests/test_scala_job.py`. */
+/** Settings and their places; that messages are Python's is tested in `tests/interop/test_job.py`. */
 class SettingsSuite extends AnyFunSuite {
   private val file = Local.temporary("settings").resolve("t.yaml")
 
