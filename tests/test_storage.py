@@ -3,10 +3,12 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.stateful import until, world
 from tfspark import storage
 from tfspark.errors import IntegrityError, StorageError
 
@@ -74,3 +76,45 @@ def test_staging_of_another_machine_is_kept_for_a_week(tmp_path: Path) -> None:
     )
     storage.new_staging(str(tmp_path), "job")
     assert not folder.exists()
+
+
+def test_a_run_that_begins_is_not_taken_for_a_dead_one() -> None:
+    """Two runs begin at once: wherever the one stands, the other leaves its folder alone."""
+    for operations in range(20):
+        with world() as now:
+            begun: list[str] = []
+
+            def begin() -> None:
+                begun.append(storage.new_staging(str(now.root), "job"))  # noqa: B023
+                until(lambda: len(begun) == 2)  # noqa: B023
+
+            one, other = now.start(begin), now.start(begin)
+            now.step(one, operations)
+            now.finish(other)
+            now.finish(one)
+            assert (one.error, other.error) == (None, None)
+            assert all(storage.exists(f"{folder}/_owner.json") for folder in begun)
+
+
+def test_a_folder_is_removed_by_two_at_once() -> None:
+    for operations in range(20):
+        with world() as now:
+            folder = str(now.root / "folder")
+            storage.write_bytes(f"{folder}/below/file", b"x")
+            one, other = (now.start(partial(storage.delete, folder)) for _ in range(2))
+            now.step(one, operations)
+            now.finish(other)
+            now.finish(one)
+            assert (one.error, other.error) == (None, None)
+            assert not storage.exists(folder)
+
+
+def test_a_run_ends_while_another_looks_at_its_folder() -> None:
+    for operations in range(20):
+        with world() as now:
+            folder = storage.new_staging(str(now.root), "job")
+            look = now.start(partial(storage.abandoned, str(now.root), "job"))
+            now.step(look, operations)
+            storage.delete(folder)
+            now.finish(look)
+            assert look.error is None

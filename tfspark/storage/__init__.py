@@ -18,6 +18,7 @@ from tfspark.storage.files import (
     write_bytes,
     write_json,
 )
+from tfspark.storage.lock import locked
 from tfspark.storage.staging import abandoned, new_staging
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "filesystem",
     "is_dir",
     "join",
+    "locked",
     "make_dir",
     "move",
     "names",

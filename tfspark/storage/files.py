@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -116,7 +117,7 @@ def sha256(path: str) -> str:
 
 
 def move(source: str, target: str) -> None:
-    """Rename a folder. Atomic on POSIX and HDFS; object stores rely on the manifest instead."""
+    """Rename a folder. Atomic on POSIX and HDFS; Arrow's S3 file system does not rename folders."""
     fs, inner = filesystem(source)
     try:
         fs.move(inner, filesystem(target)[1])
@@ -127,7 +128,8 @@ def move(source: str, target: str) -> None:
 def delete(folder: str) -> None:
     fs, inner = filesystem(folder)
     if fs.get_file_info(inner).type == pafs.FileType.Directory:
-        fs.delete_dir(inner)
+        with suppress(FileNotFoundError):  # another run cleans up as well
+            fs.delete_dir(inner)
 
 
 def delete_file(path: str) -> None:

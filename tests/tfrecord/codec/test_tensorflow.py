@@ -20,7 +20,7 @@ from tests.tfrecord.codec.test_round_trip import ANY, BIG, table_of
 from tests.tfrecord.tables import example_values, same, tables
 from tfspark.errors import StorageError
 from tfspark.tfrecord import read_file, write_file
-from tfspark.tfrecord.codec import decode_kernels as kernels
+from tfspark.tfrecord.codec import locate_kernels as kernels
 from tfspark.tfrecord.codec import wire
 
 
