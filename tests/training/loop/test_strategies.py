@@ -61,7 +61,7 @@ def test_a_tpu_that_is_not_there() -> None:
         strategy_scope("tpu")
 
 
-@pytest.mark.cluster
+@pytest.mark.usefixtures("process")
 def test_horovodrun_without_spark(tmp_path: Path, empty_store: Path) -> None:
     write_dataset(tmp_path)
     (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())
