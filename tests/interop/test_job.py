@@ -17,14 +17,9 @@ import yaml
 from tests import saved_models as models
 from tests.conftest import ROOT
 from tests.mlflow_server import mlflow_server
-<<<<<<< HEAD:tests/test_scala_job.py
-from tests.passengers import flags, run_all
-from tests.scala_jobs import Ended, Jobs, build, jobs, submitted
-from tests.spec.test_settings import told
-=======
-from tests.passengers import copy_of, flags
 from tests.interop.jobs import Ended, Jobs, build, jobs, submitted
->>>>>>> lanes:tests/interop/test_job.py
+from tests.passengers import copy_of, flags
+from tests.spec.test_settings import told
 from tests.test_bad_inputs import CASES, LINES, Case, World
 from tfspark.cli import main
 from tfspark.errors import ModelNotFound

@@ -5,11 +5,7 @@ import org.apache.hadoop.conf.Configuration
 import org.scalatest.funsuite.AnyFunSuite
 import tfspark.{ConfigError, Local}
 
-<<<<<<< HEAD
 /** Settings and their places; those that are Python's too are in `spec/`. */
-=======
-/** Settings and their places; that messages are Python's is tested in `tests/interop/test_job.py`. */
->>>>>>> lanes
 class SettingsSuite extends AnyFunSuite {
   private val file = Local.temporary("settings").resolve("t.yaml")
 
