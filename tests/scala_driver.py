@@ -18,11 +18,13 @@ from pyspark.sql import types as T
 
 from tests.scala_cases import CASES, Case
 from tests.scala_refusals import refusals
-from tfspark.registry.resolve import resolve_model
-from tfspark.scoring.frame import bindings, with_result
+from tfspark.scoring.kinds.bound import BoundModel, bind
+from tfspark.scoring.kinds.resolve import resolve
+from tfspark.scoring.plans.arrow import Arrow
+from tfspark.scoring.plans.jvm import Jvm
 from tfspark.tables import quote
 
-PLANS = ("arrow", "jvm")
+PLANS = (Arrow(), Jvm())
 
 
 def both(spark: SparkSession, case: Case, folder: Path) -> dict[str, Any]:
@@ -31,9 +33,9 @@ def both(spark: SparkSession, case: Case, folder: Path) -> dict[str, Any]:
     folder.mkdir()
     case.export(model)
     case.write(spark, table)
-    found, df = resolve_model(str(model)), spark.read.parquet(table)
-    bound = bindings(df, found, None)
-    runs = {plan: with_result(df, found, bound, ["id"], plan) for plan in PLANS}
+    found, df = resolve(str(model)), spark.read.parquet(table)
+    bound = BoundModel(found, bind(df, found, None), ("id",))
+    runs = {plan.name: plan.results(df, bound, bound.kept) for plan in PLANS}
     shutil.rmtree(model)
     log = folder.parent / "cache" / f"{found.digest}.loads"
     loads: list[list[str]] = []
@@ -41,7 +43,7 @@ def both(spark: SparkSession, case: Case, folder: Path) -> dict[str, Any]:
         values = [value.alias(name) for name, value in run.outputs.items()]
         run.df.select("id", *values, run.error.alias("_why")).write.parquet(str(folder / plan))
         loads.append(log.read_text().split("\n")[:-1])
-    said = compare(*(spark.read.parquet(str(folder / plan)) for plan in PLANS))
+    said = compare(*(spark.read.parquet(str(folder / plan)) for plan in runs))
     unpacked = [path.name for path in log.parent.iterdir() if path.is_dir()].count(found.digest)
     return {**said, "loads": loads[1][len(loads[0]) :], "unpacked": unpacked}
 

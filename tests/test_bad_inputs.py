@@ -146,7 +146,7 @@ CASES = [
     Case("a column the model needs is missing", "score", 2, "Embarked", lambda w: {**BARE, "input": w.parquet(*FULL.split(", ")), "model": w.model, "output": w.warehouse / "scored" / "passengers"}),
     Case("a column of the wrong type for the model", "score", 2, "Age", lambda w: {**BARE, "input": w.parquet(*FULL.replace("1D Age", "'x' Age").split(", "), "'C' Embarked"), "model": w.model, "output": w.warehouse / "scored" / "passengers"}),
     Case("quotes in a kept column's name", "score", 2, re.escape("no column PassengerId`; DROP TABLE x; --"), lambda w: {"keep": "PassengerId`; DROP TABLE x; --"}),
-    Case("quotes in a table's name", "score", 2, re.escape("x` WHERE 1=1; DROP TABLE `y: is no folder and no name of a table"), lambda w: {**BARE, "input": "x` WHERE 1=1; DROP TABLE `y", "model": w.model, "output": w.warehouse / "scored" / "passengers"}),
+    Case("quotes in a table's name", "score", 2, re.escape("x` WHERE 1=1; DROP TABLE `y: is neither a folder nor a table name"), lambda w: {**BARE, "input": "x` WHERE 1=1; DROP TABLE `y", "model": w.model, "output": w.warehouse / "scored" / "passengers"}),
     Case("unknown plan", "score", 2, "plan 'warp'", lambda w: {"plan": "warp"}),
     Case("other columns than the table", "score", 6, "other columns than this run .*Sex", other_columns),
     Case("the output is a file", "score", 6, "a_file", lambda w: {"output": w.file("a_file", "") / "table"}),

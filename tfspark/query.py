@@ -159,7 +159,7 @@ class SparkSQL:
 
 def _stream(df: Any) -> pa.RecordBatchReader:
     """A DataFrame's rows, a partition at a time."""
-    from pyspark.sql.pandas.types import to_arrow_schema
+    from tfspark.compat.spark import to_arrow_schema
 
     schema = to_arrow_schema(df.schema)
     names = schema.names

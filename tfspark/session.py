@@ -1,4 +1,4 @@
-"""The SparkSession: the only place that touches Spark's settings."""
+"""The SparkSession: the only place that sets Spark's settings."""
 
 from __future__ import annotations
 

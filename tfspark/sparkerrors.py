@@ -21,12 +21,13 @@ _MISSING = {
 @contextmanager
 def reading(table: str) -> Iterator[None]:
     """Spark's many words for `not there` and `cannot be read` as our errors."""
-    from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
+
+    from tfspark.compat.spark import JavaError
 
     try:
         yield
-    except (PySparkException, Py4JJavaError) as error:
+    except (PySparkException, JavaError) as error:
         condition = (error.getCondition() or "") if isinstance(error, PySparkException) else ""
         said = f"{condition} {error}"
         if condition.split(".")[0] in _MISSING:
@@ -34,7 +35,7 @@ def reading(table: str) -> Iterator[None]:
                 f"{table}: is not there (yet); check the path, or try again when it has arrived"
             ) from None
         if condition == "PARSE_SYNTAX_ERROR":
-            raise ConfigError(f"{table}: is no folder and no name of a table") from None
+            raise ConfigError(f"{table}: is neither a folder nor a table name") from None
         if "FAILED_JDBC" in said or "java.sql." in said:
             raise SourceMissing(f"{table}: cannot be reached: {first_line(error)}") from None
         if "UNABLE_TO_INFER_SCHEMA" in said:
@@ -63,12 +64,11 @@ def running(what: str, target: str) -> Iterator[None]:
     Raises:
         StorageError: whatever Spark raised.
     """
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
+    from tfspark.compat.spark import ERRORS
 
     try:
         yield
-    except (PySparkException, Py4JError) as error:
+    except ERRORS as error:
         raise StorageError(f"{what} failed: {_telling(error)}; {target} is unchanged") from error
 
 

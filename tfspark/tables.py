@@ -172,9 +172,9 @@ def write_day(
     Raises:
         StorageError: the table has other columns, or the write failed; the table is unchanged.
     """
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
     from pyspark.sql import functions as F
+
+    from tfspark.compat.spark import ERRORS
 
     spark = df.sparkSession
     rows = df.withColumn("day", F.lit(day))
@@ -199,7 +199,7 @@ def write_day(
         else:
             writer.saveAsTable(target)
         return _version_of(spark, target, run_id, rows.isEmpty)
-    except (PySparkException, Py4JError) as error:
+    except ERRORS as error:
         raise StorageError(
             f"{target}: the day {day} could not be written, the table is unchanged: "
             f"{first_line(error)}"

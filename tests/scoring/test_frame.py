@@ -181,7 +181,7 @@ def test_what_is_refused_before_any_task_runs(spark: SparkSession, tmp_path: Pat
     folder = models.picky(tmp_path / "m")
     with pytest.raises(
         ConfigError,
-        match="plan 'fast': there is no such plan; plans: auto, scan, arrow, pandas, jvm",
+        match="unknown plan 'fast'; use one of auto, scan, arrow, pandas, jvm",
     ):
         tfspark.score(df, folder, plan="fast")
     with pytest.raises(ModelNotFound, match="no such folder"):

@@ -17,14 +17,15 @@ def page(contract: Contract, source: str) -> str:
     lines = [
         f"# Table `{contract.name}`",
         "",
-        f"Contract `{contract.id}` {contract.version} ({contract.status}), made from `{source}`.",
+        f"Contract `{contract.id}` {contract.version} ({contract.status}), "
+        f"generated from `{source}`.",
         "",
         *([about] if isinstance(about, str) else about.values()),
         *([table.description] if table.description else []),
         "",
         f"Key: {', '.join(f'`{key}`' for key in contract.keys)}. {_threshold(contract)}",
         "",
-        "| column | type | role | null | checks | tensor | what it is |",
+        "| column | type | role | null | checks | tensor | description |",
         "|---|---|---|---|---|---|---|",
         *[_row(column) for column in contract.columns],
     ]
@@ -40,7 +41,7 @@ def _threshold(contract: Contract) -> str:
         bounds.append(f"{allowed.max_rows} rows")
     if not bounds:
         return "Any number of bad rows goes to quarantine."
-    return f"At most {' and '.join(bounds)} may be bad; they go to quarantine."
+    return f"Bad rows go to quarantine; at most {' and '.join(bounds)} may be bad."
 
 
 def _row(column: Column) -> str:
@@ -70,9 +71,9 @@ def _checks(column: Column) -> list[str]:
     if options.pattern is not None:
         said.append(f"matches `{options.pattern}`")
     if options.min_length is not None:
-        said.append(f"at least {options.min_length} characters")
+        said.append(f"length at least {options.min_length}")
     if options.max_length is not None:
-        said.append(f"at most {options.max_length} characters")
+        said.append(f"length at most {options.max_length}")
     return said
 
 

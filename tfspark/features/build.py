@@ -98,7 +98,7 @@ def build_features(
     """Keras inputs for the raw columns and one encoded tensor for each feature.
 
     Args:
-        statistics: of the training split, by column (`Dataset.statistics`).
+        statistics: the training split's statistics, by column (`Dataset.statistics`).
 
     Raises:
         ConfigError: a feature that cannot be built, naming it and what to do.

@@ -11,7 +11,7 @@ class Output:
     """The prediction that a builder must give: one tensor [rows, units].
 
     Attributes:
-        name: of the output in the signature.
+        name: the output's name in the signature.
         units: 1 for two classes and for a number, else the number of classes.
         activation: `sigmoid`, `softmax` or `linear`.
     """

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
-from pyspark.sql.pandas.types import to_arrow_schema
 
 from tfspark import storage
+from tfspark.compat.spark import to_arrow_schema
 from tfspark.config import Prepare
 from tfspark.contracts import Contract
 from tfspark.contracts.types import family

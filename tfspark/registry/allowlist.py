@@ -50,21 +50,16 @@ STATEFUL = {
 
 def allowed_ops() -> list[str]:
     """The rule applied to the TensorFlow that is installed."""
-    from tensorflow.core.framework import op_def_pb2
-    from tensorflow.python.client import pywrap_tf_session
-    from tensorflow.python.framework import kernels
+    from tfspark.compat.tensorflow import registered_ops
 
-    known = op_def_pb2.OpList()
-    known.ParseFromString(pywrap_tf_session.TF_GetBuffer(pywrap_tf_session.TF_GetAllOpList()))
+    known, kernels = registered_ops()
     # XLA's kernels come and go with what the process has done so far.
-    devices = ("CPU", "GPU", "DEFAULT")
-    kernels_there = kernels.get_all_registered_kernels().kernel
-    real = {kernel.op for kernel in kernels_there if kernel.device_type in devices}
+    real = {op for op, device in kernels if device in ("CPU", "GPU", "DEFAULT")}
     refused = re.compile("|".join(REFUSED.values()))
     stateful = re.compile("|".join(STATEFUL.values()))
     return sorted(
         op.name
-        for op in known.op
+        for op in known
         if op.name in real
         and not op.name.startswith("_")
         and not refused.fullmatch(op.name)

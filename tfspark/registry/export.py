@@ -48,9 +48,9 @@ def _plain_names(names: list[str]) -> dict[str, str]:
     Raises:
         ConfigError: two columns would have one name.
     """
-    from tensorflow.core.function.polymorphism.function_type import sanitize_arg_name
+    from tfspark.compat.tensorflow import argument_name
 
-    plain = {name: sanitize_arg_name(re.sub(r"[^a-zA-Z0-9_]", "_", name)) for name in names}
+    plain = {name: argument_name(re.sub(r"[^a-zA-Z0-9_]", "_", name)) for name in names}
     for name, other in plain.items():
         if list(plain.values()).count(other) > 1:
             raise ConfigError(

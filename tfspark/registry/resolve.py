@@ -22,7 +22,7 @@ class ModelFolder:
         name: the registered name, or the folder's.
         version: the registered version; "" where there is none.
         path: the folder.
-        digest: of its files, see `tfspark.registry.manifest`.
+        digest: digest of its files, see `tfspark.registry.manifest`.
         files: path in the folder → `sha256` and `bytes`.
         signature: inputs (with the values that stand for null) and outputs.
         manifest: None for a model that has none.

@@ -38,7 +38,7 @@ class Signature:
     Attributes:
         inputs: name → tensor of one row, in the order of their names.
         outputs: the same of the outputs.
-        name: of the signature.
+        name: the signature's name.
         batch: the number of rows that the model takes at a time; None for any number.
     """
 

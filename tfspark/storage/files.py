@@ -132,7 +132,7 @@ def sha256(path: str) -> str:
 
 
 def move(source: str, target: str) -> None:
-    """Rename a folder. Atomic on POSIX and HDFS; object stores rely on the manifest instead."""
+    """Rename a folder. Atomic on POSIX and HDFS; Arrow's S3 file system does not rename folders."""
     fs, inner = filesystem(source)
     try:
         fs.move(inner, filesystem(target)[1])

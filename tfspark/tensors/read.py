@@ -167,7 +167,7 @@ def _leaves(values: pa.Array, spec: TensorSpec, per_row: int, places: Array | No
 
     Args:
         per_row: elements of a row, of the tensor.
-        places: of the values in the tensor; None: as they come.
+        places: the values' places in the tensor; None: as they come.
     """
     try:
         return _typed(values, spec, per_row if places is None else 1)

@@ -30,8 +30,9 @@ from tfspark.tensors import Array, TensorSpec
 from tfspark.training.key import git_revision, recipe
 from tfspark.training.loop.work import Parts, Spec
 from tfspark.training.ranks.launch import launch
-from tfspark.training.ranks.world import World, connect, started_by_horovodrun
-from tfspark.training.readers.encoder import Label, head
+from tfspark.training.ranks.world import World, join_ranks, started_by_horovodrun
+from tfspark.training.readers.encoder import head
+from tfspark.training.readers.label import Label
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -45,7 +46,7 @@ class Trained:
     """A trained Keras model and what is known about it.
 
     Attributes:
-        metrics: of `validation` and `test`.
+        metrics: metrics of `validation` and `test`.
         sample: some rows of the training split, to compare the exported model with.
         label: with its classes in the order of the output.
         epochs: `trained` and `best`.
@@ -97,7 +98,7 @@ class Maker:
         with self.steps.step("fit", ranks=distributed.ranks):
             reports = Reports(self.steps, lambda curves: self.store.log_curves(run_id, curves))
             if started_by_horovodrun():
-                connect().tell(spec.to_json())
+                join_ranks().tell(spec.to_json())
             launch(spec.to_json(), distributed, reports, self.spark)
         with self.steps.step("evaluate") as info:
             with quiet():

@@ -20,6 +20,7 @@ from tfspark import storage
 from tfspark.config import Settings
 from tfspark.dataset import Dataset
 from tfspark.errors import ConfigError
+from tfspark.extras import need
 from tfspark.quality.evaluate import LOWER_IS_BETTER, METRICS
 from tfspark.training.key import recipe
 
@@ -37,18 +38,19 @@ class Study:
     """The search of one dataset, recipe and space.
 
     Attributes:
-        name: as in `tune.study`, or from what the search is made from.
+        name: the study's name: `tune.study`, or made from the search's contents.
         folder: everything of the search, in the warehouse.
-        metric: of the validation split, what is searched for.
+        metric: the metric of the validation split that is optimised.
     """
 
     def __init__(self, settings: Settings, dataset: Dataset) -> None:
         """Open the study, or make it.
 
         Raises:
-            ConfigError: another process runs it; it is of something else; no such metric; a
-                warehouse that is not of this machine.
+            ConfigError: no Optuna; another process runs it; it is of something else; no such
+                metric; a warehouse that is not of this machine.
         """
+        need("optuna", "tune")
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -20,8 +20,8 @@ from tfspark import storage
 from tfspark.errors import StorageError
 from tfspark.scoring.table import commit as commit_module
 from tfspark.scoring.table.commit import claim, commit_day, end
-from tfspark.scoring.table.sink import Part
-from tfspark.scoring.table.statistics import Counts, delta_stats
+from tfspark.scoring.worker.sink import FilePart
+from tfspark.scoring.worker.statistics import Counts, delta_stats
 
 DAY, OTHER = dt.date(2026, 11, 20), dt.date(2026, 11, 21)
 SCHEMA = {
@@ -37,14 +37,14 @@ def folder(table: Path, day: dt.date) -> Path:
     return table / f"day={day}"
 
 
-def part(table: Path, token: str, ids: list[int], day: dt.date = DAY, attempt: int = 0) -> Part:
+def part(table: Path, token: str, ids: list[int], day: dt.date = DAY, attempt: int = 0) -> FilePart:
     """A task's file and what it says of it."""
     folder(table, day).mkdir(parents=True, exist_ok=True)
     name = f"part-00000-{token}-{attempt}.parquet"
     pq.write_table(pa.table({"id": ids}), folder(table, day) / name)
     stats = json.dumps({"numRecords": len(ids)})
     size = (folder(table, day) / name).stat().st_size
-    return Part(name, size, len(ids), stats, None, 0)
+    return FilePart(name, size, len(ids), stats, None, 0)
 
 
 def started(table: Path, token: str) -> str:
@@ -53,7 +53,7 @@ def started(table: Path, token: str) -> str:
     return staging
 
 
-def put(table: Path, parts: list[Part], token: str, day: dt.date = DAY) -> int:
+def put(table: Path, parts: list[FilePart], token: str, day: dt.date = DAY) -> int:
     return commit_day(str(table), SCHEMA, parts, day, run_id=f"run {token}", token=token)
 
 

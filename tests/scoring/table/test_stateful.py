@@ -26,7 +26,7 @@ from tests.stateful import Process, World, here, histories, operation, until, wa
 from tfspark import storage
 from tfspark.errors import StorageError
 from tfspark.scoring.table.commit import claim, commit_day, end
-from tfspark.scoring.table.sink import OPEN, Part, TableTask
+from tfspark.scoring.worker.sink import OPEN, FilePart, TableTask
 
 DAYS = [dt.date(2026, 11, day) for day in (20, 21)]
 COLUMNS = pa.schema([("id", pa.int64())])
@@ -133,7 +133,7 @@ class Tables(World):
         process.day, process.fails, process.ids = day, fails, [i for i in ids if good(i)]
         return process
 
-    def by_tasks(self, task: TableTask, shares: list[list[int]], twin: bool) -> Iterator[Part]:
+    def by_tasks(self, task: TableTask, shares: list[list[int]], twin: bool) -> Iterator[FilePart]:
         """Spark's part. It takes the first attempt that ends well, and waits for no other."""
         for number, ids in enumerate(shares):
             for _ in range(_ATTEMPTS):

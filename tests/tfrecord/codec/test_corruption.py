@@ -13,8 +13,8 @@ import google_crc32c
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.tfrecord.codec.test_round_trip import table_of
 
+from tests.tfrecord.codec.test_round_trip import table_of
 from tfspark.errors import ConfigError, IntegrityError, StorageError
 from tfspark.tfrecord import Counted, count_records, layout_of, read_file, write_file
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from tests.tfrecord.codec.test_round_trip import table_of
 
+from tests.tfrecord.codec.test_round_trip import table_of
 from tfspark.errors import ConfigError, IntegrityError, StorageError
 from tfspark.tfrecord import (
     SIDECAR,

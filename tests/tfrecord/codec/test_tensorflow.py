@@ -15,12 +15,12 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow.core.example import example_pb2
-from tests.tfrecord.codec.test_round_trip import ANY, BIG, table_of
 
+from tests.tfrecord.codec.test_round_trip import ANY, BIG, table_of
 from tests.tfrecord.tables import example_values, same, tables
 from tfspark.errors import StorageError
 from tfspark.tfrecord import read_file, write_file
-from tfspark.tfrecord.codec import decode_kernels as kernels
+from tfspark.tfrecord.codec import locate_kernels as kernels
 from tfspark.tfrecord.codec import wire
 
 

@@ -40,7 +40,7 @@ class Model(NamedTuple):
     """What the cache holds of one model.
 
     Attributes:
-        bytes: of its files, those of interrupted attempts included.
+        bytes: size of its files, those of interrupted attempts included.
         opened: when a process opened it last, in seconds since 1970.
         whole: whether it is there, and nothing of an attempt that did not end.
     """

@@ -47,7 +47,7 @@ class Packed:
 
     Attributes:
         model: what the user called it, for messages.
-        digest: of the files.
+        digest: digest of the files.
         files: (path, bytes, sha256), sorted.
         pieces: broadcasts of bytes; joined they are the files end to end.
     """

@@ -79,7 +79,7 @@ def as_text(schema: T.StructType, names: Sequence[str]) -> Column:
 
 def spark_type(spec: TensorSpec) -> T.DataType:
     """The type of the column that an output becomes."""
-    from pyspark.sql.pandas.types import from_arrow_type
+    from tfspark.compat.spark import from_arrow_type
 
     kind: T.DataType = from_arrow_type(arrow_type(spec))
     return kind

@@ -7,7 +7,6 @@ whole is true. What is not known here for certain raises `Unknown`, and Spark do
 from __future__ import annotations
 
 import datetime as dt
-import decimal
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import types as T
 
+from tfspark.compat.catalyst import Expression
 from tfspark.scoring.model.binding import arrow_of
 
 _COMPARE = {
@@ -48,9 +48,9 @@ class Filter:
     """One node: `op` is of `=`, `<`..., `in`, `null`, `column`, `And`, `Or`, `Not`.
 
     Attributes:
-        column: that is looked at, by the files' name.
-        values: to compare with.
-        kind: that the column is widened to before.
+        column: name of the compared column, as in the files.
+        values: the values to compare with.
+        kind: the type that the column is widened to before.
     """
 
     op: str
@@ -99,89 +99,79 @@ class Filter:
         return any(_within(low, high, "=" if self.op == "in" else self.op, v) for v in self.values)
 
 
-def from_catalyst(node: Any, names: Mapping[int, str]) -> Filter:
-    """Spark's expression, seen through py4j.
+def from_catalyst(node: Expression, names: Mapping[int, str]) -> Filter:
+    """Spark's expression as a filter.
 
     Args:
-        names: of the columns of the files, by the number of the attribute.
+        names: the files' column names, by the number of the attribute.
 
     Raises:
         Unknown: it holds something else than simple comparisons.
     """
-    what = str(node.getClass().getSimpleName())
+    what, children = node.kind, node.children
     if what in _JOIN:
-        return Filter(
-            what, parts=(from_catalyst(node.left(), names), from_catalyst(node.right(), names))
-        )
+        return Filter(what, parts=tuple(from_catalyst(child, names) for child in children))
     if what == "Not":
-        return Filter("Not", parts=(from_catalyst(node.child(), names),))
+        return Filter("Not", parts=(from_catalyst(children[0], names),))
     if what in ("IsNull", "IsNotNull"):
-        test = Filter("null", _column(node.child(), names)[0])
+        test = Filter("null", _column(children[0], names)[0])
         return test if what == "IsNull" else Filter("Not", parts=(test,))
     if what == "AttributeReference":
         return Filter("column", _column(node, names)[0])
     if what in _COMPARE:
-        op, left, right = _COMPARE[what][0], node.left(), node.right()
-        if left.getClass().getSimpleName() == "Literal":
+        op, (left, right) = _COMPARE[what][0], children
+        if left.kind == "Literal":
             op, left, right = _TURNED[op], right, left
         name, kind = _column(left, names)
         return Filter(op, name, (_literal(right),), kind)
     if what == "In":
-        name, kind = _column(node.value(), names)
-        values = node.list()
-        literals = tuple(_literal(values.apply(i)) for i in range(values.size()))
-        return _one_of(node, name, literals, kind)
+        name, kind = _column(children[0], names)
+        return _one_of(node, name, tuple(map(_literal, children[1:])), kind)
     if what == "InSet":
-        name, kind = _column(node.child(), names)
-        data_type = _data_type(node.child())
+        name, kind = _column(children[0], names)
+        data_type = children[0].type
         if data_type in ("float", "double"):
-            raise Unknown(str(node.toString()))  # by bits: 0.0 is not -0.0 there
-        found, values = [], node.hset().iterator()
-        while values.hasNext():
-            found.append(_scalar(values.next(), data_type))
-        return _one_of(node, name, tuple(found), kind)
-    raise Unknown(str(node.toString())[:200])
+            raise Unknown(node.text)  # by bits: 0.0 is not -0.0 there
+        found = tuple(_scalar(value, data_type) for value in node.values)
+        return _one_of(node, name, found, kind)
+    raise Unknown(node.text[:200])
 
 
 def _one_of(
-    node: Any, name: str, values: tuple[pa.Scalar, ...], kind: pa.DataType | None
+    node: Expression, name: str, values: tuple[pa.Scalar, ...], kind: pa.DataType | None
 ) -> Filter:
     if not values:
-        raise Unknown(str(node.toString()))
+        raise Unknown(node.text)
     return Filter("in", name, values, kind)
 
 
-def _column(node: Any, names: Mapping[int, str]) -> tuple[str, pa.DataType | None]:
+def _column(node: Expression, names: Mapping[int, str]) -> tuple[str, pa.DataType | None]:
     """The column of a comparison, and what it is widened to."""
     kind = None
-    if node.getClass().getSimpleName() == "Cast":
-        to, child = _data_type(node), node.child()
-        if to not in _WIDER.get(_data_type(child), ()):
-            raise Unknown(str(node.toString()))
-        node, kind = child, _arrow(to)
-    if node.getClass().getSimpleName() != "AttributeReference":
-        raise Unknown(str(node.toString())[:200])
-    number, data_type = int(node.exprId().id()), _data_type(node)
-    if number not in names or not (data_type in _KINDS or data_type.startswith("decimal(")):
-        raise Unknown(str(node.toString()))
-    return names[number], kind
+    if node.kind == "Cast":
+        (child,) = node.children
+        if node.type not in _WIDER.get(child.type, ()):
+            raise Unknown(node.text)
+        node, kind = child, _arrow(node.type)
+    if node.kind != "AttributeReference":
+        raise Unknown(node.text[:200])
+    known = node.type in _KINDS or node.type.startswith("decimal(")
+    if node.number not in names or not known:
+        raise Unknown(node.text)
+    return names[node.number], kind
 
 
-def _literal(node: Any) -> pa.Scalar:
-    if node.getClass().getSimpleName() != "Literal":
-        raise Unknown(str(node.toString())[:200])
-    return _scalar(node.value(), _data_type(node))
+def _literal(node: Expression) -> pa.Scalar:
+    if node.kind != "Literal":
+        raise Unknown(node.text[:200])
+    return _scalar(node.values[0], node.type)
 
 
 def _scalar(value: Any, data_type: str) -> pa.Scalar:
-    """Spark's inner value: days, microseconds, its own text and decimals."""
+    """A value as `compat.catalyst.plain_value` gives it."""
     kind = _arrow(data_type)
     if value is None:
         return pa.scalar(None, kind)
-    if data_type == "string":
-        return pa.scalar(str(value.toString()), kind)
-    if data_type.startswith("decimal("):
-        return pa.scalar(decimal.Decimal(str(value.toString())), kind)
     if data_type == "date":
         return pa.scalar(int(value), pa.int32()).cast(kind)
     if data_type.startswith("timestamp"):
@@ -198,10 +188,6 @@ def partition_value(value: Any, data_type: str) -> pa.Scalar:
     if data_type not in _KINDS and not data_type.startswith("decimal("):
         raise Unknown(data_type)
     return _scalar(value, data_type)
-
-
-def _data_type(node: Any) -> str:
-    return str(node.dataType().catalogString())
 
 
 def _arrow(data_type: str) -> pa.DataType:

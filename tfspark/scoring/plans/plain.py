@@ -10,19 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyarrow import fs as pafs
 
 from tfspark import storage
+from tfspark.compat.catalyst import FileScan, physical_plan
 from tfspark.errors import StorageError
 from tfspark.rowgroups import Group, divide, footers, opened
 from tfspark.scoring.model.binding import arrow_of
 from tfspark.scoring.plans.asread import NotPlain, arrow_field, check_file
+from tfspark.scoring.plans.batches import batches
 from tfspark.scoring.plans.filters import Filter, Unknown, both, from_catalyst, partition_value
-from tfspark.scoring.plans.scan import batches
-from tfspark.scoring.plans.sparkplan import check_logical, check_scan, named, take_apart
+from tfspark.scoring.plans.sparkplan import check_logical, check_scan, named, scan_of
 from tfspark.tensors.arrowtypes import loose_type
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class PlainFile:
     Attributes:
         size, changed: bytes, and when it was changed (ns), by which another file is known.
         groups: row groups that are read.
-        values: of the partition columns.
+        values: values of the partition columns.
     """
 
     path: str
@@ -67,12 +68,12 @@ class Plain:
     """The rows of a DataFrame, as files.
 
     Attributes:
-        columns: of the DataFrame, with the types in which Spark hands them over.
-        origin: the column of the files or the partition column that each of them is.
-        read: what is read of the files.
-        partitions: the partition columns that are given by the folders.
-        where: which rows pass.
-        skipped: row groups that hold no row that passes.
+        columns: the DataFrame's columns, with the types in which Spark hands them over.
+        origin: for each column, the file's column or the partition column that it comes from.
+        read: the columns that are read from the files.
+        partitions: the partition columns, whose values come from the folders' names.
+        where: filter on the rows.
+        skipped: number of row groups that hold no row that passes the filter.
     """
 
     columns: pa.Schema
@@ -143,22 +144,19 @@ def plain(df: DataFrame, used: Sequence[str]) -> Plain:
     from tfspark.tables import quote
 
     frame = df.select(*[quote(name) for name in used])
-    check_logical(frame._jdf.queryExecution().analyzed())
-    top = frame._jdf.queryExecution().sparkPlan()
-    scan, steps = take_apart(top)
+    check_logical(frame)
+    plan = physical_plan(frame)
+    scan = scan_of(plan)
     check_scan(df.sparkSession, scan)
-    names, conditions = named(scan, steps)
-    relation = scan.relation()
-    there = {str(name) for name in relation.dataSchema().fieldNames()}
-    by_folder = [str(name) for name in relation.partitionSchema().fieldNames()]
+    names, conditions = named(plan, scan)
+    there, by_folder = set(scan.data_columns), list(scan.partition_columns)
     if any(column not in there and column not in by_folder for column in names.values()):
         raise NotPlain("it has deletion vectors, or columns that Spark makes while it reads")
     try:
         where = both([from_catalyst(condition, names) for condition in conditions])
     except Unknown as part:
         raise NotPlain(f"its filter is no simple one: {part}") from None
-    output = top.output()
-    origin = tuple(names[int(output.apply(i).exprId().id())] for i in range(output.size()))
+    origin = tuple(names[number] for number in plan.output)
     # By the names that are asked for: Spark does not mind their case.
     fields = [
         arrow_field(field).with_name(name) for name, field in zip(used, frame.schema, strict=True)
@@ -166,7 +164,7 @@ def plain(df: DataFrame, used: Sequence[str]) -> Plain:
     kinds = dict(zip(origin, (field.type for field in fields), strict=True))
     for name in where.columns if where else ():
         if name not in kinds:
-            kinds[name] = _arrow_of_json(relation.schema().apply(name).dataType().json())
+            kinds[name] = loose_type(arrow_of(scan.type_of(name)))
     partitions = tuple(name for name in by_folder if name in kinds)
     read = pa.schema([(name, kind) for name, kind in kinds.items() if name not in by_folder])
     if not read.names:
@@ -175,40 +173,30 @@ def plain(df: DataFrame, used: Sequence[str]) -> Plain:
     return Plain(pa.schema(fields), origin, read, partitions, where, files, skipped)
 
 
-def _arrow_of_json(described: str) -> pa.DataType:
-    import json
-
-    from pyspark.sql import types as T
-
-    return loose_type(arrow_of(T._parse_datatype_json_value(json.loads(described))))
-
-
 def _files(
-    scan: Any,
+    scan: FileScan,
     read: pa.Schema,
     by_folder: Sequence[str],
     partitions: Sequence[str],
     where: Filter | None,
 ) -> tuple[tuple[PlainFile, ...], int]:
-    schema = scan.relation().partitionSchema()
-    kinds = [str(schema.apply(place).dataType().catalogString()) for place in range(len(by_folder))]
+    kinds = scan.partition_columns
     listed: dict[str, tuple[int, tuple[pa.Scalar, ...]]] = {}
-    array = scan.selectedPartitions().toPartitionArray()
-    if len(array) > _MOST_FILES:
-        raise NotPlain(f"it has {len(array)} files; OPTIMIZE the table")
-    for file in array:
-        path, row = _path(file), file.partitionValues()
-        if path in listed:
-            raise NotPlain(f"it reads {path} twice")
+    if scan.file_count > _MOST_FILES:
+        raise NotPlain(f"it has {scan.file_count} files; OPTIMIZE the table")
+    for file in scan.files():
+        if file.path in listed:
+            raise NotPlain(f"it reads {file.path} twice")
+        given = dict(zip(kinds, file.values, strict=True))
         try:
             values = tuple(
-                partition_value(row.get(place, schema.apply(place).dataType()), kinds[place])
-                for place, name in enumerate(by_folder)
+                partition_value(given[name], kinds[name])
+                for name in by_folder
                 if name in partitions
             )
         except Unknown as kind:
             raise NotPlain(f"it is partitioned by a column of type {kind}") from None
-        listed[path] = int(file.fileSize()), values
+        listed[file.path] = file.size, values
     try:
         with ThreadPoolExecutor(_READERS) as pool:
             stamps = list(pool.map(_stamp, listed))
@@ -235,12 +223,6 @@ def _passing(
         return groups
     with opened(path) as file:
         return tuple(g for g in groups if where.may_pass(file.metadata.row_group(g.number)))
-
-
-def _path(file: Any) -> str:
-    uri = file.toPath().toUri()
-    scheme = uri.getScheme()
-    return str(uri.getPath()) if scheme in (None, "file") else str(uri.toString())
 
 
 def _stamp(path: str) -> tuple[int, int | None]:

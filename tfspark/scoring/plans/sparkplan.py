@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tfspark.compat.catalyst import Expression, FileScan, Physical, logical_steps
 from tfspark.scoring.plans.asread import NotPlain
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 _LOGICAL = {"SubqueryAlias", "View", "Project", "Filter", "LogicalRelation"}
 _FORMATS = {"ParquetFileFormat", "DeltaParquetFileFormat"}
@@ -26,74 +26,64 @@ _SETTINGS = {
 }
 
 
-def check_logical(node: Any) -> None:
+def check_logical(df: DataFrame) -> None:
     """Refuse most DataFrames before Spark is asked for its plan, which may cost jobs.
 
     Raises:
         NotPlain: says what it is.
     """
-    what = str(node.getClass().getSimpleName())
-    if what not in _LOGICAL:
-        raise NotPlain(f"it is not only read but also made by a step {what}")
-    children = node.children()
-    for place in range(children.size()):
-        check_logical(children.apply(place))
+    for step in logical_steps(df):
+        if step not in _LOGICAL:
+            raise NotPlain(f"it is not only read but also made by a step {step}")
 
 
-def take_apart(node: Any) -> tuple[Any, list[Any]]:
-    """The scan at the bottom, and the steps above it, the lowest last."""
-    steps = []
-    while (what := str(node.getClass().getSimpleName())) in ("ProjectExec", "FilterExec"):
-        steps.append(node)
-        node = node.child()
-    if what != "FileSourceScanExec":
-        raise NotPlain(f"Spark reads it by {what}")
-    return node, steps
+def scan_of(plan: Physical) -> FileScan:
+    """The scan at the bottom of a plan.
+
+    Raises:
+        NotPlain: there is none.
+    """
+    if plan.scan is None:
+        raise NotPlain(f"Spark reads it by {plan.leaf}")
+    return plan.scan
 
 
-def named(scan: Any, steps: Sequence[Any]) -> tuple[dict[int, str], list[Any]]:
-    """The files' name of every column by its number, and the filters."""
-    output = scan.output()
-    names = {
-        int(output.apply(i).exprId().id()): str(output.apply(i).name())
-        for i in range(output.size())
-    }
+def named(plan: Physical, scan: FileScan) -> tuple[dict[int, str], list[Expression]]:
+    """The files' name of every column by its number, and the filters.
+
+    Raises:
+        NotPlain: a column is computed.
+    """
+    names = scan.output
     conditions = []
-    for step in reversed(steps):
-        if step.getClass().getSimpleName() == "FilterExec":
-            conditions.append(step.condition())
+    for step in plan.steps:
+        if isinstance(step, Expression):
+            conditions.append(step)
             continue
-        columns = step.projectList()
-        for place in range(columns.size()):
-            column = columns.apply(place)
-            number = int(column.exprId().id())
-            if column.getClass().getSimpleName() == "Alias":
-                column = column.child()
-            if column.getClass().getSimpleName() != "AttributeReference":
-                raise NotPlain(f"a column is computed: {str(column.toString())[:200]}")
-            names[number] = names[int(column.exprId().id())]
+        for chosen in step:
+            column = chosen.children[0] if chosen.kind == "Alias" else chosen
+            if column.kind != "AttributeReference":
+                raise NotPlain(f"a column is computed: {column.text[:200]}")
+            names[chosen.number] = names[column.number]
     return names, conditions
 
 
-def check_scan(spark: SparkSession, scan: Any) -> None:
+def check_scan(spark: SparkSession, scan: FileScan) -> None:
     """Whether the scan reads Parquet files as they are.
 
     Raises:
         NotPlain: says what else it does.
     """
-    relation = scan.relation()
-    kind = str(relation.fileFormat().getClass().getSimpleName())
+    kind = scan.format
     if kind not in _FORMATS:
         raise NotPlain(f"its files are {kind.removesuffix('FileFormat') or 'of another format'}")
-    if kind.startswith("Delta") and relation.fileFormat().columnMappingMode().name() != "none":
+    if kind.startswith("Delta") and scan.column_mapping != "none":
         raise NotPlain("the Delta table has column mapping")
-    options = relation.options().keySet().iterator()
-    while options.hasNext():
-        name = str(options.next())
+    for name in scan.options:
         if name.lower() not in _OPTIONS:
             raise NotPlain(f"it is read with the option {name}")
     for name, value in _SETTINGS.items():
         if str(spark.conf.get(name)).upper() == value.upper():
             raise NotPlain(f"{name} is {value}")
-    if not scan.fileConstantMetadataColumns().isEmpty():
+    if scan.reads_metadata:
         raise NotPlain("it has deletion vectors, or _metadata is read")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfspark import storage, tables
 from tfspark.errors import StorageError
@@ -19,7 +19,7 @@ class BatchWriter:
 
     Attributes:
         checkpoint: the stream's folder, which knows its id.
-        number: of the batch.
+        number: the batch's number.
     """
 
     spark: SparkSession
@@ -79,13 +79,16 @@ class BatchWriter:
 def _last_batch(spark: SparkSession, table: str, app: str) -> int | None:
     """The number that Delta has noted last for an application; None: none."""
     from delta.tables import DeltaTable
+    from deltalake import DeltaTable as Log
 
-    location = storage.absolute(table)
+    location = table
     if not tables.is_path(table):
         detail = DeltaTable.forName(spark, table).detail().select("location")
         location = str(detail.collect()[0][0])
-    java: Any = spark._jvm
-    log = java.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, location)
-    defaults = [getattr(log, f"update$default${place}")() for place in (1, 2, 3)]
-    found = log.update(*defaults).transactions().get(app)
-    return int(found.get()) if found.isDefined() else None
+    if location.startswith("file:") or "://" not in location:
+        location = storage.filesystem(location)[1]
+    try:
+        last: int | None = Log(location).transaction_version(app)
+    except Exception as error:
+        raise StorageError(f"{table}: its log cannot be read: {error}") from error
+    return last

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfspark import storage
 from tfspark.errors import StorageError
-from tfspark.scoring.table.sink import OPEN, Part
+from tfspark.scoring.worker.sink import OPEN, FilePart
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -70,7 +70,7 @@ def end(staging: str) -> None:
 def commit_day(
     target: str,
     schema: dict[str, Any],
-    parts: Sequence[Part],
+    parts: Sequence[FilePart],
     day: dt.date,
     *,
     run_id: str,
@@ -79,7 +79,7 @@ def commit_day(
     """Replace a day of a Delta table by files that lie in its folder; made when it is not there.
 
     Args:
-        schema: of the table, as Delta's log has it.
+        schema: the table's schema, as Delta's log has it.
         run_id: recorded in the commit, as Delta's `userMetadata`.
 
     Returns:
@@ -142,7 +142,10 @@ def commit_day(
             if attempt or "already exists" not in str(error):
                 raise StorageError(said + str(error)) from error
             failure = error  # another run made the table between the question and the answer
-    raise StorageError(said + f"others write to it all the time: {failure}")
+    raise StorageError(
+        f"{said}gave up after {_TRIES} tries: other writers keep committing to this table: "
+        f"{failure}"
+    )
 
 
 def differs(table: DeltaTable, schema: dict[str, Any]) -> bool:

@@ -24,9 +24,9 @@ class Tuner:
     settles after some tens of calls. It is told what calls took, and asks no clock itself.
 
     Attributes:
-        rows: of a call, now.
+        rows: rows of a call, now.
         settled: whether that stays so.
-        pace: seconds a row of the best size so far; infinite before the first.
+        pace: seconds per row of the best size so far; infinite before the first.
     """
 
     def __init__(self, row_bytes: int) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from tfspark.compat.keras import without_keras
 from tfspark.errors import SignatureError
 from tfspark.quiet import quiet
 from tfspark.registry.safety import check_ops
@@ -19,7 +18,7 @@ from tfspark.registry.signature import Signature
 from tfspark.scoring.model.pack import Packed, unpack
 from tfspark.scoring.worker import gpus
 from tfspark.scoring.worker.batchsize import Tuner
-from tfspark.scoring.worker.deadline import Watch
+from tfspark.scoring.worker.deadline import Deadline
 from tfspark.tensors import Array, numpy_dtype
 
 after_call: list[Callable[[], None]] = []
@@ -60,13 +59,13 @@ class OpenModel:
     Attributes:
         successes: batches that it has scored.
         failures: rows that it failed for, one by one.
-        tuner: of its batch size, once a batch has come.
-        watch: its deadline; None outside of Spark's own processes.
+        tuner: tuner of its batch size, once a batch has come.
+        deadline: of its calls; None outside of Spark's own processes.
         clock: what calls cost. One thread's seconds are its own, however busy the machine is.
     """
 
     tuner: Tuner | None = None
-    watch: Watch | None = None
+    deadline: Deadline | None = None
 
     def __init__(self, folder: str, signature: Signature, warm_up: bool = True) -> None:
         import tensorflow as tf
@@ -95,14 +94,14 @@ class OpenModel:
             name: self._tf.constant(tensors[name], spec.dtype)
             for name, spec in self.signature.inputs.items()
         }
-        if self.watch:
-            self.watch.since = time.monotonic()
+        if self.deadline:
+            self.deadline.since = time.monotonic()
         try:
             results = self._function(**fed)
             outputs = {name: results[name].numpy() for name in self.signature.outputs}
         finally:
-            if self.watch:
-                self.watch.since = 0.0
+            if self.deadline:
+                self.deadline.since = 0.0
         for done in after_call:
             done()
         for name, output in outputs.items():
@@ -147,7 +146,7 @@ class OpenModel:
 
 def _set_up_tensorflow(threads: int) -> None:
     gpus.claim()
-    with quiet(), _without_keras():
+    with quiet(), without_keras():
         import tensorflow as tf
 
         devices = tf.config.list_physical_devices("GPU")
@@ -158,19 +157,3 @@ def _set_up_tensorflow(threads: int) -> None:
             tf.config.experimental.set_memory_growth(device, True)
     except RuntimeError:
         pass  # other code of this process used TensorFlow first; its settings stay
-
-
-@contextmanager
-def _without_keras() -> Iterator[None]:
-    """TensorFlow alone: half of the seconds of its import are Keras, which no SavedModel needs.
-
-    Code of this process that imports Keras later gets it as always.
-    """
-    if "keras" in sys.modules or "tensorflow" in sys.modules:
-        yield
-        return
-    sys.modules["keras.src"] = None  # type: ignore[assignment]  # Python's way to say: not there
-    try:
-        yield
-    finally:
-        del sys.modules["keras.src"]

@@ -14,7 +14,7 @@ from tfspark.registry.signature import Signature
 from tfspark.scoring.model.pack import Packed
 from tfspark.scoring.worker import gpus
 from tfspark.scoring.worker.batchsize import Tuner
-from tfspark.scoring.worker.deadline import Watch
+from tfspark.scoring.worker.deadline import Deadline
 from tfspark.scoring.worker.opened import OpenModel, open_model
 from tfspark.tensors import Array, BadRows, RaggedRows, arrow_type, to_arrow, to_numpy
 from tfspark.tensors.spec import TensorSpec
@@ -70,9 +70,9 @@ class LocalScorer:
         packed: the model.
         signature: its inputs and outputs.
         feeds: its inputs, in the order in which their columns come.
-        threads: of TensorFlow.
+        threads: TensorFlow's threads.
         batch_bytes: how large the tensors of one call may be together.
-        batch_rows: of one call; None: what turns out to be fastest within `batch_bytes`.
+        batch_rows: rows of one call; None: the fastest number within `batch_bytes`.
         deadline: seconds that a call into the model may take.
     """
 
@@ -96,8 +96,8 @@ class LocalScorer:
             ModelFailed: for every row.
         """
         model = open_model(self.packed, self.signature, self.threads)
-        if model.watch is None and gpus.task() is not None:
-            model.watch = Watch(self.packed.model, self.deadline)
+        if model.deadline is None and gpus.task() is not None:
+            model.deadline = Deadline(self.packed.model, self.deadline)
         batch = _Batch(self, model)
         rows = len(columns[0])
         if rows:

@@ -57,5 +57,5 @@ def _number(spark: SparkSession, name: str, default: str, least: float) -> float
     except ValueError:
         value = float("nan")
     if not value >= least or value == float("inf"):
-        raise ConfigError(f"{_PREFIX}{name}: {text!r} is no number of at least {least:g}")
+        raise ConfigError(f"{_PREFIX}{name}: must be a number of at least {least:g}, not {text!r}")
     return value

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from tfspark.tensors import Array
 from tfspark.tfrecord.codec import decode_kernels as kernels
-from tfspark.tfrecord.codec import wire
+from tfspark.tfrecord.codec import locate_kernels, wire
 from tfspark.tfrecord.codec.encode import TAG
 from tfspark.tfrecord.codec.machine import SLACK
 from tfspark.tfrecord.codec.restore import RAW, MisfitError, restore
@@ -80,7 +80,7 @@ class Decoder:
     def _locate(self, data: Array, begin: Array, end: Array) -> tuple[Array, Array]:
         spans = np.empty((len(self._features), len(begin), 4), "int32")
         unusual = np.empty(len(begin), bool)
-        kernels.locate(data, begin, end, self._keys, self._table, spans, unusual)
+        locate_kernels.locate(data, begin, end, self._keys, self._table, spans, unusual)
         return spans, unusual
 
     def _batch(self, leaves: dict[tuple[str, ...], pa.Array], rows: int) -> pa.RecordBatch:

@@ -1,276 +1,17 @@
-"""Framed records to columns: the loops of `walk` and `decode`, compiled."""
+"""Values to columns: the loops of `decode`, compiled."""
 
 from __future__ import annotations
 
 from tfspark.tensors import Array
+from tfspark.tfrecord.codec.locate_kernels import list_of, put_span, read_field, read_number
 from tfspark.tfrecord.codec.machine import (
-    BYTES,
     FLOAT,
-    HEADER,
     INT64,
-    LONGEST,
-    TOPS,
-    TRAILER,
     address,
-    byte,
     copy,
-    inlined,
     kernel,
     load,
-    masked_sum,
-    ones,
-    store,
-    zeros_above,
-    zeros_below,
 )
-
-BAD_LENGTH_SUM, BAD_LENGTH = 1, 2
-_NAME, _WANTED, _NESTED, _NEXT, _STEP = 0, 8, 16, 24, 32  # of the rows of `features`
-
-
-@kernel
-def walk_frames(
-    data: Array, at: int, stop: int, begin: Array, end: Array, good: Array
-) -> tuple[int, int, int]:
-    """Find whole frames from `at` to `stop`, up to as many as the arrays hold.
-
-    Returns:
-        How many; where the next one begins; why there is no next one, or 0: more bytes may help.
-    """
-    base = address(data)
-    for number in range(len(begin)):
-        if stop - at < HEADER:
-            return number, at, 0
-        if masked_sum(base + at, 8) != load(base + at + 8) & 0xFFFFFFFF:
-            return number, at, BAD_LENGTH_SUM
-        size = load(base + at)
-        if size < 0 or size > LONGEST:
-            return number, at, BAD_LENGTH
-        if stop - at < HEADER + size + TRAILER:
-            return number, at, 0
-        begin[number] = at + HEADER
-        end[number] = at + HEADER + size
-        place = base + at + HEADER
-        good[number] = masked_sum(place, size) == load(place + size) & 0xFFFFFFFF
-        at += HEADER + size + TRAILER
-    return len(begin), at, 0
-
-
-@inlined
-def _field(at: int, end: int) -> tuple[int, int, int]:
-    """The tag of a length-delimited field, where its content begins and ends; 0 for others."""
-    if end - at < 2:
-        return 0, at, at
-    tag, size = byte(at), byte(at + 1)
-    at += 2
-    if size > 127:
-        size, shift, more = size & 127, 7, 128
-        while more > 127 and shift < 35 and at < end:
-            more = byte(at)
-            size |= (more & 127) << shift
-            shift += 7
-            at += 1
-        if more > 127:
-            return 0, at, at
-    if tag & 0x87 != 2 or tag < 8 or size > end - at:
-        return 0, at, at
-    return tag, at, at + size
-
-
-@inlined
-def _count_numbers(at: int, end: int) -> int:
-    """How many varints; -1 if one does not end or may be longer than ten bytes."""
-    if at < end and byte(end - 1) > 127:
-        return -1
-    count, run, place = 0, 0, at
-    while place < end:
-        word = ~load(place)
-        if end - place < 8:
-            word &= (1 << 8 * (end - place)) - 1
-        ends = word & TOPS
-        count += ones(ends)
-        if ends:
-            if run + (zeros_below(ends) >> 3) > 9:
-                return -1
-            run = zeros_above(ends) >> 3 if end - place >= 8 else 0
-        else:
-            run += 8
-        place += 8
-    return count
-
-
-@inlined
-def _list_of(at: int, end: int) -> tuple[int, int, int, int]:
-    """A Feature's kind (0: none, -1: unusual), where its values begin and end, how many."""
-    if at == end:
-        return 0, at, at, -1
-    kind, at, last = _field(at, end)
-    if last != end or (kind != BYTES and kind != FLOAT and kind != INT64):
-        return -1, at, at, -1
-    if kind == BYTES:
-        count, place = 0, at
-        while place < end:
-            tag, _, place = _field(place, end)
-            if tag != 0x0A:
-                return -1, at, at, -1
-            count += 1
-        return kind, at, end, count
-    if at == end:
-        return kind, at, end, 0
-    tag, at, last = _field(at, end)
-    if tag != 0x0A or last != end:
-        return -1, at, at, -1
-    count = _count_numbers(at, end) if kind == INT64 else (end - at) >> 2
-    if count < 0 or (kind == FLOAT and (end - at) & 3):
-        return -1, at, at, -1
-    return kind, at, end, count
-
-
-@inlined
-def _lists_of(at: int, end: int) -> int:
-    """How many inner lists a FeatureList has; -1: unusual."""
-    count = 0
-    while at < end:
-        tag, begin, at = _field(at, end)
-        if tag != 0x0A or _list_of(begin, at)[0] < 0:
-            return -1
-        count += 1
-    return count
-
-
-@inlined
-def _number(at: int) -> tuple[int, int]:
-    """A varint that ends, of ten bytes at most, and where it ends."""
-    word = load(at)
-    ends = ~word & TOPS
-    if ends:
-        size = (zeros_below(ends) >> 3) + 1
-        word &= ends ^ (ends - 1)
-        word = (word & 0x7F007F007F007F) | (word & 0x7F007F007F007F00) >> 1
-        word = (word & 0x3FFF00003FFF) | (word & 0x3FFF00003FFF0000) >> 2
-        return (word & 0xFFFFFFF) | (word & 0xFFFFFFF00000000) >> 4, at + size
-    number, shift, more = 0, 0, 128
-    while more > 127:
-        more = byte(at)
-        number |= (more & 127) << shift
-        shift += 7
-        at += 1
-    return number, at
-
-
-@inlined
-def _put_span(span: int, begin: int, kind: int, at: int, end: int, count: int) -> None:
-    """Write a row of `spans`: see `locate`."""
-    word = at - begin | (end - begin) << 32
-    if count == 1 and kind == INT64:
-        word = _number(at)[0]
-    if count == 1 and kind == FLOAT:
-        word = load(at)
-    store(span, word)
-    store(span + 8, count | kind << 32)
-
-
-@inlined
-def _same(one: int, other: int, size: int) -> bool:
-    """Whether bytes are equal; reads up to seven behind them."""
-    while size >= 8:
-        if load(one) != load(other):
-            return False
-        one, other, size = one + 8, other + 8, size - 8
-    return not size or (load(one) ^ load(other)) << (64 - 8 * size) == 0
-
-
-@inlined
-def _find(name: int, size: int, keys: int, table: int, features: int, guess: int) -> int:
-    """The feature of this name, looked for from a guess on; -1: none."""
-    f = guess
-    for _ in range(features):
-        key = load(table + _STEP * f + _NAME)
-        if load(table + _STEP * (f + 1) + _NAME) - key == size and _same(name, keys + key, size):
-            return f
-        f = f + 1 if f + 1 < features else 0
-    return -1
-
-
-@inlined
-def _locate(
-    begin: int, end: int, keys: int, table: int, features: int, span: int, step: int
-) -> bool:
-    """One record of `locate`, whose spans are `step` bytes apart: whether it is a usual one."""
-    place, last = begin, table + _STEP * features
-    while place < end:
-        side, entry, place = _field(place, end)
-        if side != 0x0A and side != 0x12:
-            return False
-        while entry < place:
-            tag, at, entry = _field(entry, place)
-            if tag != 0x0A:
-                return False
-            tag, name, name_end = _field(at, entry)
-            if tag != 0x0A:
-                return False
-            tag, value, value_end = _field(name_end, entry)
-            if tag != 0x12 or value_end != entry:
-                return False
-            f = _find(name, name_end - name, keys, table, features, load(last + _NEXT))
-            if f < 0:
-                continue
-            store(last + _NEXT, f)
-            last = table + _STEP * f
-            nested, wanted = load(last + _NESTED), load(last + _WANTED)
-            if wanted < 0 or nested != (side == 0x12):
-                continue
-            if nested:
-                kind, count = 0, _lists_of(value, value_end)
-                if count < 0:
-                    return False
-            else:
-                kind, value, value_end, count = _list_of(value, value_end)
-                if kind < 0:
-                    return False
-            if load(span + wanted * step + 8) != -1:  # twice
-                return False
-            if count >= 0:
-                _put_span(span + wanted * step, begin, kind, value, value_end, count)
-    return True
-
-
-@kernel
-def locate(
-    data: Array,
-    begin: Array,
-    end: Array,
-    keys: Array,
-    features: Array,
-    spans: Array,
-    unusual: Array,
-) -> None:
-    """Find the features of records.
-
-    Args:
-        data: uint8, with `SLACK` bytes behind the last end.
-        begin: int64 [records], in `data`.
-        end: int64 [records].
-        keys: uint8: the names of all features, `SLACK` bytes behind them.
-        features: int64 [features + 1, 4]: where the name begins; the place in `spans`, or -1; 1
-            for a list of lists; which feature comes after it in most records, kept up to date.
-            The last row is where the last name ends, and before the first feature of a record.
-        spans: int32 [wanted, records, 4], made here: where the values begin and end in the
-            record, how many values (or inner lists) there are, the tag of their list. One number
-            alone stands itself in the first two places. Without the feature the third is -1.
-        unusual: bool [records], made here: those in an unusual form, or that are no messages; their
-            spans are not to be used.
-    """
-    base, name = address(data), address(keys)
-    table, place = address(features), address(spans)
-    rows = len(begin)
-    for row in range(rows):
-        span = place + 16 * row
-        for number in range(len(spans)):
-            store(span + 16 * rows * number + 8, -1)
-        first, last = base + begin[row], base + end[row]
-        usual = _locate(first, last, name, table, len(features) - 1, span, 16 * rows)
-        unusual[row] = not usual
 
 
 @kernel
@@ -312,7 +53,7 @@ def integers(data: Array, base: Array, spans: Array, offsets: Array, out: Array)
         else:
             at = start + base[row] + spans[row, 0]
             for place in range(offsets[row], offsets[row] + count):
-                out[place], at = _number(at)
+                out[place], at = read_number(at)
 
 
 @kernel
@@ -328,7 +69,7 @@ def floats(data: Array, base: Array, spans: Array, offsets: Array, out: Array) -
                 if count == 1:
                     number = load(span + 16 * row)
                 else:
-                    number, at = _number(at)
+                    number, at = read_number(at)
                 lowest = number & -number
                 size = -number if number < 0 else number
                 if 0 < lowest < 1 << 39 and size >= lowest << 24:
@@ -355,7 +96,7 @@ def strings(data: Array, base: Array, spans: Array, offsets: Array, ends: Array,
         end = start + base[row] + spans[row, 1]
         for place in range(offsets[row], offsets[row + 1]):
             if spans[row, 2] > 0:
-                _, content, at = _field(at, end)
+                _, content, at = read_field(at, end)
                 to = copy(to, content, at - content)
             ends[place] = to - begin
     return to - begin
@@ -374,7 +115,7 @@ def inner_lists(
             inner_base[place] = base[row]
             inner[place, 2] = -1
             if spans[row, 2] > 0:
-                _, content, at = _field(at, end)
-                kind, begin, last, count = _list_of(content, at)
+                _, content, at = read_field(at, end)
+                kind, begin, last, count = list_of(content, at)
                 if count >= 0:
-                    _put_span(span + 16 * place, record, kind, begin, last, count)
+                    put_span(span + 16 * place, record, kind, begin, last, count)

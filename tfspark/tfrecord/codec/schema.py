@@ -39,13 +39,13 @@ class Feature:
     """One feature of every record.
 
     Attributes:
-        name: in the Example; a struct's field is `struct.field`.
+        name: the name in the Example; a struct's field is `struct.field`.
         path: the struct's name and the field's, or only the column's.
         leaf: Arrow's type of one value.
         kind: which list of `feature.proto` holds the values.
         depth: 0: one value; 1: a list; 2: a list of lists, in `feature_lists`.
         type: the column's whole type.
-        marker: it stands for a struct that is there without fields, and has no values.
+        marker: whether it marks a struct whose fields are all null; it has no values.
     """
 
     name: str
@@ -75,7 +75,7 @@ def layout_of(schema: pa.Schema, narrow: Mapping[str, str] | None = None) -> Lay
     """Compile a schema; `Layout.schema` is what a reader of the file gets.
 
     Args:
-        schema: of the batches to write.
+        schema: the schema of the batches to write.
         narrow: feature → what it becomes: "float" (double, decimal), "int64" (uint64: a value
             beyond int64 stops the writing) or "string" (decimal: read back without loss).
 

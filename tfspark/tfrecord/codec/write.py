@@ -115,7 +115,7 @@ def write_file(
     Args:
         path: a local path or a URI.
         batches: all of `schema`.
-        schema: as it is, or compiled by `layout_of`.
+        schema: the Arrow schema, or a layout made by `layout_of`.
         compression: none, gzip or zlib; None: what the name says (`.gz`, `.zlib`).
         narrow: see `layout_of`.
 

@@ -38,7 +38,7 @@ _HALF = re.compile(r"^(?:_manifest\.json|_schema\.json|_SUCCESS)\.[0-9a-f]{32}\.
 
 
 @dataclass(frozen=True)
-class Part:
+class StagedFile:
     """A staged file: where it lies, its name under the folder, what it holds."""
 
     staged: str
@@ -68,7 +68,7 @@ class Commit:
     def job(self) -> str:
         return self.staging[-12:]
 
-    def commit(self, parts: Sequence[Part]) -> Manifest:
+    def commit(self, parts: Sequence[StagedFile]) -> Manifest:
         """Make the parts the folder's, and give the manifest that says so.
 
         Raises:
@@ -108,7 +108,7 @@ class Commit:
         if self.made:
             _remove_if_empty(self.path)
 
-    def _check_staged(self, parts: Sequence[Part]) -> None:
+    def _check_staged(self, parts: Sequence[StagedFile]) -> None:
         if not parts:
             return
         fs, _ = storage.filesystem(self.path)
@@ -120,7 +120,7 @@ class Commit:
                     "was committed; write again"
                 )
 
-    def _move(self, parts: Sequence[Part]) -> None:
+    def _move(self, parts: Sequence[StagedFile]) -> None:
         for parent in sorted({part.name.rpartition("/")[0] for part in parts} - {""}):
             storage.make_dir(storage.join(self.path, parent))
         with ThreadPoolExecutor(8) as pool:
@@ -131,7 +131,9 @@ class Commit:
             for move in moves:
                 move.result()
 
-    def _merged(self, old: Manifest, parts: Sequence[Part], obsolete: Sequence[str]) -> Manifest:
+    def _merged(
+        self, old: Manifest, parts: Sequence[StagedFile], obsolete: Sequence[str]
+    ) -> Manifest:
         kept: dict[str, FileEntry] = {}
         if self.mode in ("new", "append"):
             kept = old.files
@@ -198,7 +200,7 @@ def begin(
 
     Args:
         path: the folder; made where it is not there.
-        layout: of the records, without the partition columns.
+        layout: the records' layout, without the partition columns.
         partition_by: the partition columns and their types.
         pid: the process that the job lives and dies with; default: this one.
 

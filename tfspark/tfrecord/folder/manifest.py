@@ -48,7 +48,7 @@ class Manifest:
     """What a folder holds.
 
     Attributes:
-        layout: of the records, without the partition columns; None where nobody knows.
+        layout: the records' layout, without the partition columns; None if it is not known.
         partition_by: the partition columns and their types.
         files: path under the folder → its entry.
         obsolete: files of an earlier commit that may still be there and no longer count.

@@ -120,12 +120,11 @@ def write_tfrecord(
 @contextmanager
 def own_errors(what: str) -> Iterator[None]:
     """Spark's errors as the ones that the tasks raised; any other as a StorageError."""
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
+    from tfspark.compat.spark import ERRORS
 
     try:
         yield
-    except (PySparkException, Py4JError) as error:
+    except ERRORS as error:
         for name, message in reversed(re.findall(r"tfspark\.errors\.(\w+): (.+)", str(error))):
             raise getattr(errors, name, StorageError)(message) from error
         raise StorageError(f"{what} failed: {first_line(error)}") from error

@@ -25,7 +25,8 @@ def to_spark(schema: pa.Schema) -> StructType:
     """
     from pyspark.errors import PySparkException
     from pyspark.sql import types as T
-    from pyspark.sql.pandas.types import from_arrow_type
+
+    from tfspark.compat.spark import from_arrow_type
 
     fields = []
     for field in loose(schema):
@@ -46,7 +47,8 @@ def to_arrow(schema: StructType) -> pa.Schema:
         ConfigError: a column of a type that no TFRecord file holds.
     """
     from pyspark.errors import PySparkException
-    from pyspark.sql.pandas.types import to_arrow_schema
+
+    from tfspark.compat.spark import to_arrow_schema
 
     for field in schema:
         _refuse(field.name, field.dataType)

@@ -25,7 +25,7 @@ class State:
         epoch, step: the next one to train, from 0.
         done: nothing is left to train.
         best_epoch: the epoch of the best validation loss, from 0 (without validation: the last).
-        best_weights: of `model.weights`, those to keep.
+        best_weights: the values of `model.weights` to keep.
         history: metric → value of every epoch so far.
         partial, rows: within an epoch: its metrics' variables so far, and the rows trained on.
         resumed_at: the position where this process began.
@@ -109,7 +109,7 @@ def rate_at(
     was not killed.
 
     Args:
-        steps: of an epoch.
+        steps: steps of an epoch.
         losses: validation losses of the epochs so far.
     """
     warm = training.warmup_epochs * steps

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tfspark.compat.keras import moving_statistics
 from tfspark.errors import TrainingError
 from tfspark.training.ranks.world import World
 
@@ -202,17 +203,9 @@ class _Synced:
 
 
 def _statistics(model: Any) -> list[Any]:
-    """What training changes beside the weights that have gradients: moving averages.
-
-    A frozen layer's do not change, so they are not sent.
-    """
-    layers = model._flatten_layers(include_self=True, recursive=True)
-    own = {id(v) for layer in layers if layer.trainable for v in layer._non_trainable_variables}
-    return [
-        v
-        for v in model.non_trainable_weights
-        if id(v) in own and str(v.dtype) in ("float32", "float64", "bfloat16", "float16")
-    ]
+    """The moving averages that are numbers with a point: counters are equal on all ranks."""
+    floats = ("float32", "float64", "bfloat16", "float16")
+    return [v for v in moving_statistics(model) if str(v.dtype) in floats]
 
 
 def _dense(grad: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from tfspark import storage
+from tfspark.compat.keras import stay_built
 from tfspark.config import Settings
 from tfspark.config.recipe import Feature, Model, Training
 from tfspark.dataset import Dataset, open_dataset
@@ -254,6 +255,4 @@ def _build_metrics(model: Any, reader: Reader, scope: Callable[[], Any]) -> None
     with scope():
         model.test_step(row)
     model.reset_metrics()
-    # All is built now. Keras would build again under a strategy, with the mean of two batches,
-    # and texts have none.
-    object.__setattr__(model, "_maybe_symbolic_build", lambda **_: None)
+    stay_built(model)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tfspark import errors
 from tfspark.errors import ConfigError, TfsparkError, TrainingError
+from tfspark.extras import need
 from tfspark.training.ranks.network import address_of
 from tfspark.training.ranks.places import Place, assign, local_sizes, share
 from tfspark.training.ranks.reports import Direct, Message, Report, Reports
@@ -31,7 +32,7 @@ from tfspark.training.ranks.stage import (
     wait_for_slots,
 )
 from tfspark.training.ranks.watch import Watch
-from tfspark.training.ranks.world import World, connect
+from tfspark.training.ranks.world import World, join_ranks
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -79,16 +80,18 @@ def launch(
         meet: `module:function` of (talk) that gives the world.
 
     Raises:
-        ConfigError: too few slots, or Spark's settings do not allow a barrier stage.
+        ConfigError: no Horovod, too few slots, or Spark's settings do not allow a barrier stage.
         TrainingError: a rank hangs, or the last try was lost too.
         TfsparkError: the class that a rank raised; without one, a fault of ours in a rank.
     """
     horovodrun = "HOROVOD_RANK" in os.environ and ATTEMPT not in os.environ
     if horovodrun or (settings.ranks == 1 and settings.launcher != "spark"):
-        world = connect() if horovodrun else World()
+        world = join_ranks() if horovodrun else World()
         named(run)(spec, world, Direct(on_report, world.rank))
         world.close()
         return
+    if settings.ranks > 1:
+        need("horovod", "distributed.ranks above 1")
     if spark is None:
         from tfspark.session import spark_session
 

@@ -15,7 +15,7 @@ class Place:
     Attributes:
         task: its number in the stage.
         host: IPv4 address of its machine.
-        cores: that it may use.
+        cores: cores that it may use.
         gpus: addresses that Spark gave it.
         cpus: `spark.task.cpus`, if it was set.
     """

@@ -81,10 +81,10 @@ def meet(talk: Channel) -> World:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-    from tfspark.training.ranks.world import connect
+    from tfspark.training.ranks.world import join_ranks
 
     talk.phase(MEET)
-    return connect()
+    return join_ranks()
 
 
 def environment(task: dict[str, Any]) -> dict[str, str]:

@@ -68,7 +68,7 @@ class Channel:
     """`Talk` from a rank's process: one connection to say things, one for heartbeats.
 
     Args:
-        address: of the driver's `Reports`.
+        address: address of the driver's `Reports`.
         beat_seconds: between heartbeats.
         on_lost: called in the heartbeat's thread when the driver is gone, or has ended this
             attempt.
@@ -87,8 +87,8 @@ class Channel:
         self._phase = BEGIN
         self._steps: Callable[[], int] = lambda: 0
         self._last = 0
-        self._connection = connect(address, key)
-        self._beats = connect(address, key)
+        self._connection = reach_driver(address, key)
+        self._beats = reach_driver(address, key)
         self._beat_seconds, self._on_lost = beat_seconds, on_lost
         self._closed = False
         self._beat()  # this rank is there
@@ -143,7 +143,7 @@ class Message:
 
     Attributes:
         at: `time.monotonic()` of its arrival.
-        answer: to be given its answer; None if the sender waits for none.
+        answer: takes the answer; None if the sender does not wait for one.
     """
 
     values: Report
@@ -278,7 +278,7 @@ class Reports:
             _send(connection, reply)
 
 
-def connect(address: Address, key: bytes) -> Connection:
+def reach_driver(address: Address, key: bytes) -> Connection:
     """A proven connection to the driver's `Reports`.
 
     Raises:

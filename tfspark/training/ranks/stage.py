@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from tfspark.errors import ConfigError
-from tfspark.training.ranks.reports import Address, Report, ask, connect
+from tfspark.training.ranks.reports import Address, Report, ask, reach_driver
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -68,8 +68,9 @@ def wait_for_slots(sc: SparkContext, settings: Distributed) -> int:
 
 def slots(sc: SparkContext) -> int:
     """Tasks that Spark can run at once now, by cores and by GPUs."""
-    jvm: Any = sc._jsc.sc()
-    return int(jvm.maxNumConcurrentTasks(jvm.resourceProfileManager().defaultResourceProfile()))
+    from tfspark.compat.spark import concurrent_tasks
+
+    return concurrent_tasks(sc)
 
 
 def driver_host(sc: SparkContext) -> str:
@@ -86,7 +87,7 @@ class Stage:
 
     Args:
         size: how many tasks.
-        address: of the driver's reports.
+        address: address of the driver's reports.
     """
 
     def __init__(self, sc: SparkContext, size: int, address: Address, key: bytes) -> None:
@@ -128,7 +129,7 @@ def _task(
     context = BarrierTaskContext.get()
     number = context.partitionId()
     gpu = context.resources().get("gpu")
-    with connect(address, key) as driver:
+    with reach_driver(address, key) as driver:
         task = ask(
             driver,
             {

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tfspark.config.recipe import Model, Training
 from tfspark.dataset import SPLITS, Dataset
@@ -23,61 +22,13 @@ from tfspark.tensors import (
     numpy_dtype,
     to_numpy,
 )
+from tfspark.training.readers.label import Label, class_weights, count_labels, label_of
 from tfspark.training.readers.layout import aligned
 from tfspark.training.readers.open import open_source
 from tfspark.training.readers.source import arrow_schema, read_whole
 from tfspark.training.readers.strings import to_tf_strings
 
 LEAST_ROWS = 10
-_MOST_COUNTS = 1000  # the manifest keeps so many of a label's values
-
-
-@dataclass(frozen=True)
-class Label:
-    """The label column, and its classes in the order of the model's output (None: a number)."""
-
-    column: str
-    classes: list[Any] | None
-
-    @property
-    def units(self) -> int:
-        return len(self.classes) if self.classes and len(self.classes) > 2 else 1
-
-    def encode(self, column: pa.ChunkedArray, place: str) -> Array:
-        """float32 [rows, units]: 0/1, one-hot, or the number.
-
-        Raises:
-            TrainingError: rows without a label, or with one that no class is for.
-        """
-        if column.null_count:
-            raise TrainingError(
-                f"{place}: {column.null_count} of {len(column)} rows have no {self.column}; make "
-                "the label `required: true` in the contract, so that prepare takes them out"
-            )
-        if self.classes is None:
-            return to_numpy(column, TensorSpec("float32")).reshape(-1, 1)
-        ids = self.ids(column, place)
-        if self.units > 1:
-            return np.eye(self.units, dtype="float32")[ids]
-        return ids.reshape(-1, 1).astype("float32")
-
-    def ids(self, column: pa.ChunkedArray, place: str) -> Array:
-        """Which class each row is of: int [rows]."""
-        if self.classes == list(range(len(self.classes or []))) and pa.types.is_integer(
-            column.type
-        ):
-            values: Array = column.to_numpy()
-            if len(values) and values.min() >= 0 and values.max() < len(self.classes):
-                return values
-        index = pc.index_in(column, value_set=pa.array(self.classes, column.type))
-        if index.null_count:
-            odd = pc.unique(column.filter(pc.is_null(index))).to_pylist()[:5]
-            raise TrainingError(
-                f"{place}: {self.column} has values that are no class of the training split: "
-                f"{odd}; list all classes in the contract's validValues"
-            )
-        ids: Array = index.to_numpy()
-        return ids
 
 
 @dataclass(frozen=True)
@@ -113,7 +64,7 @@ class Encoder:
 
         Args:
             table: the columns of `schema`.
-            place: of the table, for messages.
+            place: the table's place, used in messages.
             train: whether class weights count.
             rows: take these, in this order; None: all.
 
@@ -186,8 +137,8 @@ def encoder_of(
         if reason := misfit(schema.field(name).type, spec):
             raise ConfigError(f"contract {contract.name}: {name}: {reason}")
     numbers = model.task == "regression"
-    splits = {name: _count_labels(dataset, name, schema, numbers) for name in SPLITS}
-    label, counts = _label(splits["train"], dataset, model)
+    splits = {name: count_labels(dataset, name, schema, numbers) for name in SPLITS}
+    label, counts = label_of(splits["train"], dataset, model)
     for name, counted in splits.items():
         place = f"dataset {dataset.path}: {name}"
         if nulls := counted.pop(None, 0):
@@ -197,7 +148,7 @@ def encoder_of(
             )
         if label.classes is not None:
             label.ids(pa.chunked_array([list(counted)], schema.field(label.column).type), place)
-    scales = _class_weights(counts, label, training)
+    scales = class_weights(counts, label, training)
     return Encoder(dict(specs), label, weight, scales, counts, schema)
 
 
@@ -267,58 +218,6 @@ def _take(values: Array, rows: Array | None) -> Array:
     return np.take(values, rows, axis=0, out=taken, mode="clip")
 
 
-def _count_labels(dataset: Dataset, split: str, schema: pa.Schema, numbers: bool) -> dict[Any, int]:
-    """Rows of a split by the value of the label, None for those without; of numbers only these."""
-    name = str(dataset.contract.label)
-    kind = schema.field(name).type
-    told: dict[str, int] = (dataset.manifest.get("label_counts") or {}).get(split, {})
-    nulls = dataset.manifest.get("nulls", {}).get(split, {}).get(name)
-    if numbers and nulls is not None:
-        return {None: nulls}
-    t = pa.types
-    exact = t.is_integer(kind) or t.is_boolean(kind) or t.is_string(kind)
-    whole = len(told) < _MOST_COUNTS and sum(told.values()) == dataset.rows(split)
-    if exact and whole and nulls == 0:
-        values = pa.array(told, pa.string()).cast(kind).to_pylist()
-        return dict(zip(values, told.values(), strict=True))
-    source, counted = open_source(dataset, split), dict[Any, int]()
-    for block in source.blocks:
-        column = read_whole(source, block, pa.schema([schema.field(name)])).column(0)
-        if numbers:
-            column = column.filter(column.is_null())
-        for entry in pc.value_counts(column).to_pylist():
-            counted[entry["values"]] = counted.get(entry["values"], 0) + entry["counts"]
-    source.close()
-    return counted
-
-
-def _label(counted: dict[Any, int], dataset: Dataset, model: Model) -> tuple[Label, Array | None]:
-    """The label, and the rows of each of its classes."""
-    name = str(dataset.contract.label)
-    if model.task == "regression":
-        return Label(name, None), None
-    there = sorted(value for value in counted if value is not None)
-    listed = dataset.contract.column(name).valid_values
-    classes = sorted(listed) if listed else there
-    for value in classes:
-        if value not in there:
-            raise TrainingError(
-                f"dataset {dataset.path}: no row to train on has {name} {value!r} (there are: "
-                f"{there}); prepare rows of every class"
-            )
-    if len(classes) < 2:
-        raise TrainingError(
-            f"dataset {dataset.path}: every row to train on has {name} {there}; a model needs rows "
-            "of at least two classes"
-        )
-    if model.task == "binary" and len(classes) > 2:
-        raise ConfigError(
-            f"model.task is binary, but {name} has {len(classes)} classes; use multiclass or "
-            "regression"
-        )
-    return Label(name, classes), np.array([counted[value] for value in classes])
-
-
 def _weights(column: pa.ChunkedArray, place: str) -> Array:
     try:
         weight = to_numpy(column, TensorSpec("float32"))
@@ -327,21 +226,3 @@ def _weights(column: pa.ChunkedArray, place: str) -> Array:
     if not (np.isfinite(weight).all() and (weight >= 0).all()):
         raise TrainingError(f"{place}: the weight of rows must be 0 or more; correct the column")
     return weight
-
-
-def _class_weights(counts: Array | None, label: Label, training: Training) -> Array | None:
-    """The weight of each class; "balanced" gives every class the same sum of weights."""
-    wanted = training.class_weights
-    if wanted is None:
-        return None
-    if label.classes is None or counts is None:
-        raise ConfigError("training.class_weights: a regression has no classes; leave it out")
-    if wanted == "balanced":
-        balanced: Array = counts.sum() / (len(counts) * counts)
-        return balanced
-    names = [str(value) for value in label.classes]
-    if set(wanted) != set(names):
-        raise ConfigError(
-            f"training.class_weights: names {sorted(wanted)}, the classes are {names}; give each"
-        )
-    return np.array([wanted[name] for name in names])

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import pyarrow as pa
-from pyspark.sql.pandas.types import to_arrow_type
 
+from tfspark.compat.spark import to_arrow_type
 from tfspark.contracts import Contract
 from tfspark.contracts.types import spark_type
 from tfspark.errors import IntegrityError
@@ -23,7 +23,7 @@ class Block:
     Attributes:
         file: its path or URI.
         part: which row group of the file.
-        rows: as the file's footer or the dataset's manifest says.
+        rows: number of rows, from the file's footer or the dataset's manifest.
     """
 
     file: str
@@ -31,7 +31,7 @@ class Block:
     rows: int
 
 
-class Source(Protocol):
+class BlockSource(Protocol):
     """Lists the blocks of a split, and reads one."""
 
     blocks: list[Block]
@@ -48,7 +48,7 @@ class Source(Protocol):
         """Close what is open."""
 
 
-def read_whole(source: Source, block: Block, schema: pa.Schema) -> pa.Table:
+def read_whole(source: BlockSource, block: Block, schema: pa.Schema) -> pa.Table:
     """These columns of a block, counted.
 
     Raises:

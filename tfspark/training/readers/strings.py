@@ -25,7 +25,7 @@ def to_tf_strings(array: pa.Array | pa.ChunkedArray, rows: Array | None = None) 
     """A string or binary column as a tf.string tensor [rows]; a null is an empty string.
 
     Args:
-        array: of any text or binary type, dictionary-encoded or not.
+        array: an array of any text or binary type, dictionary-encoded or not.
         rows: take these rows, in this order; None: all.
 
     Raises:

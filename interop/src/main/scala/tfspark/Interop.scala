@@ -6,6 +6,8 @@ import java.util.{List => JavaList, Map => JavaMap}
 import org.apache.spark.sql.DataFrame
 import org.apache.spark.sql.tfspark.Frames
 import scala.jdk.CollectionConverters._
+import tfspark.plans.Scoring
+import tfspark.table.{Part, TableFiles}
 
 /** For Python: `spark._jvm.tfspark.Interop.score(df._jdf, ...)`. */
 object Interop {

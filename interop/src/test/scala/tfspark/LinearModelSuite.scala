@@ -3,6 +3,7 @@ package tfspark
 import org.apache.spark.sql.classic.Dataset
 import org.apache.spark.sql.{DataFrame, Encoder, Encoders}
 import tfspark.implicits._
+import tfspark.plans.ScoreRows
 
 final case class Point(x1: Double, x2: Double)
 

@@ -8,6 +8,10 @@ import org.apache.spark.unsafe.types.UTF8String
 import org.bytedeco.javacpp.Pointer
 import scala.jdk.CollectionConverters._
 import scala.util.Random
+import tfspark.model.Binding
+import tfspark.plans.Scoring
+import tfspark.tensors.NativeTensor
+import tfspark.worker.{Batch, Batches}
 
 /** Scores batches of varying sizes with several models, and writes down what the process holds
   * after each: `java ... tfspark.SoakMain MODELS OUT`, a line of tab-separated numbers a batch.

@@ -13,7 +13,9 @@ import org.apache.spark.sql.delta.{DeltaLog, DeltaOperations, OptimisticTransact
 import org.apache.spark.sql.types.{DateType, StructType}
 import scala.util.Try
 import scala.util.control.NonFatal
-import tfspark._
+import tfspark.storage.Storage
+import tfspark.table.{Part, TableFiles}
+import tfspark.{StorageError, TfsparkException}
 
 /** Files that tasks wrote below a Delta table: one commit makes them a day of it, the rest goes:
   * `tfspark/scoring/table/commit.py`.
@@ -78,7 +80,8 @@ private[tfspark] object Commit {
           if (number + 1 < Tries) tried(number + 1)
           else
             throw new StorageError(
-              said + s"others write to it all the time: ${SparkErrors.line(error)}",
+              said + s"gave up after $Tries tries: other writers keep committing to this table: " +
+                SparkErrors.line(error),
               error
             )
         case NonFatal(error) => throw new StorageError(said + SparkErrors.line(error), error)

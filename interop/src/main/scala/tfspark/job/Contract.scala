@@ -4,7 +4,8 @@ import java.util.regex.{Pattern, PatternSyntaxException}
 import org.apache.hadoop.conf.Configuration
 import org.apache.spark.sql.types._
 import scala.collection.immutable.VectorMap
-import tfspark.{ConfigError, ContractFileError, Storage}
+import tfspark.storage.Storage
+import tfspark.{ConfigError, ContractFileError}
 
 /** A bound or value keeps its own type: Long, Double, String, Boolean. */
 private[tfspark] final case class Bounds(

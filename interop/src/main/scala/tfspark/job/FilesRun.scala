@@ -11,8 +11,10 @@ import org.apache.spark.sql.classic.SparkSession
 import org.apache.spark.sql.functions._
 import org.apache.spark.sql.types._
 import scala.util.Using
-import tfspark._
+import tfspark.StorageError
 import tfspark.job.Tables.{Raw, Reasons}
+import tfspark.storage.Storage
+import tfspark.table.{Part, TableFiles}
 
 /** Tasks write the table's own files, once; the driver commits them or removes them:
   * `tfspark/scoring/table/direct.py`.

@@ -4,7 +4,8 @@ import com.fasterxml.jackson.databind.JsonNode
 import java.nio.file.{Files, Paths}
 import java.sql.SQLException
 import org.apache.hadoop.conf.Configuration
-import tfspark._
+import tfspark.model.ModelFolder
+import tfspark.{ConfigError, ModelNotFound, StorageError}
 
 /** A registered version of a model.
   *

@@ -2,7 +2,7 @@ package tfspark.job
 
 import java.time.LocalDate
 import org.apache.spark.sql.classic.SparkSession
-import tfspark._
+import tfspark.ConfigError
 
 /** Settings → one day of the scored table: `score` of `tfspark/run.py`, and `score_table`.
   *
@@ -113,7 +113,7 @@ private[tfspark] object Score {
       )
     case other =>
       throw new ConfigError(
-        s"plan '$other': there is no such plan; plans: ${Plans.mkString(", ")}"
+        s"unknown plan '$other'; use one of ${Plans.mkString(", ")}"
       )
   }
 }

@@ -4,7 +4,8 @@ import java.time.LocalDate
 import org.apache.hadoop.conf.Configuration
 import scala.collection.immutable.VectorMap
 import scala.util.matching.Regex
-import tfspark.{ConfigError, Storage}
+import tfspark.ConfigError
+import tfspark.storage.Storage
 
 /** A raw table; `{date}` in `path` is the logical date. */
 private[tfspark] final case class Source(

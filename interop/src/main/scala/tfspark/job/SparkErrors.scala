@@ -5,7 +5,7 @@ import java.time.DateTimeException
 import org.apache.spark._
 import org.apache.spark.sql.AnalysisException
 import scala.util.control.NonFatal
-import tfspark._
+import tfspark.{ConfigError, ContractViolation, SourceMissing, StorageError, TfsparkException}
 
 /** Spark's long errors as ours, in the words of `tfspark/tables.py`. */
 private[tfspark] object SparkErrors {
@@ -46,7 +46,7 @@ private[tfspark] object SparkErrors {
               s"$table: is not there (yet); check the path, or try again when it has arrived"
             )
           else if (condition == "PARSE_SYNTAX_ERROR")
-            new ConfigError(s"$table: is no folder and no name of a table")
+            new ConfigError(s"$table: is neither a folder nor a table name")
           else if (said.contains("FAILED_JDBC") || said.contains("java.sql."))
             new SourceMissing(s"$table: cannot be reached: ${line(error)}")
           else if (said.contains("UNABLE_TO_INFER_SCHEMA"))

@@ -7,7 +7,8 @@ import org.apache.parquet.hadoop.util.HadoopInputFile
 import scala.jdk.CollectionConverters._
 import scala.util.Using
 import scala.util.control.NonFatal
-import tfspark.{Storage, StorageError}
+import tfspark.StorageError
+import tfspark.storage.Storage
 
 /** What lies in a staging folder, counted from the files themselves. */
 private[tfspark] object StagedRows {

@@ -4,8 +4,9 @@ import java.time.LocalDate
 import org.apache.spark.sql.DataFrame
 import org.apache.spark.sql.functions._
 import org.apache.spark.sql.types.{StructField, StructType}
-import tfspark._
 import tfspark.job.Tables.{quote, Raw, Reasons}
+import tfspark.model.{Binding, ModelFolder}
+import tfspark.plans.Scoring
 
 /** What a run scores, and where it goes.
   *

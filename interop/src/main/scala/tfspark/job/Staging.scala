@@ -7,7 +7,7 @@ import java.util.UUID
 import org.apache.hadoop.conf.Configuration
 import org.apache.spark.sql.SparkSession
 import scala.util.Try
-import tfspark.Storage
+import tfspark.storage.Storage
 
 /** The folder of a run beside its target, `_staging/score-TARGET-ID`: the same names and the same
   * owner's note as in `tfspark/storage/files.py`, so that either side clears up after the other.

@@ -6,8 +6,12 @@ import org.apache.spark.sql.classic.SparkSession
 import org.apache.spark.sql.functions._
 import org.apache.spark.sql.tfspark.Frames
 import org.apache.spark.sql.types._
-import tfspark._
 import tfspark.job.Tables.{Corrupt, Raw, Reasons}
+import tfspark.model.{Binding, ModelFolder}
+import tfspark.plans.Scoring
+import tfspark.table.TableFile
+import tfspark.tensors.OutputColumn
+import tfspark.{ConfigError, StorageError}
 
 /** One run of the job: what it reads, what it has staged, and its commit, as
   * `tfspark/scoring/table/run.py` does. Scored by `stage`, then committed or dropped.

@@ -7,7 +7,9 @@ import org.apache.spark.sql.functions.{col, lit}
 import org.apache.spark.sql.types.{StringType, StructField, StructType}
 import org.apache.spark.sql.{AnalysisException, DataFrame, SparkSession}
 import scala.util.control.NonFatal
-import tfspark._
+import tfspark.storage.Storage
+import tfspark.table.TableFiles
+import tfspark.{ConfigError, ContractViolation, StorageError, TfsparkException}
 
 /** Tables: raw ones read, Delta ones written a day at a time, as `tfspark/tables.py` does. */
 private[tfspark] object Tables {

@@ -4,7 +4,7 @@ import org.apache.spark.sql.classic.SparkSession
 import org.apache.spark.sql.delta.DeltaLog
 import org.apache.spark.sql.tfspark.Frames
 import org.apache.spark.sql.types._
-import tfspark.Storage
+import tfspark.storage.Storage
 
 /** Whether tasks may write a table's own files: `check_target` of `tfspark/scoring/table/planner.py`. */
 private[tfspark] object Target {

@@ -34,7 +34,6 @@ import org.apache.spark.sql.types._
 import org.apache.spark.sql.vectorized.{ColumnVector, ColumnarBatch}
 import scala.jdk.CollectionConverters._
 import scala.util.control.NonFatal
-import tfspark.{ScoreFiles, ScoreRows}
 
 /** Parquet whose columns are plain numbers is read by `NumberChunk`; what is anything else, by
   * Spark's own reader, a file at a time.
@@ -234,10 +233,13 @@ private final class NumberBatches(
   }
 }
 
+/** An operator under which tables of Parquet files are read by `NumbersFormat`. */
+private[tfspark] trait OverNumbers
+
 /** Scored tables of Parquet files are read by `NumbersFormat`. */
 private[tfspark] object NumbersRule extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan = plan.transformDown {
-    case scored @ (_: ScoreRows | _: ScoreFiles) => scored.mapChildren(_.transformUp(faster))
+    case scored @ (_: OverNumbers) => scored.mapChildren(_.transformUp(faster))
   }
 
   val faster: PartialFunction[LogicalPlan, LogicalPlan] = {

@@ -4,7 +4,8 @@ import java.io.{FileNotFoundException, IOException}
 import org.apache.hadoop.conf.Configuration
 import org.slf4j.LoggerFactory
 import scala.collection.immutable.ListMap
-import tfspark.{ConfigError, FileLock, IntegrityError, StorageError}
+import tfspark.storage.FileLock
+import tfspark.{ConfigError, IntegrityError, StorageError}
 
 /** What a write does with what a folder holds. */
 private[tfrecord] object Mode extends Enumeration {

@@ -5,7 +5,7 @@ import org.apache.spark.sql.execution.vectorized.WritableColumnVector
 import org.apache.spark.sql.types.{Decimal, DecimalType}
 import org.apache.spark.unsafe.Platform
 import org.apache.spark.unsafe.types.UTF8String
-import tfspark.Half
+import tfspark.tensors.Half
 import tfspark.tfrecord.{ArrowType => A}
 
 /** A record does not fit the schema. */

@@ -12,7 +12,8 @@ import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.{FileContext, FileStatus, FileSystem, Options, Path}
 import scala.util.Using
 import scala.util.control.NonFatal
-import tfspark.{IntegrityError, Storage, StorageError}
+import tfspark.storage.Storage
+import tfspark.{IntegrityError, StorageError}
 
 /** A file or folder, local or of any file system that Hadoop opens.
   *

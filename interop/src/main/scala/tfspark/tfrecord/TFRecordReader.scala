@@ -18,7 +18,8 @@ import org.apache.spark.sql.types.StructType
 import org.apache.spark.sql.vectorized.{ColumnVector, ColumnarBatch}
 import org.apache.spark.util.SerializableConfiguration
 import org.slf4j.LoggerFactory
-import tfspark.{Hex, IntegrityError, StorageError}
+import tfspark.storage.Hex
+import tfspark.{IntegrityError, StorageError}
 
 /** @param found
   *   what the files give of the columns

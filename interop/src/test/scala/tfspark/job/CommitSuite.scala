@@ -5,7 +5,8 @@ import java.time.LocalDate
 import java.util.concurrent.{Callable, Executors}
 import org.apache.spark.sql.types._
 import scala.jdk.CollectionConverters._
-import tfspark._
+import tfspark.table.{Part, TableFiles}
+import tfspark.{Local, StorageError}
 
 /** Files that become a day of a Delta table. */
 class CommitSuite extends Local {

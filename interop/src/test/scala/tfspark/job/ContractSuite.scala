@@ -3,7 +3,7 @@ package tfspark.job
 import java.nio.charset.StandardCharsets.UTF_8
 import org.apache.spark.sql.functions.col
 import org.apache.spark.sql.{DataFrame, Row}
-import tfspark._
+import tfspark.{ContractFileError, ContractViolation, Local}
 
 /** What a contract file may say, and what it says of rows. */
 class ContractSuite extends Local {

@@ -1,0 +1,125 @@
+package tfspark.model
+
+import com.fasterxml.jackson.core.JsonProcessingException
+import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
+import java.nio.charset.StandardCharsets.UTF_8
+import java.security.MessageDigest
+import scala.jdk.CollectionConverters._
+import tfspark.IntegrityError
+import tfspark.storage.{Hex, Storage}
+
+/** One file of a model: its path in the folder, its length, its sum. */
+private[tfspark] final case class ModelFile(path: String, bytes: Long, sha256: String)
+
+/** The manifest of a model version, `tfspark.json`, as the Python side writes it. */
+private[tfspark] final case class Manifest(
+    files: Seq[ModelFile],
+    digest: String,
+    name: Option[String],
+    version: Option[String],
+    signature: Option[String],
+    inputs: Map[String, JsonNode],
+    keys: Seq[String]
+) {
+
+  /** Compare every file with its sum.
+    *
+    * @throws IntegrityError
+    *   a file is missing, was changed, or is not named; nothing of such a folder is opened
+    */
+  def verify(folder: Storage): Unit = {
+    val todo = "do not use this model; copy or register the version again"
+    val known = files.map(file => file.path -> file).toMap
+    val found = folder.files()
+    def refuse(what: String) =
+      throw new IntegrityError(s"model ${folder.shown}: $what; $todo")
+    for (name <- (found.keySet -- known.keySet - Manifest.File).toSeq.sorted)
+      refuse(s"$name is not in its manifest")
+    for (file <- files.sortBy(_.path)) found.get(file.path) match {
+      case None => refuse(s"${file.path} is missing")
+      case Some(bytes) if bytes != file.bytes =>
+        refuse(s"${file.path} was changed ($bytes bytes, its manifest says ${file.bytes})")
+      case _ =>
+        if (folder.sha256(file.path) != file.sha256)
+          refuse(s"${file.path} was changed (another sha256)")
+    }
+    if (Manifest.digest(files) != digest) refuse(s"${Manifest.File} was changed (digest)")
+  }
+}
+
+private[tfspark] object Manifest {
+  val File = "tfspark.json"
+  private val Format = 1
+  private val json = new ObjectMapper()
+
+  /** None where the folder has no manifest: a model that others exported. */
+  def read(folder: Storage): Option[Manifest] = {
+    if (!folder.exists(File)) return None
+    val where = s"${folder.shown}/$File"
+    def refuse() =
+      throw new IntegrityError(s"$where: is no manifest of a model; register the model again")
+    val root =
+      try json.readTree(folder.read(File))
+      catch {
+        case _: JsonProcessingException =>
+          throw new IntegrityError(s"$where is not JSON: it was damaged or cut off")
+      }
+    if (root == null || !root.isObject || !Seq("format", "files", "digest").forall(root.has))
+      refuse()
+    if (root.get("format") != json.getNodeFactory.numberNode(Format))
+      throw new IntegrityError(
+        s"$where: format ${root.get("format").asText} is not known here (known: $Format); " +
+          "use the tfspark that wrote it, or a newer one"
+      )
+    val files = root.get("files").properties().asScala.toSeq.map { entry =>
+      ModelFile(
+        entry.getKey,
+        entry.getValue.path("bytes").asLong(-1),
+        text(entry.getValue, "sha256")
+      )
+    }
+    val inputs = root.path("inputs").properties().asScala.map { entry =>
+      entry.getKey -> entry.getValue
+    }.toMap
+    def optional(name: String) = Option(root.get(name)).map(_.asText).filter(_.nonEmpty)
+    Some(
+      Manifest(
+        files.sortBy(_.path),
+        text(root, "digest"),
+        optional("name"),
+        optional("version"),
+        optional("signature"),
+        inputs,
+        root.path("keys").asScala.map(_.asText).toSeq
+      )
+    )
+  }
+
+  /** The files as they are now. */
+  def sums(folder: Storage): Seq[ModelFile] =
+    folder.files().toSeq.filter(_._1 != File).sortBy(_._1).map { case (name, bytes) =>
+      ModelFile(name, bytes, folder.sha256(name))
+    }
+
+  /** sha256 over the sorted names and sums, written as Python's JSON writes them. */
+  def digest(files: Seq[ModelFile]): String = {
+    val entries = files.sortBy(_.path).map(f => s"[${quote(f.path)}, ${quote(f.sha256)}]")
+    val digest = MessageDigest.getInstance("SHA-256")
+    digest.update(entries.mkString("[", ", ", "]").getBytes(UTF_8))
+    Hex(digest)
+  }
+
+  private def quote(value: String): String = value.map {
+    case '"' => "\\\""
+    case '\\' => "\\\\"
+    case '\n' => "\\n"
+    case '\r' => "\\r"
+    case '\t' => "\\t"
+    case '\b' => "\\b"
+    case '\f' => "\\f"
+    case c if c < ' ' || c > '~' => f"\\u${c.toInt}%04x"
+    case c => c.toString
+  }.mkString("\"", "", "\"")
+
+  private def text(node: JsonNode, name: String): String = node.path(name).asText
+}

@@ -1,0 +1,121 @@
+package tfspark.model
+
+import com.fasterxml.jackson.databind.JsonNode
+import org.apache.hadoop.conf.Configuration
+import tfspark.storage.Storage
+import tfspark.tensors.TensorSpec
+import tfspark.{ModelNotFound, SignatureError}
+
+/** A SavedModel that is verified: its files are those of its manifest, its ops are allowed.
+  *
+  * @param version
+  *   the registered version; "" where there is none
+  * @param keys
+  *   the columns that name a row, where the manifest says so
+  */
+final case class ModelFolder private[tfspark] (
+    name: String,
+    version: String,
+    path: String,
+    digest: String,
+    private[tfspark] val files: Seq[ModelFile],
+    signature: Signature,
+    private[tfspark] val keys: Seq[String] = Nil
+)
+
+object ModelFolder {
+  private val Floats = Set("float16", "bfloat16", "float32", "float64")
+
+  /** Find a model, verify its files and its ops, read its signature.
+    *
+    * @param model
+    *   a folder with `saved_model.pb`, or the `tfspark.json` in it
+    * @param signature
+    *   default: the one that the manifest names, else `serving_default`
+    * @param shown
+    *   what messages call a folder without a model; default: its name
+    */
+  def resolve(
+      model: String,
+      conf: Configuration,
+      signature: Option[String] = None,
+      shown: Option[String] = None
+  ): ModelFolder = {
+    val named = model.stripSuffix("/" + Manifest.File)
+    val folder = new Storage(named, conf)
+    isModel(folder, shown.getOrElse(named))
+    val manifest = Manifest.read(folder)
+    manifest.foreach(_.verify(folder))
+    val files = manifest.fold(Manifest.sums(folder))(_.files)
+    val saved = new SavedModelFile(folder.shown, folder.read(SavedModelFile.Name))
+    Safety.check(folder.names(), saved)
+    val wanted = signature.orElse(manifest.flatMap(_.signature)).getOrElse(Signature.Default)
+    val read = Signature.read(saved, wanted)
+    val inputs = read.inputs.map(withRules(_, manifest))
+    val parts = folder.shown.stripSuffix("/").split("/")
+    val byNumber = parts.last.nonEmpty && parts.last.forall(_.isDigit) && parts.length > 1
+    val (name, version) = manifest.flatMap(_.name) match {
+      case Some(name) => (name, manifest.flatMap(_.version).getOrElse(""))
+      case None if byNumber => (parts(parts.length - 2), parts.last)
+      case None => (parts.last, manifest.flatMap(_.version).getOrElse(""))
+    }
+    val digest = manifest.fold(Manifest.digest(files))(_.digest)
+    val keys = manifest.fold(Seq.empty[String])(_.keys)
+    ModelFolder(name, version, folder.shown, digest, files, read.copy(inputs = inputs), keys)
+  }
+
+  private def isModel(folder: Storage, named: String): Unit = {
+    val file = SavedModelFile.Name
+    def refuse(what: String) = throw new ModelNotFound(s"$named: $what")
+    if (folder.exists(file)) return
+    if (!folder.exists())
+      refuse(
+        "there is no such folder; name a SavedModel's folder, or models:/name@alias"
+      )
+    if (!folder.isFolder) refuse("is a file; name the folder of a SavedModel")
+    val there = folder.names()
+    val versions = there.filter(name => folder.exists(s"$name/$file"))
+    if (there.contains("model") && versions == Seq("model"))
+      refuse(s"the SavedModel is in $named/model")
+    if (versions.nonEmpty) {
+      val numbers = versions.sortBy(name => (name.length, name))
+      refuse(
+        s"holds the versions ${numbers.mkString(", ")}, and is no version itself; name one: " +
+          s"${named.stripSuffix("/")}/${numbers.last}"
+      )
+    }
+    val said =
+      if (there.isEmpty) "it is empty" else s"there is: ${there.take(8).mkString(", ")}"
+    refuse(s"holds no $file, so it is no SavedModel ($said)")
+  }
+
+  /** An input with the rules that the manifest declares. A model without one takes NaN and "" for
+    * null where the dtype has such a value; for its integers and booleans nothing stands for null.
+    */
+  private def withRules(spec: TensorSpec, manifest: Option[Manifest]): TensorSpec = manifest match {
+    case None if Floats(spec.dtype) => spec.copy(empty = Some(Double.NaN))
+    case None if spec.dtype == "string" => spec.copy(empty = Some(""))
+    case None => spec
+    case Some(found) =>
+      found.inputs.get(spec.name).fold(spec) { declared =>
+        spec.copy(
+          empty = value(declared.path("null"), spec),
+          pad = value(declared.path("pad"), spec),
+          refuseNan = declared.path("nan").asText == "refuse"
+        )
+      }
+  }
+
+  /** A value that stands for null or pads a list: a Double, a Long, a Boolean or a String. */
+  private def value(json: JsonNode, spec: TensorSpec): Option[Any] = {
+    val isFloat = Floats(spec.dtype)
+    if (json.isMissingNode || json.isNull) None
+    else if (isFloat && json.asText == "NaN") Some(Double.NaN)
+    else if (isFloat && json.isNumber) Some(json.asDouble)
+    else if (spec.dtype == "string" && json.isTextual) Some(json.asText)
+    else if (spec.dtype == "bool" && (json.isBoolean || json.isInt)) Some(json.asBoolean)
+    else if (json.isIntegralNumber && json.canConvertToLong) Some(json.asLong)
+    else
+      throw new SignatureError(s"the null or pad value $json is no ${spec.dtype}")
+  }
+}

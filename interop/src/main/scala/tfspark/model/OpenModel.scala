@@ -1,0 +1,184 @@
+package tfspark.model
+
+import java.nio.file.{Files, Path, StandardOpenOption}
+import org.bytedeco.javacpp.{BytePointer, PointerPointer}
+import org.tensorflow.internal.c_api.global.{tensorflow => c}
+import org.tensorflow.internal.c_api.{
+  AbstractTF_Graph,
+  AbstractTF_Session,
+  AbstractTF_SessionOptions,
+  AbstractTF_Status,
+  TF_Operation,
+  TF_Output,
+  TF_Session,
+  TF_Status,
+  TF_Tensor
+}
+import org.tensorflow.proto.ConfigProto
+import scala.collection.mutable
+import scala.util.control.NonFatal
+import tfspark.storage.FileLock
+import tfspark.tensors.{NativeTensor, TensorSpec, Values}
+
+/** A SavedModel in memory, for all tasks of this JVM. */
+private[tfspark] final class OpenModel(folder: Path, val signature: Signature, threads: Int)
+    extends AutoCloseable {
+  // Ops run in the thread of the task that asks: tasks share the session, not its threads.
+  private val config = ConfigProto
+    .newBuilder()
+    .setIntraOpParallelismThreads(threads)
+    .setInterOpParallelismThreads(-1)
+    .build()
+  private val graph = AbstractTF_Graph.newGraph()
+  private val session = load()
+  private val inputs = places(signature.inputs)
+  private val outputs = places(signature.outputs)
+
+  /** Rows that it failed for, one by one, and whether it ever succeeded. */
+  val failures = new java.util.concurrent.atomic.AtomicInteger
+  @volatile var succeeded = false
+
+  warmUp()
+
+  /** Outputs in the signature's order, of inputs in the signature's order; the caller closes both.
+    */
+  def run(tensors: Seq[NativeTensor]): Seq[NativeTensor] = {
+    val values = new PointerPointer[TF_Tensor](tensors.map(_.handle): _*)
+    val results = new PointerPointer[TF_Tensor](signature.outputs.size.toLong)
+    try {
+      checked { status =>
+        c.TF_SessionRun(
+          session,
+          null,
+          inputs,
+          values,
+          tensors.size,
+          outputs,
+          results,
+          signature.outputs.size,
+          null: PointerPointer[TF_Operation],
+          0,
+          null,
+          status
+        )
+      }
+      signature.outputs.indices.map { i =>
+        new NativeTensor(results.get(classOf[TF_Tensor], i.toLong))
+      }
+    } finally {
+      values.close()
+      results.close()
+    }
+  }
+
+  override def close(): Unit = {
+    session.close()
+    graph.close()
+  }
+
+  private def load(): TF_Session = {
+    val options = AbstractTF_SessionOptions.newSessionOptions()
+    val bytes = new BytePointer(config.toByteArray: _*)
+    try {
+      checked(c.TF_SetConfig(options, bytes, bytes.limit(), _))
+      checked { status =>
+        AbstractTF_Session
+          .loadSessionFromSavedModel(
+            options,
+            null,
+            folder.toString,
+            Array("serve"),
+            graph,
+            null,
+            status
+          )
+      }
+    } finally bytes.close()
+  }
+
+  /** Where tensors are in the graph. */
+  private def places(specs: Seq[TensorSpec]): TF_Output = {
+    val found = new TF_Output(specs.size.toLong)
+    for ((spec, i) <- specs.zipWithIndex) {
+      val colon = spec.tensor.lastIndexOf(':')
+      val (operation, index) = (spec.tensor.take(colon), spec.tensor.drop(colon + 1))
+      found.position(i.toLong)
+      found.oper(c.TF_GraphOperationByName(graph, operation)).index(index.toInt)
+    }
+    found.position(0)
+  }
+
+  private def checked[T](call: TF_Status => T): T = {
+    val status = AbstractTF_Status.newStatus()
+    try {
+      val result = call(status)
+      status.throwExceptionIfNotOK()
+      result
+    } finally status.close()
+  }
+
+  /** One row through the model, so that the first batch does not pay for the set-up. */
+  private def warmUp(): Unit = {
+    val rows = signature.batch.getOrElse(1)
+    val tensors = signature.inputs.map { spec =>
+      val shape = rows.toLong +: spec.shape.map(size => if (size < 0) 1L else size)
+      val zeros = Values.of(spec.copy(empty = None))
+      val count = shape.product.toInt
+      for (_ <- 0 until count) zeros.putEmpty()
+      zeros.tensor(shape, 0, count)
+    }
+    try run(tensors).foreach(_.close())
+    catch { case NonFatal(_) => } // a model may refuse a row of zeros; real rows will tell
+    finally tensors.foreach(_.close())
+  }
+}
+
+private[tfspark] object OpenModel {
+  private val open = mutable.Map.empty[(String, String), OpenModel]
+
+  /** The model of this JVM: opened by the first call, closed when the JVM ends. */
+  def of(packed: Packed, signature: Signature, threads: Int): OpenModel = synchronized {
+    open.getOrElseUpdate(
+      (packed.digest, signature.name), {
+        val root = ModelCache.folder()
+        setUp(root)
+        val folder = ModelCache.unpack(packed, root)
+        check(folder)
+        val model = new OpenModel(folder, signature, threads)
+        // People and tests count loads by it: a line a load.
+        Files.write(
+          root.resolve(s"${packed.digest}.loads"),
+          s"${ProcessHandle.current().pid()} ${packed.digest}\n".getBytes,
+          StandardOpenOption.CREATE,
+          StandardOpenOption.APPEND
+        )
+        if (open.isEmpty) sys.addShutdownHook(closeAll())
+        model
+      }
+    )
+  }
+
+  /** What was checked where the model was sent from is checked where it is opened. */
+  private def check(folder: Path): Unit = {
+    val names = folder.toFile.list().toSeq.sorted
+    val content = Files.readAllBytes(folder.resolve(SavedModelFile.Name))
+    Safety.check(names, new SavedModelFile(folder.toString, content))
+  }
+
+  /** JavaCPP's: natives are unpacked once per machine, beside the models; and it must not take the
+    * memory of TensorFlow, which is no part of the heap, for a leak of Java's.
+    */
+  private def setUp(root: Path): Unit = {
+    def default(name: String, value: => String): Unit =
+      if (System.getProperty(name) == null) System.setProperty(name, value): Unit
+    FileLock.setEnvironment("TF_CPP_MIN_LOG_LEVEL", "2")
+    default("org.bytedeco.javacpp.cachedir", root.resolveSibling("javacpp").toString)
+    default("org.bytedeco.javacpp.maxBytes", "0")
+    default("org.bytedeco.javacpp.maxPhysicalBytes", "0")
+  }
+
+  private def closeAll(): Unit = synchronized {
+    open.values.foreach(_.close())
+    open.clear()
+  }
+}

@@ -1,0 +1,50 @@
+package tfspark.worker
+
+import org.apache.spark.sql.classic.SparkSession
+import scala.util.Try
+import tfspark.ConfigError
+
+/** Spark settings of scoring, read and checked on the driver.
+  *
+  * @param threads
+  *   of TensorFlow for one op
+  * @param batchRows
+  *   the most rows of one call of the model
+  * @param batchBytes
+  *   how large the tensors of one call may be together
+  */
+private[tfspark] final case class ScorerSettings(threads: Int, batchRows: Int, batchBytes: Long)
+
+private[tfspark] object ScorerSettings {
+  private val Prefix = "spark.tfspark."
+  private val Records = "spark.sql.execution.arrow.maxRecordsPerBatch"
+  private val Number = raw"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?".r
+
+  /** The settings of a session.
+    *
+    * @throws ConfigError
+    *   a value that is no such number; it is named
+    */
+  def of(spark: SparkSession): ScorerSettings = {
+    val cpus = spark.sparkContext.getConf.get("spark.task.cpus", "1")
+    val rows = number(spark, "batchRows", "0", 0).toInt
+    // As many as Spark would hand to Python at a time.
+    val most = Some(spark.conf.get(Records, "10000").toInt).filter(_ > 0).getOrElse(10000)
+    ScorerSettings(
+      number(spark, "threads", cpus, 1).toInt,
+      if (rows > 0) math.min(rows, most) else most,
+      number(spark, "batchBytes", (32L << 20).toString, 1).toLong
+    )
+  }
+
+  private def number(spark: SparkSession, name: String, default: String, least: Int): Double = {
+    val text = Some(spark.conf.get(Prefix + name, default)).filter(_.nonEmpty).getOrElse(default)
+    val value = Some(text.trim.toLowerCase)
+      .filter(Number.matches)
+      .flatMap(digits => Try(digits.toDouble).toOption)
+      .filter(found => found >= least && !found.isInfinite)
+    value.getOrElse(
+      throw new ConfigError(s"$Prefix$name: must be a number of at least $least, not '$text'")
+    )
+  }
+}
