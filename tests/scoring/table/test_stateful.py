@@ -99,7 +99,7 @@ class Tables(World):
         tasks=st.integers(1, 2),
         twin=st.booleans(),
         fails=st.sampled_from([False, False, False, True]),
-        operations=st.integers(0, 60),
+        operations=st.integers(0, 40),
     )
     @precondition(lambda self: self.room)
     def score(
@@ -236,8 +236,9 @@ def rows(table: DeltaTable) -> dict[dt.date, list[int]]:
     return {day: sorted(ids) for day, ids in found.items()}
 
 
+@pytest.mark.timeout(7200)  # in the soak
 def test_histories(monkeypatch: pytest.MonkeyPatch) -> None:
     # What a killed task has begun nobody ends.
     monkeypatch.setattr(pq.ParquetWriter, "__del__", lambda writer: None)
-    histories(Tables, ci=100, soak=5_000)
+    histories(Tables, ci=200, soak=5_000)
     gc.collect()
