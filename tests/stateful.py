@@ -399,9 +399,9 @@ def _flock(handle: int, how: int) -> None:
             process.wait()
 
 
-def histories(machine: type[World], ci: int, soak: int, steps: int = 30) -> None:
+def histories(machine: type[World], count: int, steps: int = 30) -> None:
     """Run a machine, and print how much was done. `STATEFUL_HISTORIES` gives another count."""
-    count = int(os.environ.get("STATEFUL_HISTORIES", soak if os.environ.get("TESTS_SOAK") else ci))
+    count = int(os.environ.get("STATEFUL_HISTORIES", count))
     machine.figures.clear()
     began = time.process_time()
     try:

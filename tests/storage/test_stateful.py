@@ -14,6 +14,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from tests.sizes import size
 from tests.stateful import Process, World, here, histories, walk
 from tfspark import storage
 from tfspark.dataset import SPLITS, open_dataset, versions
@@ -263,4 +264,4 @@ steps: Any = _Steps()
 
 @pytest.mark.timeout(7200)  # in the soak
 def test_histories() -> None:
-    histories(Stagings, ci=300, soak=5_000)
+    histories(Stagings, size(300, soak=5_000))

@@ -22,6 +22,7 @@ from deltalake import DeltaTable
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from tests.sizes import size
 from tests.stateful import Process, World, here, histories, operation, until, walk
 from tfspark import storage
 from tfspark.errors import StorageError
@@ -240,5 +241,5 @@ def rows(table: DeltaTable) -> dict[dt.date, list[int]]:
 def test_histories(monkeypatch: pytest.MonkeyPatch) -> None:
     # What a killed task has begun nobody ends.
     monkeypatch.setattr(pq.ParquetWriter, "__del__", lambda writer: None)
-    histories(Tables, ci=200, soak=5_000)
+    histories(Tables, size(200, soak=5_000))
     gc.collect()

@@ -101,7 +101,7 @@ def _count_down(left: int) -> None:
         setattr(storage, name, change)
 
 
-@pytest.mark.fault
+@pytest.mark.usefixtures("kill")
 @pytest.mark.parametrize("mode", ["append", "overwrite", "new", "partitions", "other schema"])
 def test_killed_at_every_step(mode: str, tmp_path: Path) -> None:
     """The commit is killed before each change that it makes; the next write cleans up."""
@@ -143,7 +143,7 @@ def test_killed_at_every_step(mode: str, tmp_path: Path) -> None:
     assert 3 < seen.index(True) < len(seen) - 1
 
 
-@pytest.mark.fault
+@pytest.mark.usefixtures("kill")
 def test_a_killed_process_that_nobody_has_waited_for(tmp_path: Path) -> None:
     path = str(tmp_path / "out")
     write(path, [1])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
+from tests.sizes import size
 from tests.stateful import Process, World, histories
 from tfspark import storage
 from tfspark.errors import ConfigError, SourceMissing, StorageError
@@ -245,4 +246,4 @@ def seen(path: str) -> State:
 
 @pytest.mark.timeout(7200)  # in the soak
 def test_histories() -> None:
-    histories(Folders, ci=300, soak=5_000)
+    histories(Folders, size(300, soak=5_000))

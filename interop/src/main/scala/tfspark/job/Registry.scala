@@ -5,6 +5,7 @@ import java.nio.file.{Files, Paths}
 import java.sql.SQLException
 import org.apache.hadoop.conf.Configuration
 import tfspark.model.ModelFolder
+import tfspark.shared.Shared
 import tfspark.{ConfigError, ModelNotFound, StorageError}
 
 /** A registered version of a model.
@@ -36,7 +37,7 @@ private[tfspark] trait Store extends AutoCloseable {
   */
 private[tfspark] object Registry {
   private val Uri = """models:/([^/@]+)(?:@([^/@]+)|/(\d+))""".r
-  private val Secret = """(://[^/\s:@]*:)[^@/\s]+@""".r
+  private val Secret = Shared.text("password in a URL").r
   private val OfRun = "runs:/([^/]+)/?(.*)".r
 
   /** A model that is verified: a folder's, or a registered one's under its name and version.

@@ -6,7 +6,9 @@ import org.apache.spark.sql.tfspark.Frames
 import org.apache.spark.sql.types._
 import tfspark.storage.Storage
 
-/** Whether tasks may write a table's own files: `check_target` of `tfspark/scoring/table/planner.py`. */
+/** Whether tasks may write a table's own files: `check_target` of
+  * `tfspark/scoring/table/planner.py`.
+  */
 private[tfspark] object Target {
   private val Plain = """[^ ,;{}()\n\t=.`]+"""
   // Any other, deletion vectors too, asks more of a commit than to name files.

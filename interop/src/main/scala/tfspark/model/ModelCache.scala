@@ -13,8 +13,8 @@ import tfspark.storage.{FileLock, Hex}
 import tfspark.{IntegrityError, StorageError}
 
 /** Where a machine keeps unpacked models: the folder, the names in it and the locks are those of
-  * the Python side (`tfspark/scoring/model/pack.py`), so that a model is unpacked once by whoever is
-  * first.
+  * the Python side (`tfspark/scoring/model/pack.py`), so that a model is unpacked once by whoever
+  * is first.
   */
 private[tfspark] object ModelCache {
   private val held = mutable.Set.empty[Path]

@@ -53,7 +53,8 @@ private[tfspark] object ScoreStrategy extends SparkStrategy {
   def install(spark: SparkSession, more: SparkStrategy*): Unit = synchronized {
     val known = spark.experimental
     known.extraStrategies ++= (this +: more).filterNot(known.extraStrategies.contains)
-    known.extraOptimizations ++= Seq(KeepLess, NumbersRule).filterNot(known.extraOptimizations.contains)
+    known.extraOptimizations ++=
+      Seq(KeepLess, NumbersRule).filterNot(known.extraOptimizations.contains)
   }
 }
 

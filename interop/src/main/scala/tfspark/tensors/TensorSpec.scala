@@ -1,6 +1,5 @@
 package tfspark.tensors
 
-
 /** One named input or output of a model.
   *
   * @param dtype
@@ -42,6 +41,7 @@ final case class TensorSpec(
 }
 
 private[tfspark] object TensorSpec {
+
   /** TensorFlow's numbers of its dtypes. */
   val Dtypes = Map(
     1 -> "float32",

@@ -18,7 +18,6 @@ import org.apache.spark.sql.connector.read._
 import org.apache.spark.sql.internal.connector.SupportsPushDownCatalystFilters
 import org.apache.spark.sql.types.StructType
 import org.apache.spark.util.SerializableConfiguration
-import tfspark.worker.Batch
 import tfspark.{ConfigError, StorageError}
 
 /** Takes of a query the columns that it needs, and its conditions on partition columns. */
