@@ -12,6 +12,8 @@ INPUTS := pyproject.toml requirements.lock requirements-java.lock \
           $(wildcard scripts/*.lock scripts/*.patch scripts/setup.py scripts/steps/*.py)
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
            --no-emit-find-links --no-emit-index-url
+# Two processes: one has the Spark session, the other what needs none (see CONTRIBUTING.md).
+PYTEST := python -m pytest -n 2
 EXTRAS := --extra train --extra horovod --extra petastorm --extra query --extra test --extra bench --extra dev
 
 .PHONY: help
@@ -36,8 +38,16 @@ demo: setup ## passengers: raw table to scored table, on this machine
 	@$(RUN) python -m tfspark demo $(ARGS)
 
 .PHONY: test
-test: setup ## the tests (ARGS="-m 'not cluster and not fault and not large'" for some of them)
-	@$(RUN) python -m pytest $(ARGS)
+test: setup ## the tests: 12 minutes; all but clusters, kills, packages and the Scala module's own
+	@$(RUN) $(PYTEST) --lane test $(ARGS)
+
+.PHONY: test-all
+test-all: setup ## all tests, at CI's sizes: 40 minutes (.ci/run)
+	@$(RUN) $(PYTEST) --lane all $(ARGS)
+
+.PHONY: soak
+soak: setup ## all tests at full size and count: hours (ARGS="-m large -s" for the 3 GB model)
+	@$(RUN) $(PYTEST) --lane soak $(ARGS)
 
 .PHONY: test-pythons
 test-pythons: setup ## the library without Horovod and Petastorm on Python 3.11, 3.12, 3.13 (ARGS=3.13 for one)

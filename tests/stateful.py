@@ -299,6 +299,11 @@ class World(RuleBasedStateMachine):
                         self.step(other, 7)
         raise AssertionError("processes wait for each other")
 
+    @property
+    def room(self) -> bool:
+        """Few at once: they shall come to their ends, or to be killed."""
+        return len(self.living) < 4
+
     @rule(turns=st.lists(st.tuples(st.integers(0, 3), _FEW | _MANY), min_size=1, max_size=10))
     @precondition(lambda self: self.living)
     def turns(self, turns: list[tuple[int, int]]) -> None:

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from tfspark.config import Distributed, Settings
 from tfspark.errors import ConfigError
 from tfspark.training.ranks.launch import launch
-from tfspark.training.ranks.world import connect
+from tfspark.training.ranks.world import join_ranks
 from tfspark.training.readers.petastorm import PetastormSource
 from tfspark.tuning.study import Study
 
@@ -83,4 +83,4 @@ def test_a_rank_without_horovod(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOROVOD_SIZE", "2")
     monkeypatch.setitem(sys.modules, "horovod", None)
     with pytest.raises(ConfigError, match="several ranks needs horovod, which is not installed"):
-        connect()
+        join_ranks()

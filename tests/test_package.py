@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from tests import models
+from tests import saved_models as models
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.usefixtures("package")
 
 # uv, because it links what set-up has downloaded; the lock says which versions. Delta's jars from
 # set-up's cache too: where there are none, Spark asks Maven Central for them.

@@ -35,6 +35,19 @@ def test_damaged_json_is_named(tmp_path: Path) -> None:
         storage.read_json(str(tmp_path / "a.json"))
 
 
+def test_a_file_that_may_not_be_there(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.json")
+    assert storage.find_json(path) is None
+    storage.write_json(path, {"x": 1})
+    assert storage.find_json(path) == {"x": 1}
+    for damaged in ("{", "null"):
+        Path(path).write_text(damaged)
+        with pytest.raises(IntegrityError, match=r"a\.json"):
+            storage.find_json(path)
+    with pytest.raises(StorageError, match="cannot read"):
+        storage.find_json(str(tmp_path))
+
+
 def test_an_unknown_scheme_is_an_error_of_storage() -> None:
     with pytest.raises(StorageError, match="cannot open the file system of ftp://"):
         storage.names("ftp://host/folder")

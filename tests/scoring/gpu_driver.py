@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyspark import TaskContext
 
 import tfspark
-from tests import models
+from tests import saved_models as models
 from tfspark.scoring.kinds.resolve import resolve
 from tfspark.scoring.worker import guard
 from tfspark.scoring.worker.predict import Feed

@@ -11,7 +11,7 @@ from types import SimpleNamespace as Fake
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import precondition, rule
 
 from tests.stateful import Process, World, here, histories, walk
 from tfspark import storage
@@ -47,14 +47,17 @@ class Stagings(World):
             self.patch.setattr(make, name, fake)
 
     @rule(content=CONTENTS, operations=st.integers(0, 150))
+    @precondition(lambda self: self.room)
     def prepare(self, content: str, operations: int) -> None:
         self.step(self.preparing(content), operations)
 
     @rule(content=CONTENTS, number=st.integers(1, 4), operations=st.integers(0, 100))
+    @precondition(lambda self: self.room)
     def train(self, content: str, number: int, operations: int) -> None:
         self.step(self.training(content, number), operations)
 
     @rule(label=st.sampled_from(LABELS), operations=st.integers(0, 40))
+    @precondition(lambda self: self.room)
     def hold(self, label: str, operations: int) -> None:
         """A job that never loses a file of its folder as long as it runs."""
 

@@ -102,6 +102,21 @@ def read_json(path: str) -> Any:
         raise IntegrityError(f"{path} is not JSON: it was damaged or cut off") from error
 
 
+def find_json(path: str) -> Any:
+    """What a file holds; None where there is none, even if it goes while it is looked for."""
+    try:
+        found = read_json(path)
+    except IntegrityError:
+        raise
+    except StorageError:
+        if not exists(path):
+            return None
+        found = read_json(path)
+    if found is None:
+        raise IntegrityError(f"{path} holds nothing but null: it was damaged")
+    return found
+
+
 def write_json(path: str, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
 

@@ -9,8 +9,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from tfspark.errors import StorageError
-from tfspark.storage.files import delete, exists, join, make_dir, names, read_json, write_json
+from tfspark.storage.files import delete, find_json, join, make_dir, names, write_json
 from tfspark.storage.lock import locked
 
 _OWNER = "_owner.json"
@@ -49,15 +48,9 @@ def abandoned(parent: str, label: str) -> list[str]:
 
 
 def _abandoned(folder: str) -> bool:
-    note = join(folder, _OWNER)
-    if not exists(note):
+    owner = find_json(join(folder, _OWNER))
+    if owner is None:
         return True
-    try:
-        owner = read_json(note)
-    except StorageError:
-        if exists(note):
-            raise
-        return True  # its run ended just now
     if owner["host"] == socket.gethostname():
         return not _runs(owner["pid"])
     return bool(time.time() - owner["since"] > _FOREIGN_STAGING_SECONDS)

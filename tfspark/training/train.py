@@ -24,7 +24,7 @@ from tfspark.registry.tracking import CHALLENGER, CHAMPION, COMPLETE, GATE, Stor
 from tfspark.training.key import git_revision, recipe, train_key
 from tfspark.training.loop.work import work
 from tfspark.training.make import Maker
-from tfspark.training.ranks.reports import Direct
+from tfspark.training.ranks.talk import Direct
 from tfspark.training.ranks.world import join_ranks, started_by_horovodrun
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import tfspark
-from tests import models
+from tests import saved_models as models
 from tfspark import Segments
 from tfspark.errors import ConfigError, ModelFailed, SignatureError, StorageError
 from tfspark.registry.resolve import resolve_model

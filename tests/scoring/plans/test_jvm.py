@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 import tfspark
-from tests import models
+from tests import saved_models as models
 from tests.conftest import ROOT
 from tfspark.errors import ConfigError, IntegrityError, StorageError, TfsparkError
 from tfspark.registry.manifest import write_manifest

@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 import tfspark
-from tests import models
+from tests import saved_models as models
 from tests.conftest import ROOT
 from tfspark import storage
 from tfspark.config import Source
@@ -189,6 +189,7 @@ def test_batches_are_small_whatever_the_encoding(
     assert pa.Table.from_batches(batches) == rows
 
 
+@pytest.mark.usefixtures("kill")
 def test_a_killed_worker(tmp_path: Path) -> None:
     """Spark tries again; what the killed attempt had written is gone."""
     rows = pa.table({"id": range(4000), "x": pa.array([float(i * i) for i in range(4000)], "f4")})

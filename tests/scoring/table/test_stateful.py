@@ -101,6 +101,7 @@ class Tables(World):
         fails=st.sampled_from([False, False, False, True]),
         operations=st.integers(0, 60),
     )
+    @precondition(lambda self: self.room)
     def score(
         self, day: dt.date, rows: int, tasks: int, twin: bool, fails: bool, operations: int
     ) -> None:

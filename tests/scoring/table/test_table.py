@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import tfspark
-from tests import models
+from tests import saved_models as models
 from tfspark import storage
 from tfspark.config import Source
 from tfspark.contracts import parse_contract

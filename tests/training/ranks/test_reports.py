@@ -14,7 +14,8 @@ from multiprocessing import AuthenticationError
 import pytest
 
 from tfspark.errors import ConfigError
-from tfspark.training.ranks.reports import Channel, Direct, Message, Reports, ask, reach_driver
+from tfspark.training.ranks.reports import Message, Reports
+from tfspark.training.ranks.talk import Channel, Direct, ask, reach_driver
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_what_is_no_report_ends_the_connection(reports: Reports, said: bytes) ->
 def test_a_message_longer_than_allowed_is_not_read(
     reports: Reports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfspark.training.ranks.reports._LONGEST", 1000)
+    monkeypatch.setattr("tfspark.training.ranks.reports.LONGEST", 1000)
     with reach_driver(reports.address, reports.key) as connection:
         connection.send_bytes(b'{"kind": "note", "text": "' + b"x" * 1000 + b'"}')
         with pytest.raises((EOFError, ConnectionResetError)):

@@ -33,7 +33,7 @@ class Segments:
     """Which model scores which rows.
 
     Attributes:
-        column: whose value chooses; text, an integer, a boolean or a date.
+        column: the column whose value chooses; text, an integer, a boolean or a date.
         models: value → folder of a SavedModel or MLflow URI.
         default: the model of all other values and of null; None: they are bad rows.
     """
@@ -50,7 +50,7 @@ class BySegment(Several):
     Outputs are the models' and, of the model that scored the row, its name, version and digest.
 
     Attributes:
-        column: that holds the segment.
+        column: the column that holds the segment.
         segments: its values, as text.
         numbers: for each of them the number of its member.
         default: the number of the member for the rest; None: there is none.

@@ -29,7 +29,7 @@ class SideBySide(Several):
     row that another one could, null where it did. A row that none could score is a bad row.
 
     Attributes:
-        names: of the members.
+        names: the members' names.
     """
 
     names: tuple[str, ...]

@@ -179,7 +179,7 @@ class ForFrame:
     Attributes:
         why: the reason why this plan was chosen.
         score: the model, and whether a bad row ends the query → kept columns and predictions.
-        files: that tasks read themselves; None: Spark reads.
+        files: the files that tasks read themselves; None: Spark reads.
     """
 
     why: str
@@ -193,8 +193,8 @@ class ByTasks:
 
     Attributes:
         why: the reason why this plan was chosen.
-        columns: that tasks read, with the types that they write.
-        files: that tasks read themselves; None: Spark hands over the rows.
+        columns: the columns that tasks read, with the types that they write.
+        files: the files that tasks read themselves; None: Spark hands over the rows.
     """
 
     why: str

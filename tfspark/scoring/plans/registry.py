@@ -59,7 +59,7 @@ def choose(name: str, where: str, look: Callable[[Plan], Offer]) -> Choice[Offer
     """The first plan of a name that applies.
 
     Args:
-        where: the source is, for messages.
+        where: name of the source, used in messages.
         look: how a plan would score it; raises `NotPlain` where it does not apply.
 
     Raises:

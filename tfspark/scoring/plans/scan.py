@@ -52,8 +52,8 @@ class FrameTask:
 
     Attributes:
         plain: the columns, without the files.
-        inputs: of the columns the arguments of the scorer, in its order.
-        kept: of the columns the ones that stand beside the predictions.
+        inputs: the columns that are the scorer's arguments, in its order.
+        kept: the columns that are kept beside the predictions.
         fail: whether a bad row ends the query; otherwise its outputs are null.
         model: for messages.
     """

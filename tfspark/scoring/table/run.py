@@ -34,8 +34,8 @@ class TableRun:
     """Scored by `stage`, then committed or dropped.
 
     Attributes:
-        plan: the name of the one that is run, once `stage` has chosen it; `why` says why.
-        rows: that came in.
+        plan: the name of the plan that is run, once `stage` has chosen it; `why` says why.
+        rows: number of rows that came in.
         bad: how many of them were refused.
     """
 

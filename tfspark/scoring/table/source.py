@@ -108,8 +108,8 @@ def check_own(where: str, bound: BoundModel, own: Iterable[str], option: str) ->
     """Refuse names that the scored table has for columns of its own.
 
     Args:
-        where: the source is, for messages.
-        option: with which columns to keep are named, for messages.
+        where: name of the source, used in messages.
+        option: how columns to keep are named, used in messages.
 
     Raises:
         ConfigError: says which.

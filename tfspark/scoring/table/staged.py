@@ -63,7 +63,7 @@ class Staged:
 
     Attributes:
         files: a column of the target by number (`c0`, `c1`...), `REASONS`, `RAW` and `BAD`.
-        names: of the columns of the target.
+        names: the names of these columns.
     """
 
     files: DataFrame

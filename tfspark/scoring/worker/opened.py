@@ -33,8 +33,8 @@ def open_model(
     """The model of this process: opened by the first call, the same object afterwards.
 
     Args:
-        threads: of TensorFlow in this process. Spark runs one Python process a core, so more than
-            the cores of a task make the processes of a machine wait for each other.
+        threads: TensorFlow's threads in this process. Spark runs one Python process a core, so more
+            than the cores of a task make the processes of a machine wait for each other.
         warm_up: run a row of zeros through it.
     """
     key = (packed.digest, signature.name)
@@ -60,7 +60,7 @@ class OpenModel:
         successes: batches that it has scored.
         failures: rows that it failed for, one by one.
         tuner: tuner of its batch size, once a batch has come.
-        deadline: of its calls; None outside of Spark's own processes.
+        deadline: deadline of its calls; None outside of Spark's own processes.
         clock: what calls cost. One thread's seconds are its own, however busy the machine is.
     """
 

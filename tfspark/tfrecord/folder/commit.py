@@ -11,13 +11,11 @@ count) the next write to the folder removes.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -79,7 +77,7 @@ class Commit:
             StorageError: moving or writing failed. After each, `abort` leaves the folder as it was.
         """
         self._check_staged(parts)
-        with _locked(self.path):
+        with storage.locked(self.path):
             old = folder.read_manifest(self.path)
             if old is None:
                 # From here on files lie in the folder that do not count yet.
@@ -105,7 +103,7 @@ class Commit:
 
     def abort(self) -> None:
         """Leave the folder as it was. After a commit, nothing but staging is removed."""
-        with suppress(FileNotFoundError), _locked(self.path):
+        with suppress(FileNotFoundError), storage.locked(self.path):
             _tidy(self.path, [self.staging])
         if self.made:
             _remove_if_empty(self.path)
@@ -216,13 +214,11 @@ def begin(
     if not made:
         if not storage.is_dir(path):
             raise ConfigError(f"{path} is a file: name a folder to write to")
-        check(path, folder.read_manifest(path) or folder.by_names(path), layout, columns, mode)
+        check(path, folder.look(path)[0], layout, columns, mode)
     storage.make_dir(path)
     try:
-        with _locked(path):
-            if dead := storage.abandoned(path, _LABEL):
-                _tidy(path, dead)
-            staging = storage.new_staging(path, _LABEL, pid)
+        with storage.locked(path):
+            staging = storage.new_staging(path, _LABEL, pid, lambda job: _tidy(path, [job]))
     except OSError as error:
         raise StorageError(f"cannot begin a write in {path}: {error}") from error
     return Commit(path, layout, columns, mode, staging, made)
@@ -266,21 +262,6 @@ def check(path: str, old: Manifest, layout: Layout, partition_by: pa.Schema, mod
         raise ConfigError(
             f"{path}: column {name} is stored as {kinds[0][name]} in the folder; narrow it alike"
         )
-
-
-@contextmanager
-def _locked(path: str) -> Iterator[None]:
-    """One commit at a time. Only local folders can be locked; elsewhere it is the user's care."""
-    fs, inner = storage.filesystem(path)
-    if not isinstance(fs, pafs.LocalFileSystem):
-        yield
-        return
-    handle = os.open(inner, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _delete_files(path: str, names: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from tfspark.errors import ConfigError
-from tfspark.training.ranks.reports import Address, Report, ask, reach_driver
+from tfspark.training.ranks.talk import Address, Report, ask, reach_driver
 
 if TYPE_CHECKING:
     from pyspark import SparkContext

@@ -3,16 +3,7 @@ package tfspark
 import org.apache.spark.sql.SparkSessionExtensions
 import org.apache.spark.sql.catalyst.FunctionIdentifier
 import org.apache.spark.sql.catalyst.expressions._
-import org.apache.spark.sql.catalyst.plans.logical.{
-  Filter,
-  LogicalPlan,
-  NamedParametersSupport,
-  Project
-}
-import org.apache.spark.sql.catalyst.rules.Rule
 import org.apache.spark.sql.classic.SparkSession
-import org.apache.spark.sql.types.{DataType, StringType, StructField, StructType}
-import org.apache.spark.unsafe.types.UTF8String
 import tfspark.numbers.NumbersRule
 import tfspark.plans.{ExtractScores, KeepLess, ScoreStrategy, TfScore}
 

@@ -2,7 +2,7 @@ package tfspark.model
 
 import org.apache.spark.sql.types._
 import tfspark.SignatureError
-import tfspark.tensors.{Feed, Floats, OutputColumn, Reader, TensorSpec, Values}
+import tfspark.tensors.{Feed, OutputColumn, Reader, TensorSpec, Values}
 
 /** Which columns become which inputs of a model, decided on the driver before any task runs. */
 private[tfspark] object Binding {

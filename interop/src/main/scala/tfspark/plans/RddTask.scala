@@ -1,13 +1,10 @@
 package tfspark.plans
 
-import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.catalyst.CatalystTypeConverters
-import org.apache.spark.sql.catalyst.encoders.{encoderFor, ExpressionEncoder}
+import org.apache.spark.sql.catalyst.encoders.ExpressionEncoder
 import org.apache.spark.sql.catalyst.expressions.GenericRowWithSchema
-import org.apache.spark.sql.classic.SparkSession
 import org.apache.spark.sql.types.{StructField, StructType}
-import org.apache.spark.sql.{DataFrame, Encoder, Row}
-import scala.reflect.ClassTag
+import org.apache.spark.sql.Row
 import tfspark.StorageError
 import tfspark.worker.{Batch, Picked, Scorer}
 

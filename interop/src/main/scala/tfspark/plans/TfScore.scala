@@ -1,7 +1,5 @@
 package tfspark.plans
 
-import org.apache.spark.sql.SparkSessionExtensions
-import org.apache.spark.sql.catalyst.FunctionIdentifier
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.plans.logical.{
   Filter,
@@ -15,7 +13,6 @@ import org.apache.spark.sql.types.{DataType, StringType, StructField, StructType
 import org.apache.spark.unsafe.types.UTF8String
 import tfspark.SignatureError
 import tfspark.model.{Binding, ModelFolder}
-import tfspark.numbers.NumbersRule
 import tfspark.tensors.{Feed, OutputColumn}
 
 /** A call of `tf_score` until it is taken out of its expression. */

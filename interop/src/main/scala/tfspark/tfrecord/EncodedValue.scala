@@ -4,7 +4,6 @@ import java.nio.charset.StandardCharsets.US_ASCII
 import org.apache.spark.sql.catalyst.expressions.{SpecializedGetters, UnsafeArrayData}
 import org.apache.spark.sql.types._
 import org.apache.spark.unsafe.Platform
-import tfspark.tensors.Floats
 
 /** The values of one feature, as they are in the list of a record. */
 private abstract class EncodedValue {

@@ -1,22 +1,7 @@
 package tfspark.worker
 
-import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions._
-import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, UnaryNode}
-import org.apache.spark.sql.classic.SparkSession
-import org.apache.spark.sql.execution.{
-  ColumnarToRowExec,
-  InputAdapter,
-  OrderPreservingUnaryExecNode,
-  PartitioningPreservingUnaryExecNode,
-  ProjectExec,
-  SparkPlan,
-  SparkStrategy,
-  WholeStageCodegenExec
-}
-import org.apache.spark.sql.execution.metric.SQLMetrics
-import org.apache.spark.sql.vectorized.ColumnarBatch
 
 /** Some fields of a row, without copying them. */
 private[tfspark] final class Picked(fields: Array[Int]) extends BaseGenericInternalRow {

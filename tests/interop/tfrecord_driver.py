@@ -1,6 +1,6 @@
 """A driver with the Scala module: the same TFRecord folders through both sources, written down.
 
-python scala_tfrecord_driver.py CLASSPATH FOLDER [endless]
+python -m tests.interop.tfrecord_driver CLASSPATH FOLDER [endless]
 """
 
 from __future__ import annotations

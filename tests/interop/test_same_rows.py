@@ -10,43 +10,38 @@ from typing import Any
 
 import pytest
 
-from tests.scala_cases import CASES
-from tests.scala_module import NATIVES, ROOT, classpath, sbt
-from tests.scala_refusals import POISON, WRONG
-from tests.standalone import standalone_cluster
+from tests.interop.cases import CASES
+from tests.interop.module import NATIVES, ROOT, classpath
+from tests.interop.refusals import POISON, WRONG
 
 LIMIT = 1800
 EXECUTORS = 2
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(LIMIT)
-def test_the_form_and_the_tests_of_the_scala_module() -> None:
-    said = sbt("scalafmtSbtCheck", "scalafmtCheckAll", "test")
+def test_the_form_and_the_tests_of_the_scala_module(scala: Any) -> None:
+    said = scala.ready("scalafmtSbtCheck", "scalafmtCheckAll", "test")
     assert "All tests passed." in said
 
 
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def scored(scala: Any, cluster: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What both sides gave on a cluster of two executors."""
     jars = classpath()
     folder = tmp_path_factory.mktemp("scala")
     (folder / "cache").mkdir(mode=0o700)
-    with standalone_cluster(folder / "cluster", EXECUTORS, memory="2g") as master:
-        ended = subprocess.run(
-            [sys.executable, "-m", "tests.scala_driver", master, jars, str(folder)],
-            env=os.environ | {"PYTHONPATH": str(ROOT), "JAVACPP_CACHE": str(NATIVES)},
-            text=True,
-            capture_output=True,
-            check=False,
-        )
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.interop.driver", cluster, jars, str(folder)],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "JAVACPP_CACHE": str(NATIVES)},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     assert ended.returncode == 0, ended.stderr[-8000:]
     result: dict[str, Any] = json.loads((folder / "result.json").read_text())
     return result
 
 
-@pytest.mark.cluster
-@pytest.mark.slow
 @pytest.mark.timeout(LIMIT)
 @pytest.mark.parametrize("name", CASES)
 def test_python_and_the_jvm_give_the_same_rows(scored: dict[str, Any], name: str) -> None:
@@ -59,8 +54,6 @@ def test_python_and_the_jvm_give_the_same_rows(scored: dict[str, Any], name: str
     assert len(found["loads"]) == len(set(found["loads"])) == EXECUTORS
 
 
-@pytest.mark.cluster
-@pytest.mark.slow
 @pytest.mark.timeout(LIMIT)
 @pytest.mark.parametrize("what", [*WRONG, *POISON])
 def test_what_is_wrong_is_said_in_the_same_words(scored: dict[str, Any], what: str) -> None:

@@ -13,7 +13,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from tests import models
+from tests import saved_models as models
 from tfspark.errors import TfsparkError
 from tfspark.registry.manifest import write_manifest
 from tfspark.scoring.frame import score

@@ -1,4 +1,4 @@
-"""What the Python side and the JVM both score: models, and tables of up to a million rows."""
+"""What the Python side and the JVM both score: models, and tables of several row groups."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from bench import models as exported
-from tests import models
+from tests import saved_models as models
+from tests.sizes import size
 
-MILLION, SOME = 1_000_000, 5_000
-GROUP, IMAGES, PIXELS = 50_000, 250, 32 * 32 * 3
+MANY, SOME = size(30_000, soak=1_000_000), 5_000
+GROUP, IMAGES, PIXELS = size(5_000, soak=50_000), 250, 32 * 32 * 3
 PEOPLE = """
 SELECT id,
   IF(id % 10 = 0, NULL, rand(1) * 80) AS age,
@@ -38,7 +39,7 @@ TEXT = f"""
 SELECT id, IF(id % 1000 = 0, NULL, array_join(transform(sequence(1, id % 12 + 1), i ->
   concat(IF(i % 3 = 0, 'Word', 'word'), pmod(hash(id, i), {exported.WORDS + 500}),
   IF(i % 5 = 0, ',', ''))), ' ')) AS text
-FROM range({MILLION})
+FROM range({MANY})
 """
 
 
@@ -68,7 +69,7 @@ def _sql(query: str) -> Callable[[SparkSession, str], None]:
 def _images(spark: SparkSession, folder: str) -> None:
     """Rows of few images: a row group holds each of its own 250 many times; one is too short."""
     Path(folder).mkdir(parents=True)
-    groups = np.split(np.arange(MILLION), MILLION // GROUP)
+    groups = np.split(np.arange(MANY), MANY // GROUP)
     for number, group in enumerate(groups):
         made = np.random.default_rng(number).integers(0, 256, (IMAGES, PIXELS), "uint8")
         distinct = pa.array([made[0].tobytes()[1:], *(image.tobytes() for image in made[1:])])
@@ -79,10 +80,10 @@ def _images(spark: SparkSession, folder: str) -> None:
 
 CASES = {
     "mixed": Case(
-        lambda to: exported.mixed(str(to)), _sql(PEOPLE.format(rows=MILLION)), MILLION, 3_000
+        lambda to: exported.mixed(str(to)), _sql(PEOPLE.format(rows=MANY)), MANY, MANY * 3 // 1000
     ),
-    "image": Case(models.cnn, _images, MILLION, MILLION // IMAGES),
-    "text": Case(lambda to: exported.text(str(to)), _sql(TEXT), MILLION, 0),
+    "image": Case(models.cnn, _images, MANY, MANY // IMAGES),
+    "text": Case(lambda to: exported.text(str(to)), _sql(TEXT), MANY, 0),
     "outputs": Case(models.mixed, _sql(PEOPLE.format(rows=SOME)), SOME, 10),
     "mlp": Case(models.mlp, _sql(LISTS), SOME, 5),
     "lookup": Case(lambda to: models.lookup(to, to.with_suffix(".txt")), _sql(LISTS), SOME, 0),

@@ -1,6 +1,6 @@
 """A driver with the Scala module: Python and the JVM score the same rows, and are compared.
 
-python -m tests.scala_driver MASTER CLASSPATH FOLDER
+python -m tests.interop.driver MASTER CLASSPATH FOLDER
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from tests.scala_cases import CASES, Case
-from tests.scala_refusals import refusals
+from tests.interop.cases import CASES, Case
+from tests.interop.refusals import refusals
+from tests.sizes import size
 from tfspark.scoring.kinds.bound import BoundModel, bind
 from tfspark.scoring.kinds.resolve import resolve
 from tfspark.scoring.plans.arrow import Arrow
@@ -97,6 +98,7 @@ def main(master: str, classpath: str, out: Path) -> None:
         "spark.executor.memory": "1g",
         "spark.ui.enabled": "false",
         "spark.sql.shuffle.partitions": "2",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": size("1000", soak="10000"),
         "spark.sql.extensions": "tfspark.ScoreExtensions",
     }
     builder = SparkSession.builder.master(master).appName("scala")

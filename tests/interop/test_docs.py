@@ -9,11 +9,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deltalake import DeltaTable
 
-from tests.scala_module import NATIVES, ROOT
+from tests.interop.module import NATIVES, ROOT
 from tests.standalone import SPARK_HOME
 
 PAGE = ROOT / "docs" / "scala.md"
@@ -52,9 +53,10 @@ def tables(text: str) -> list[dict[tuple[float, float], float]]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(scala: Any, package: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as the page's reader has it, with dist/ of `make package`."""
-    done([sys.executable, "scripts/package.py", "delta", "scala"], ROOT)
+    done([sys.executable, "scripts/package.py", "delta"], ROOT)
+    scala.ready("dist")
     folder = tmp_path_factory.mktemp("reader")
     (folder / "dist").symlink_to(ROOT / "dist")
     return folder
@@ -84,7 +86,6 @@ def done(command: list[str], folder: Path, typed: str | None = None) -> str:
     return ended.stdout
 
 
-@pytest.mark.slow
 def test_the_page_gives_its_table_in_every_way(home: Path) -> None:
     train, use = 2, 1  # blocks of Python before and after the shell
     pages = [block for block in blocks() if block.language != "text"]

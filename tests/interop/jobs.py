@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.scala_module import NATIVES, ROOT, classpath, sbt
+from tests.interop.module import NATIVES, ROOT, classpath, ready
 from tests.standalone import SPARK_HOME
 
 _OPENED = (
@@ -55,7 +55,7 @@ class Jobs:
 
 def build() -> list[str]:
     """The jars of the module, its own first."""
-    sbt("Test/compile")
+    ready("Test/compile")
     return classpath().split(":")
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests import models
+from tests import saved_models as models
 from tests.conftest import ROOT
-from tests.standalone import SPARK_HOME, standalone_cluster
+from tests.standalone import SPARK_HOME
 
 POINTS = {
     (1, 2): 3.0196,
@@ -25,10 +25,8 @@ POINTS = {
 
 
 @pytest.fixture(scope="module")
-def dist() -> Path:
-    made = [sys.executable, str(ROOT / "scripts" / "sbt.py"), "dist"]
-    ended = subprocess.run(made, cwd=ROOT, text=True, capture_output=True, check=False)
-    assert ended.returncode == 0, ended.stdout[-8000:]
+def dist(scala: Any, package: None) -> Path:
+    scala.ready("dist")
     return ROOT / "dist"
 
 
@@ -58,26 +56,22 @@ def score(folder: Path, *options: str) -> None:
     assert found == {point: pytest.approx(y, abs=1e-3) for point, y in POINTS.items()}
 
 
-@pytest.mark.cluster
-@pytest.mark.slow
-def test_the_assembly_scores_on_a_cluster(dist: Path, tmp_path: Path) -> None:
+def test_the_assembly_scores_on_a_cluster(dist: Path, cluster: str, tmp_path: Path) -> None:
     """Workers have Spark and the jar, and no other file of this module."""
     assembly = next(dist.glob("tfspark-interop-assembly-*.jar"))
     cache = tmp_path / "executors"
     cache.mkdir(mode=0o700)
-    with standalone_cluster(tmp_path / "cluster") as master:
-        score(
-            tmp_path,
-            *("--master", master, "--jars", str(assembly)),
-            *("--conf", "spark.executor.memory=700m"),
-            *("--conf", f"spark.executorEnv.TFSPARK_MODEL_CACHE={cache}"),
-        )
+    score(
+        tmp_path,
+        *("--master", cluster, "--jars", str(assembly)),
+        *("--conf", "spark.executor.memory=700m"),
+        *("--conf", f"spark.executorEnv.TFSPARK_MODEL_CACHE={cache}"),
+    )
     assert list(cache.glob("*.loads"))  # executors scored, and not the driver
     assert not list((tmp_path / "driver").glob("*.loads"))
     shutil.rmtree(tmp_path)  # natives and copies of the jar: 1.2 GB
 
 
-@pytest.mark.slow
 def test_the_thin_jar_scores_with_its_list(dist: Path, tmp_path: Path) -> None:
     """From an empty cache: what Ivy finds depends on what it has."""
     jars = [*dist.glob("tfspark-interop_*.jar"), *dist.glob("natives/*.jar")]

@@ -12,22 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scala_tfrecord_driver import COMPRESSIONS, SHAPES
+from tests.interop.tfrecord_driver import COMPRESSIONS, SHAPES
 
-from tests.scala_module import ROOT, classpath
+from tests.interop.module import ROOT, classpath
 from tfspark.tfrecord import SIDECAR
 from tfspark.tfrecord.folder.commit import begin
 from tfspark.tfrecord.folder.manifest import MANIFEST, SUCCESS, list_folder
 from tfspark.tfrecord.folder.verify import verify
 
-DRIVER = Path(__file__).with_name("scala_tfrecord_driver.py")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.usefixtures("scala"), pytest.mark.timeout(1500)]
 
 
 def driver(folder: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(DRIVER), classpath(), str(folder), *more],
-        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        [sys.executable, "-m", "tests.interop.tfrecord_driver", classpath(), str(folder), *more],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         text=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -107,6 +106,7 @@ def _second_write(path: Path) -> list[Path]:
     return list(path.glob("_staging/*/attempt-*/part-*"))
 
 
+@pytest.mark.usefixtures("kill")
 def test_a_killed_writer_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "endless"
     process = driver(tmp_path, "endless")
