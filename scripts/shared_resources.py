@@ -1,12 +1,14 @@
 """What the Scala module shares with Python: `python scripts/shared_resources.py`.
 
 Writes the JSON schemas of the settings and of a contract, and `shared.json`: names of variables,
-patterns of secrets, flags, texts.
+patterns of secrets, flags, errors, texts.
 """
 
+import inspect
 import json
 from pathlib import Path
 
+from tfspark import errors
 from tfspark.cli import COMMANDS
 from tfspark.config import Settings
 from tfspark.config.load import OWN_VARIABLES
@@ -28,6 +30,10 @@ def resources() -> dict[str, str]:
         "secret in a URL": URL_SECRET.pattern,
         "password in a URL": PASSWORD.pattern,
         "flags": COMMANDS["score"].short,
+        "errors": {
+            name: {"exit code": kind.exit_code, "under": kind.__bases__[0].__name__}
+            for name, kind in inspect.getmembers(errors, inspect.isclass)
+        },
         "texts": TEXTS,
     }
     made = {

@@ -8,7 +8,8 @@ import scala.jdk.CollectionConverters._
 import tfspark.SpecSuite.{list, map, read}
 import tfspark.job._
 
-/** `spec/rows.yaml`: row checks value by value; `tests/spec/test_rows.py` has the same of Python. */
+/** `spec/rows.yaml`: row checks value by value; `tests/spec/test_rows.py` has the same of Python.
+  */
 class RowSpecSuite extends Local {
   private val rows = map(read("rows.yaml"))
   private val columns = list(rows("columns")).map(map)

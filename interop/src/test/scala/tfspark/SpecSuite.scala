@@ -33,7 +33,15 @@ class SpecSuite extends AnyFunSuite {
     Seq[Option[Any]](contract.limit.maxShare, contract.limit.maxRows).map(_.orNull[Any]) +:
       contract.columns.map { c =>
         val b = c.bounds
-        Seq(c.name, c.physicalType, c.role, c.required, c.unique, c.key, c.validValues.orNull[Any]) ++
+        Seq(
+          c.name,
+          c.physicalType,
+          c.role,
+          c.required,
+          c.unique,
+          c.key,
+          c.validValues.orNull[Any]
+        ) ++
           Seq[Option[Any]](b.minimum, b.maximum, b.pattern, b.minLength, b.maxLength)
             .map(_.orNull[Any])
       }
@@ -111,6 +119,19 @@ class SpecSuite extends AnyFunSuite {
           }
       }
     }
+
+  test("the tree of errors is Python's, and so are the exit codes") {
+    // Of jobs that this module does not have.
+    val others = Set("GateError", "TrainingError")
+    for ((name, (above, code)) <- Shared.errors if name != "TfsparkError" && !others(name)) {
+      val kind = Class.forName(s"tfspark.$name")
+      assert(kind.getSuperclass.getSimpleName.replace("Exception", "Error") == above, name)
+      val made = kind.getConstructors.head
+      val arguments = "said" +: Seq.fill(made.getParameterCount - 1)(null)
+      val error = made.newInstance(arguments: _*).asInstanceOf[TfsparkException]
+      assert((error.getMessage, error.exitCode) == (("said", code)))
+    }
+  }
 
   test("a text with its values") {
     assert(Shared.say("no_tensor", "name" -> "$1", "type" -> "x") ==

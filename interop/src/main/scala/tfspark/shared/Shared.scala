@@ -31,6 +31,12 @@ private[tfspark] object Shared {
     )
   }
 
+  /** The errors of Python: name → the class above it and the exit code. */
+  def errors: Map[String, (String, Int)] =
+    shared.get("errors").properties().asScala.map { e =>
+      e.getKey -> ((e.getValue.get("under").asText, e.getValue.get("exit code").asInt))
+    }.toMap
+
   def text(name: String): String = shared.get(name).asText
 
   def texts(name: String): Seq[String] = shared.get(name).asScala.map(_.asText).toSeq

@@ -12,8 +12,8 @@ import org.apache.spark.sql.vectorized.{ColumnVector, ColumnarBatch}
 import org.scalatest.funsuite.AnyFunSuite
 import scala.collection.immutable.VectorMap
 import scala.jdk.CollectionConverters._
-import tfspark.Local
 import tfspark.SpecSuite.{list, map, read}
+import tfspark.{IntegrityError, Local}
 
 /** `spec/tfrecord.yaml`: rows as the bytes of a file; `tests/spec/test_tfrecord.py` has the same of
   * Python.
@@ -118,4 +118,25 @@ class TFRecordSpecSuite extends AnyFunSuite {
       assert(json.readTree(json.writeValueAsString(layout.toJson)) == expected)
     }
   }
+
+  private val manifests = map(read("manifest.yaml"))
+
+  for (spec <- list(manifests("cases")).map(map))
+    test(s"manifest: ${spec.removed("says")}") {
+      val base = map(manifests("base")).removedAll(spec.get("without").map(_.toString))
+      val there = json.writeValueAsString(javas(base ++ map(spec.getOrElse("with", Map.empty))))
+      val folder = Local.temporary("manifest")
+      val file = folder.resolve(Manifest.File)
+      LocalFiles.writeString(file, spec.get("text").fold(there)(_.toString))
+      val store = Store(folder.toString, new Configuration())
+      spec.get("says") match {
+        case Some(said) =>
+          assert(intercept[IntegrityError](Manifest.read(store)).getMessage == s"$file $said")
+        case None =>
+          val found = Manifest.read(store).get
+          LocalFiles.delete(file)
+          found.write(store)
+          assert(json.readTree(LocalFiles.readString(file)) == json.readTree(there))
+      }
+    }
 }
