@@ -46,7 +46,7 @@ test-all: setup ## all tests, at CI's sizes: 40 minutes (.ci/run)
 	@$(RUN) $(PYTEST) --lane all $(ARGS)
 
 .PHONY: soak
-soak: setup ## all tests at full size and count: hours (ARGS="-m large -s" for the 3 GB model)
+soak: setup ## all tests at full size and count: hours (the model of 3 GB: python -m pytest -m large -s)
 	@$(RUN) $(PYTEST) --lane soak $(ARGS)
 
 .PHONY: test-pythons
