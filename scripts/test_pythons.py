@@ -14,14 +14,13 @@ from steps import find_python, jars, java, packages, ui
 from steps.paths import CORE_LOCK, ROOT, UV
 
 PYTHONS = ("3.11", "3.12", "3.13")
-# What needs Horovod, Petastorm, TensorBoard or Optuna, and the Scala module's own tests.
+# What needs Horovod, Petastorm, TensorBoard, Optuna or the tools of `make lint`, and the Scala
+# module's own tests.
 LEFT_OUT = [
-    "--ignore=tests/training/loop",
-    "--ignore=tests/training/ranks",
-    "--ignore=tests/training/readers",
-    "--ignore=tests/tuning",
+    *(f"--ignore=tests/training/{room}" for room in ("loop", "ranks", "readers")),
+    *(f"--ignore=tests/{room}" for room in ("interop", "tuning")),
+    *(f"--ignore=tests/test_{name}.py" for name in ("imports", "spelling")),
     "--deselect=tests/training/test_train.py::test_what_the_mlflow_run_holds",
-    "--ignore=tests/interop",
     "--deselect=tests/tfrecord/spark/test_shared_table.py::test_petastorm_reads_the_same_rows_of_the_twin",
 ]
 LANE = ["-n", "2", "--lane", "test", *LEFT_OUT]

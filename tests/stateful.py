@@ -15,6 +15,7 @@ import fcntl
 import inspect
 import os
 import random
+import sys
 import tempfile
 import threading
 import time
@@ -41,7 +42,7 @@ from hypothesis.stateful import (
 from tfspark import storage
 
 _here = threading.local()
-_FEW, _MANY = st.integers(0, 9), st.integers(0, 99)
+_FEW, _MANY = st.integers(0, 9), st.integers(0, 40)  # a job has 30 to 60 operations
 _STUCK = 120.0  # seconds; a test that fails beats one that hangs
 
 
@@ -332,13 +333,21 @@ class World(RuleBasedStateMachine):
         if not process.ended:
             self.died(process, half)
 
+    @rule(points=st.lists(st.integers(0, 60), min_size=4, max_size=4), half=st.booleans())
+    @precondition(lambda self: self.living)
+    def power_cut(self, points: list[int], half: bool) -> None:
+        for process, operations in zip(self.living, cycle(points), strict=False):
+            self.step(process, operations)
+            if not process.ended:
+                self.died(process, half)
+
     @invariant()
     def count(self) -> None:
         self.figures["steps"] += 1
         self.since_quiet += 1
 
     @rule(dead=st.booleans())
-    @precondition(lambda self: self.since_quiet > 5)
+    @precondition(lambda self: self.since_quiet > 8)
     def quiet(self, dead: bool) -> None:
         """Nobody runs any more, then one clean run: nothing of the others is left."""
         self.since_quiet = 0
@@ -350,6 +359,13 @@ class World(RuleBasedStateMachine):
         raise NotImplementedError
 
     def teardown(self) -> None:
+        try:
+            if sys.exc_info()[0] is None:  # nothing has failed: every history ends well
+                self.quiet(True)
+        finally:
+            self.close()
+
+    def close(self) -> None:
         for process in self.living:
             process.kill()
         self.figures["operations"] += sum(process.operations for process in self.processes)
@@ -364,7 +380,7 @@ def world() -> Iterator[World]:
     try:
         yield one
     finally:
-        one.teardown()
+        one.close()
 
 
 _MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -383,9 +399,9 @@ def _flock(handle: int, how: int) -> None:
             process.wait()
 
 
-def histories(machine: type[World], ci: int, soak: int, steps: int = 30) -> None:
+def histories(machine: type[World], count: int, steps: int = 30) -> None:
     """Run a machine, and print how much was done. `STATEFUL_HISTORIES` gives another count."""
-    count = int(os.environ.get("STATEFUL_HISTORIES", soak if os.environ.get("TESTS_SOAK") else ci))
+    count = int(os.environ.get("STATEFUL_HISTORIES", count))
     machine.figures.clear()
     began = time.process_time()
     try:

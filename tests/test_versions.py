@@ -20,8 +20,8 @@ PINNED = dict(
 )
 SPARK, DELTA, TENSORFLOW = PINNED["pyspark"], PINNED["delta-spark"], PINNED["tensorflow"]
 # But for the page of figures, where "Spark 5.2" is seconds.
-PAGES = {path.name for path in (ROOT / "docs").glob("*.md")} - {"benchmarks.md"}
-DOCS = ["README.md", *(f"docs/{name}" for name in sorted(PAGES))]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+DOCS = ["README.md", *(str(p.relative_to(ROOT)) for p in PAGES if p.name != "benchmarks.md")]
 PYTHONS = ["3.11", "3.12", "3.13"]
 
 
@@ -84,7 +84,7 @@ def test_project_and_python() -> None:
     ("what", "version"),
     [
         (r"tfspark-(?:interop-assembly-|interop_2\.13-)?(\d+\.\d+\.\d+)", PROJECT["version"]),
-        (r"Spark (\d+\.\d+)", short(SPARK)),
+        (r"(?<!for )Spark (\d+\.\d+)", short(SPARK)),
         (r"Delta (\d+\.\d+)", short(DELTA)),
     ],
 )

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from types import SimpleNamespace as Fake
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from tests.sizes import size
 from tests.stateful import Process, World, here, histories, walk
 from tfspark import storage
 from tfspark.dataset import SPLITS, open_dataset, versions
@@ -46,17 +48,17 @@ class Stagings(World):
         for name, fake in _MAKE.items():
             self.patch.setattr(make, name, fake)
 
-    @rule(content=CONTENTS, operations=st.integers(0, 150))
+    @rule(content=CONTENTS, operations=st.integers(0, 50))
     @precondition(lambda self: self.room)
     def prepare(self, content: str, operations: int) -> None:
         self.step(self.preparing(content), operations)
 
-    @rule(content=CONTENTS, number=st.integers(1, 4), operations=st.integers(0, 100))
+    @rule(content=CONTENTS, number=st.integers(1, 4), operations=st.integers(0, 30))
     @precondition(lambda self: self.room)
     def train(self, content: str, number: int, operations: int) -> None:
         self.step(self.training(content, number), operations)
 
-    @rule(label=st.sampled_from(LABELS), operations=st.integers(0, 40))
+    @rule(label=st.sampled_from(LABELS), operations=st.integers(0, 15))
     @precondition(lambda self: self.room)
     def hold(self, label: str, operations: int) -> None:
         """A job that never loses a file of its folder as long as it runs."""
@@ -260,5 +262,6 @@ class _Steps:
 steps: Any = _Steps()
 
 
+@pytest.mark.timeout(7200)  # in the soak
 def test_histories() -> None:
-    histories(Stagings, ci=150, soak=5_000)
+    histories(Stagings, size(300, soak=5_000))

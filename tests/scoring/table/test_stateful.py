@@ -22,6 +22,7 @@ from deltalake import DeltaTable
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from tests.sizes import size
 from tests.stateful import Process, World, here, histories, operation, until, walk
 from tfspark import storage
 from tfspark.errors import StorageError
@@ -99,7 +100,7 @@ class Tables(World):
         tasks=st.integers(1, 2),
         twin=st.booleans(),
         fails=st.sampled_from([False, False, False, True]),
-        operations=st.integers(0, 60),
+        operations=st.integers(0, 40),
     )
     @precondition(lambda self: self.room)
     def score(
@@ -236,8 +237,9 @@ def rows(table: DeltaTable) -> dict[dt.date, list[int]]:
     return {day: sorted(ids) for day, ids in found.items()}
 
 
+@pytest.mark.timeout(7200)  # in the soak
 def test_histories(monkeypatch: pytest.MonkeyPatch) -> None:
     # What a killed task has begun nobody ends.
     monkeypatch.setattr(pq.ParquetWriter, "__del__", lambda writer: None)
-    histories(Tables, ci=100, soak=5_000)
+    histories(Tables, size(200, soak=5_000))
     gc.collect()

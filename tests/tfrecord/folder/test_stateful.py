@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
+from tests.sizes import size
 from tests.stateful import Process, World, histories
 from tfspark import storage
 from tfspark.errors import ConfigError, SourceMissing, StorageError
@@ -108,7 +110,7 @@ class Folders(World):
         kind=st.sampled_from(["long", "long", "long", "text"]),
         tasks=st.integers(1, 2),
         fails=st.sampled_from([False, False, False, True]),
-        operations=st.integers(0, 80),
+        operations=st.integers(0, 50),
     )
     @precondition(lambda self: self.room)
     def write(
@@ -145,7 +147,7 @@ class Folders(World):
         writer.since = len(self.states) - 1
         return writer
 
-    @rule(operations=st.integers(0, 30))
+    @rule(operations=st.integers(0, 12))
     @precondition(lambda self: self.room)
     def read(self, operations: int) -> None:
         """As Spark: list, plan, and later read file by file."""
@@ -242,5 +244,6 @@ def seen(path: str) -> State:
     return state_of(folder, rows)
 
 
+@pytest.mark.timeout(7200)  # in the soak
 def test_histories() -> None:
-    histories(Folders, ci=150, soak=5_000)
+    histories(Folders, size(300, soak=5_000))
