@@ -1,4 +1,4 @@
-"""`spec/refusals.yaml`: what Python says of wrong models and rows; `tests/interop/` asks the JVM."""
+"""`spec/refusals.yaml`: what Python says of wrong models and rows; `tests/interop` asks the JVM."""
 
 from __future__ import annotations
 
