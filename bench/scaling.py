@@ -205,9 +205,9 @@ def _ours() -> Any:
 
     from tfspark.training.loop.compile import watch_steps
     from tfspark.training.loop.sync import Sync
-    from tfspark.training.ranks.world import connect
+    from tfspark.training.ranks.world import join_ranks
 
-    world = connect()
+    world = join_ranks()
     model = _model()
     world.broadcast(model.variables)
     sync = Sync(model, world)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+pytest_plugins = ["tests.lanes", "tests.durations", "tests.groups"]
 
 ROOT = Path(__file__).parent.parent
 PASSENGERS = ROOT / "examples" / "passengers" / "passengers.csv"
@@ -28,7 +33,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A real session, as jobs get it: local mode, two cores, Delta, the Scala module."""
-    from tests import scala_module
+    from tests.interop.module import classpath, keep_natives
     from tfspark.session import spark_session
 
     scratch = tmp_path_factory.mktemp("spark")
@@ -37,13 +42,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
         **{
             "spark.master": "local[2]",
             "spark.driver.memory": "2g",
-            "spark.driver.extraClassPath": scala_module.classpath(),
+            "spark.driver.extraClassPath": classpath(),
             "spark.sql.shuffle.partitions": "4",
             "spark.ui.enabled": "false",
             "spark.sql.warehouse.dir": str(scratch / "tables"),
         },
     )
-    scala_module.keep_natives(session)
+    keep_natives(session)
     yield session
     session.stop()
 
@@ -56,3 +61,64 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     connect(f"sqlite:///{file}")
     return file
+
+
+@pytest.fixture(scope="session")
+def passengers(spark: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The warehouse of one clean run of the example, made once: take copies (`copy_of`)."""
+    from tests.passengers import run_all
+
+    folder = tmp_path_factory.mktemp("passengers") / "warehouse"
+    run_all(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def refused() -> dict[str, tuple[int, str]]:
+    """Of cases of `test_bad_inputs.py` that have run: exit code and message, folders as names."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def standalone_cluster() -> Callable[..., AbstractContextManager[str]]:
+    """Starts a cluster of the test's own: see `tests/standalone.py`."""
+    from tests.standalone import standalone_cluster
+
+    return standalone_cluster
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The master of a cluster for all tests that break nothing: two workers, a core and a GPU each.
+
+    The GPUs are invented.
+    """
+    from tests.standalone import standalone_cluster
+
+    folder = tmp_path_factory.mktemp("cluster")
+    with standalone_cluster(folder, memory="2g", gpus=1) as master:
+        yield master
+
+
+@pytest.fixture(scope="session")
+def kill() -> Callable[..., None]:
+    """Sends SIGKILL. A test whose processes kill themselves asks for it too, for the mark."""
+    return lambda pid, number=signal.SIGKILL: os.kill(pid, number)
+
+
+@pytest.fixture(scope="session")
+def package() -> None:
+    """A test that builds a package asks for this, for the mark."""
+
+
+@pytest.fixture(scope="session")
+def scala() -> ModuleType:
+    """What sbt makes and says: `scala.ready("test")`."""
+    from tests.interop import module
+
+    return module
+
+
+@pytest.fixture(scope="session")
+def process() -> None:
+    """A test that starts ranks asks for this, for the mark."""

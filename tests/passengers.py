@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +41,25 @@ def run_all(warehouse: Path | str) -> None:
     """prepare, train and score once, in this process."""
     for job in ("prepare", "train", "score"):
         assert main(job, flags(warehouse)) == 0, job
+
+
+def copy_of(warehouse: Path, target: Path, names: Sequence[str] | None = None) -> Path:
+    """A warehouse, or some of it, elsewhere. MLflow's database holds paths: they follow."""
+    target.mkdir(parents=True)
+    for path in warehouse.iterdir():
+        if names is None or path.name in names:
+            copy = shutil.copytree if path.is_dir() else shutil.copy
+            copy(path, target / path.name)
+    if (target / "mlflow.db").exists():
+        with closing(sqlite3.connect(target / "mlflow.db")) as database, database:
+            _follow(database, str(warehouse), str(target))
+    return target
+
+
+def _follow(database: sqlite3.Connection, old: str, new: str) -> None:
+    tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    for (table,) in tables:
+        for _, column, kind, *_ in database.execute(f'PRAGMA table_info("{table}")').fetchall():
+            if kind.startswith(("VARCHAR", "TEXT")):
+                change = f'UPDATE "{table}" SET "{column}" = replace("{column}", ?, ?)'
+                database.execute(f'{change} WHERE "{column}" LIKE ?', (old, new, f"%{old}%"))

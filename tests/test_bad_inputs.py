@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import PASSENGERS, ROOT
-from tests.passengers import flags, run_all
+from tests.passengers import copy_of, flags
 from tfspark.cli import main
 from tfspark.tables import read_table
 
@@ -28,6 +28,12 @@ class World:
     warehouse: Path
     folder: Path
     spark: Any
+
+    def anywhere(self, text: str) -> str:
+        """What is said, with names for these folders."""
+        return text.replace(str(self.warehouse), "<warehouse>").replace(
+            str(self.folder), "<folder>"
+        )
 
     def csv(self, change: Callable[[list[str]], list[str]] | bytes) -> dict[str, Any]:
         path = self.folder / "raw.csv"
@@ -158,10 +164,8 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def warehouse(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bad") / "warehouse"
-    run_all(folder)
-    return folder
+def warehouse(passengers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_of(passengers, tmp_path_factory.mktemp("bad") / "warehouse")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -170,9 +174,11 @@ def test_bad_input(
     warehouse: Path,
     spark: Any,
     tmp_path: Path,
+    refused: dict[str, tuple[int, str]],
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    world = World(warehouse, tmp_path, spark)
     # What a case breaks is put back. Not MLflow's database: this process holds it open.
     backup = tmp_path / "backup"
     shutil.copytree(warehouse, backup, ignore=shutil.ignore_patterns("mlflow*"))
@@ -180,11 +186,12 @@ def test_bad_input(
         monkeypatch.setenv(name, value)
     before = sorted(map(str, read_table(spark, str(warehouse / "scored" / "passengers")).collect()))
     try:
-        given = case.given(World(warehouse, tmp_path, spark))
+        given = case.given(world)
         code = main(case.job, flags(warehouse, **given))
         said = capfd.readouterr().err
         message = said[said.rindex(f"\n{case.job}: ") :]
         assert (code, bool(re.search(case.says, message, re.S))) == (case.code, True), message
+        refused[case.name] = code, world.anywhere(message.strip())
         scored = read_table(spark, str(warehouse / "scored" / "passengers"))
         assert sorted(map(str, scored.collect())) == before
         assert len(list((warehouse / "scored" / "passengers" / "_delta_log").glob("*.json"))) == 1

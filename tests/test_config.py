@@ -39,14 +39,17 @@ def test_spark_settings_keep_their_dots(config: str) -> None:
     ("text", "says"),
     [
         ("name: t\nsorce:\n  path: x\n", r"t\.yaml:2: sorce: unknown setting"),
-        ("name: t\ntraining:\n  epochs: many\n", r"t\.yaml:3: training\.epochs: .*integer"),
+        (
+            "name: t\ntraining:\n  epochs: many\n",
+            r"t\.yaml:3: training\.epochs: must be a whole number",
+        ),
         ("name: t\nname: u\n", r"t\.yaml:2: two keys of one name: name"),
         ("name: [t\n", r"t\.yaml:2: not YAML"),
         ("- name\n", r"t\.yaml:1: a configuration file is a mapping"),
         ("name: a/b\n", r"t\.yaml:1: name: "),
         (
             "features:\n  - {kind: numeric}\n",
-            r"t\.yaml:2: features\.0\.numeric\.column: Field required",
+            r"t\.yaml:2: features\.0\.column: is missing",
         ),
         (
             "prepare:\n  split: {validation: 0.5, test: 0.5}\n",

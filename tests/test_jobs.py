@@ -7,17 +7,18 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
+from deltalake import DeltaTable
 
-from tests import models
+from tests import saved_models as models
 from tests.conftest import ROOT
 from tests.passengers import flags
-from tests.standalone import SPARK_HOME, standalone_cluster
-from tfspark.tables import read_table
+from tests.standalone import SPARK_HOME
 
 SUBMIT = str(SPARK_HOME / "bin" / "spark-submit")
 
@@ -59,48 +60,46 @@ def test_settings_reach_a_submitted_job(tmp_path: Path) -> None:
     assert "model: models:/passengers@champion" in shown
 
 
-@pytest.mark.cluster
-@pytest.mark.slow
-def test_the_package_scores_on_a_cluster(spark: Any, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("package")
+def test_the_package_scores_on_a_cluster(cluster: str, tmp_path: Path) -> None:
     """Workers have the package alone: neither this checkout nor its environment."""
     package = [sys.executable, str(ROOT / "scripts" / "package.py")]
     subprocess.run([*package, "library", "environment"], cwd=ROOT, check=True)
     dist = ROOT / "dist"
     library, archive = next(dist.glob("tfspark-*.zip")), dist / "environment.tar.gz"
-    names = [f"f{i}" for i in range(4)]
-    columns = [f"rand({i}) AS {name}" for i, name in enumerate(names)]
-    rows = spark.range(1000).selectExpr("id", *columns)
-    rows.write.parquet(str(tmp_path / "rows"))
+    given = np.random.default_rng(5).random((1000, 4))
+    columns = {"id": np.arange(1000), **{f"f{i}": given[:, i] for i in range(4)}}
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
     model = models.mlp(tmp_path / "model")
-    with standalone_cluster(tmp_path / "cluster") as master:
-        done = subprocess.run(
-            [
-                *(SUBMIT, "--properties-file", str(ROOT / "conf" / "spark-defaults.conf")),
-                *("--master", master, "--conf", "spark.driver.host=127.0.0.1"),
-                *("--conf", "spark.executor.memory=700m", "--conf", "spark.executor.cores=1"),
-                *("--conf", f"spark.executorEnv.TFSPARK_MODEL_CACHE={tmp_path / 'cache'}"),
-                *("--archives", f"{archive}#environment", "--py-files", str(library)),
-                *(str(ROOT / "jobs" / "score.py"), "--input", str(tmp_path / "rows")),
-                *("--model", model, "--output", str(tmp_path / "scored"), "--date", "2026-11-20"),
-                *("--keep", "id", "--score.inputs", "{features: [f0, f1, f2, f3]}"),
-            ],
-            env=os.environ
-            | {
-                "PYSPARK_PYTHON": "./environment/bin/python",
-                "PYSPARK_DRIVER_PYTHON": sys.executable,
-                "SPARK_LOCAL_IP": "127.0.0.1",
-            },
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    done = subprocess.run(
+        [
+            *(SUBMIT, "--properties-file", str(ROOT / "conf" / "spark-defaults.conf")),
+            *("--master", cluster, "--conf", "spark.driver.host=127.0.0.1"),
+            *("--conf", "spark.executor.memory=700m", "--conf", "spark.executor.cores=1"),
+            # Each executor unpacks the environment.
+            *("--conf", "spark.cores.max=1"),
+            *("--conf", f"spark.executorEnv.TFSPARK_MODEL_CACHE={tmp_path / 'cache'}"),
+            *("--archives", f"{archive}#environment", "--py-files", str(library)),
+            *(str(ROOT / "jobs" / "score.py"), "--input", str(tmp_path / "rows.parquet")),
+            *("--model", model, "--output", str(tmp_path / "scored"), "--date", "2026-11-20"),
+            *("--keep", "id", "--score.inputs", "{features: [f0, f1, f2, f3]}"),
+        ],
+        env=os.environ
+        | {
+            "PYSPARK_PYTHON": "./environment/bin/python",
+            "PYSPARK_DRIVER_PYTHON": sys.executable,
+            "SPARK_LOCAL_IP": "127.0.0.1",
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert re.search(r"^  rows in +1,000$", done.stdout, re.M)
     assert re.search(r"^  scored +1,000$", done.stdout, re.M)
-    found = read_table(spark, str(tmp_path / "scored")).orderBy("id").collect()
-    assert [row["id"] for row in found] == list(range(1000))
-    given = np.array([[row[name] for name in names] for row in rows.orderBy("id").collect()])
+    found = DeltaTable(str(tmp_path / "scored")).to_pyarrow_table().sort_by("id")
+    assert found["id"].to_pylist() == list(range(1000))
     bare = tf.saved_model.load(model).signatures["serving_default"]
     expected = bare(features=tf.constant(given, tf.float32))["score"].numpy()[:, 0]
-    assert np.abs(np.array([row["score"] for row in found]) - expected).max() <= 1e-6
+    assert np.abs(found["score"].to_numpy() - expected).max() <= 1e-6

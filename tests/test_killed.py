@@ -1,14 +1,15 @@
-"""`kill -9` of the driver at ten moments, then a plain re-run: equal to a clean run.
+"""Jobs end at ten moments, then a plain re-run: equal to a clean run.
 
-Real processes: the job runs as `python jobs/X.py` with its JVM and its workers in a process group
-of its own, and the whole group is killed where the job has said that a step starts or has ended.
+Some end by a real `kill -9`: the job runs as `python jobs/X.py` with its JVM and its workers in a
+process group of its own, and the whole group is killed where the job has said that a step starts or
+has ended. The others end in this process, and what is on disk at that moment is gone on from: a
+killed job cleans nothing up, and its process is gone.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from tests.conftest import ROOT
-from tests.passengers import DAY, flags, run_all
+from tests.passengers import DAY, copy_of, flags
+from tests.sizes import size
+from tfspark.cli import main
+from tfspark.console import Steps
 from tfspark.tables import read_table
-
-pytestmark = pytest.mark.fault
 
 MOMENTS = [
     ("prepare", "start", "check rows"),
@@ -35,6 +38,14 @@ MOMENTS = [
     ("score", "done", "score"),
     ("score", "start", "commit"),
 ]
+KILLED = size(
+    [
+        ("prepare", "start", "publish"),
+        ("train", "start", "register"),
+        ("score", "start", "commit"),
+    ],
+    soak=MOMENTS,
+)
 # What a job finds: the rest of a clean warehouse is taken away before it runs.
 BEFORE = {
     "prepare": [],
@@ -60,35 +71,60 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 TABLE = ["PassengerId", "probability", "model_name", "model_version", "day"]
 
 
-@pytest.fixture(scope="module")
-def clean(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one clean run gives."""
-    folder = tmp_path_factory.mktemp("clean") / "warehouse"
-    run_all(folder)
-    return folder
+class Ended(BaseException):
+    """What a kill is to a job in this process."""
 
 
-@pytest.mark.parametrize(("job", "event", "step"), MOMENTS)
+@pytest.mark.usefixtures("kill")
+@pytest.mark.parametrize(("job", "event", "step"), KILLED)
 def test_killed_and_run_again(
-    job: str, event: str, step: str, clean: Path, spark: Any, tmp_path: Path
+    job: str, event: str, step: str, passengers: Path, spark: Any, tmp_path: Path
 ) -> None:
-    outcome = STATE[job](spark, clean)
-    # At the same path as the clean run: MLflow's database holds it.
-    kept = tmp_path / "kept"
-    shutil.move(clean, kept)
-    try:
-        clean.mkdir()
-        for name in BEFORE[job]:
-            copy = shutil.copytree if (kept / name).is_dir() else shutil.copy
-            copy(kept / name, clean / name)
-        assert killed_at(job, clean, event, step), f"{job} ended before {event} {step!r}"
-        run(job, clean)
-        assert STATE[job](spark, clean) == outcome
-        assert [str(path) for path in clean.rglob("_staging/*")] == []
-        assert not (clean / "quarantine").exists()
-    finally:
-        shutil.rmtree(clean, ignore_errors=True)
-        shutil.move(kept, clean)
+    warehouse = copy_of(passengers, tmp_path / "warehouse", BEFORE[job])
+    assert killed_at(job, warehouse, event, step), f"{job} ended before {event} {step!r}"
+    run(job, warehouse)
+    check(job, spark, passengers, warehouse)
+
+
+@pytest.mark.parametrize(("job", "event", "step"), [m for m in MOMENTS if m not in KILLED])
+def test_ended_and_run_again(
+    job: str,
+    event: str,
+    step: str,
+    passengers: Path,
+    spark: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    warehouse = copy_of(passengers, tmp_path / "warehouse", BEFORE[job])
+    left = tmp_path / "left"
+    say = Steps._json
+
+    def ending(steps: Steps, said: str, name: str, fields: Any) -> None:
+        say(steps, said, name, fields)
+        if (said, name) == (event, step) and not left.exists():
+            copy_of(warehouse, left)
+            raise Ended
+
+    monkeypatch.setenv("TFSPARK_LOG", "json")
+    with monkeypatch.context() as patch:
+        patch.setattr(Steps, "_json", ending)
+        with pytest.raises(Ended):
+            main(job, flags(warehouse))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for note in left.rglob("_owner.json"):
+        owner = json.loads(note.read_text())
+        assert owner["pid"] == os.getpid()
+        note.write_text(json.dumps(owner | {"pid": gone.pid}))
+    assert main(job, flags(left)) == 0
+    check(job, spark, passengers, left)
+
+
+def check(job: str, spark: Any, clean: Path, again: Path) -> None:
+    assert STATE[job](spark, again) == STATE[job](spark, clean)
+    assert [str(path) for path in again.rglob("_staging/*")] == []
+    assert not (again / "quarantine").exists()
 
 
 def command(job: str, warehouse: Path) -> list[str]:
@@ -147,24 +183,20 @@ def prepared(spark: Any, warehouse: Path) -> dict[str, Any]:
 
 def trained(spark: Any, warehouse: Path) -> dict[str, Any]:
     """What a user sees of the models. Equal metrics to the last bit: equal weights."""
-    # A client of its own process: this one would hold the database that is moved away.
-    code = (
-        "import json, sys; from mlflow import MlflowClient; c = MlflowClient(sys.argv[1]); "
-        "v = c.search_model_versions(\"name = 'passengers'\"); print(json.dumps({"
-        "'aliases': c.get_registered_model('passengers').aliases, "
-        "'versions': sorted([str(x.version), x.tags['tfspark.complete'], x.tags['tfspark.gate']] "
-        "for x in v)}))"
-    )
-    uri = f"sqlite:///{warehouse}/mlflow.db"
-    asked = subprocess.run(
-        [sys.executable, "-c", code, uri], capture_output=True, text=True, check=True
-    )
+    client = MlflowClient(f"sqlite:///{warehouse}/mlflow.db")
+    versions = client.search_model_versions("name = 'passengers'")
+    seen = {
+        "aliases": client.get_registered_model("passengers").aliases,
+        "versions": sorted(
+            [str(v.version), v.tags["tfspark.complete"], v.tags["tfspark.gate"]] for v in versions
+        ),
+    }
     folder = warehouse / "models" / "passengers"
     metrics = {
         path.parent.name: json.loads(path.read_text())["metrics"]
         for path in folder.glob("*/tfspark.json")
     }
-    return json.loads(asked.stdout.splitlines()[-1]) | {"metrics": metrics}
+    return seen | {"metrics": metrics}
 
 
 def scored(spark: Any, warehouse: Path) -> dict[str, Any]:

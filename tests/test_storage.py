@@ -3,10 +3,12 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.stateful import until, world
 from tfspark import storage
 from tfspark.errors import IntegrityError, StorageError
 
@@ -31,6 +33,19 @@ def test_damaged_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(IntegrityError, match="a.json is not JSON"):
         storage.read_json(str(tmp_path / "a.json"))
+
+
+def test_a_file_that_may_not_be_there(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.json")
+    assert storage.find_json(path) is None
+    storage.write_json(path, {"x": 1})
+    assert storage.find_json(path) == {"x": 1}
+    for damaged in ("{", "null"):
+        Path(path).write_text(damaged)
+        with pytest.raises(IntegrityError, match=r"a\.json"):
+            storage.find_json(path)
+    with pytest.raises(StorageError, match="cannot read"):
+        storage.find_json(str(tmp_path))
 
 
 def test_an_unknown_scheme_is_an_error_of_storage() -> None:
@@ -74,3 +89,45 @@ def test_staging_of_another_machine_is_kept_for_a_week(tmp_path: Path) -> None:
     )
     storage.new_staging(str(tmp_path), "job")
     assert not folder.exists()
+
+
+def test_a_run_that_begins_is_not_taken_for_a_dead_one() -> None:
+    """Two runs begin at once: wherever the one stands, the other leaves its folder alone."""
+    for operations in range(20):
+        with world() as now:
+            begun: list[str] = []
+
+            def begin() -> None:
+                begun.append(storage.new_staging(str(now.root), "job"))  # noqa: B023
+                until(lambda: len(begun) == 2)  # noqa: B023
+
+            one, other = now.start(begin), now.start(begin)
+            now.step(one, operations)
+            now.finish(other)
+            now.finish(one)
+            assert (one.error, other.error) == (None, None)
+            assert all(storage.exists(f"{folder}/_owner.json") for folder in begun)
+
+
+def test_a_folder_is_removed_by_two_at_once() -> None:
+    for operations in range(20):
+        with world() as now:
+            folder = str(now.root / "folder")
+            storage.write_bytes(f"{folder}/below/file", b"x")
+            one, other = (now.start(partial(storage.delete, folder)) for _ in range(2))
+            now.step(one, operations)
+            now.finish(other)
+            now.finish(one)
+            assert (one.error, other.error) == (None, None)
+            assert not storage.exists(folder)
+
+
+def test_a_run_ends_while_another_looks_at_its_folder() -> None:
+    for operations in range(20):
+        with world() as now:
+            folder = storage.new_staging(str(now.root), "job")
+            look = now.start(partial(storage.abandoned, str(now.root), "job"))
+            now.step(look, operations)
+            storage.delete(folder)
+            now.finish(look)
+            assert look.error is None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -116,7 +118,11 @@ def test_specs_there_and_back() -> None:
     assert told == {
         "dtype": "float32", "shape": [None, 3], "null": "NaN", "pad": 0.5, "nan": "refuse",
     }  # fmt: skip
-    assert str(TensorSpec.from_json(told)) == str(spec)
+    again = TensorSpec.from_json(json.loads(json.dumps(told)))
+    assert again == spec
+    assert hash(again) == hash(spec)
+    assert again == replace(spec, null=float("nan"))
+    assert again != replace(spec, null=0.0)
     old = {"dtype": "int64", "shape": [], "null": None}
     assert TensorSpec.from_json(old) == TensorSpec("int64")
     assert TensorSpec("int64").to_json() == old

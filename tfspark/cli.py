@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from tfspark.config import Settings, load_settings, masked
 from tfspark.console import Steps, print_summary
 from tfspark.errors import ConfigError, StorageError, TfsparkError
+from tfspark.wording import say
 
 
 @dataclass(frozen=True)
@@ -121,13 +122,13 @@ def guarded(name: str, run: Callable[[], int | None]) -> int:
 
 def _job(name: str, argv: list[str]) -> int:
     command = COMMANDS[name]
-    given = vars(_parser(name, command).parse_args(argv))
+    given = _parsed(_parser(name, command), argv)
     config, dry_run, spark = given.pop("config"), given.pop("dry_run"), given.pop("conf")
     overrides = {key: value for key, value in given.items() if value is not None}
     for setting in spark:
         key, found, value = setting.partition("=")
         if not found or not key.startswith("spark."):
-            raise ConfigError(f"command line: --conf {setting}: is not spark.NAME=VALUE")
+            raise ConfigError(say("no_spark_setting", text=setting))
         overrides[f"spark.{key}"] = value
     settings = load_settings(config, overrides)
     if dry_run:
@@ -157,12 +158,28 @@ def _usage(given: list[str]) -> int:
     return 0 if asked else 2
 
 
+def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> dict[str, Any]:
+    try:
+        given, unknown = parser.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        flag = str(error.argument_name).split("/")[-1]
+        if isinstance(error.__context__, argparse.ArgumentTypeError):
+            said = say("flag_not_yaml", flag=flag, text=error.__context__)
+        else:
+            said = say("a_value" if "explicit" in error.message else "no_value", flag=flag)
+        raise ConfigError(said) from None
+    if unknown:
+        raise ConfigError(say("unknown_flag", flag=unknown[0].split("=")[0]))
+    return vars(given)
+
+
 def _parser(name: str, command: Command) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=name,
         description=f"{command.about}. Command line > environment (TFSPARK_SOURCE__PATH=...) > "
         "configuration file > default.",
         allow_abbrev=False,
+        exit_on_error=False,
     )
     parser.add_argument("--config", metavar="FILE", help="configuration file, e.g. conf/x.yaml")
     parser.add_argument(
@@ -203,8 +220,8 @@ def _value(text: str) -> Any:
     """A list or mapping on the command line is YAML; `a,b` stays text for the setting to split."""
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not YAML: {error}") from None
+    except (yaml.YAMLError, ValueError):
+        raise argparse.ArgumentTypeError(text) from None
     return value if isinstance(value, list | dict) else text
 
 

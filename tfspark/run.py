@@ -41,7 +41,8 @@ def score(settings: Settings, steps: Steps) -> dict[str, Any]:
     Without `score.input` the configuration's own source is scored, checked by its contract.
     """
     from tfspark.contracts import load_contract
-    from tfspark.scoring import Segments, score_table
+    from tfspark.scoring import score_table
+    from tfspark.scoring.kinds.resolve import from_settings
 
     day, asked = require_date(settings), settings.score
     source: str | Source = asked.input or settings.source
@@ -52,11 +53,11 @@ def score(settings: Settings, steps: Steps) -> dict[str, Any]:
     if not asked.output and not settings.name:
         raise ConfigError("score: no output: give --output TABLE")
     contract = load_contract(settings.contract) if settings.contract else None
-    model: Any = asked.model or f"models:/{settings.name}@champion"
-    if asked.segment_column:
-        if not isinstance(model, dict):
-            raise ConfigError("score.segment_column: score.model must be a mapping, value: model")
-        model = Segments(asked.segment_column, model, asked.segment_default or None)
+    model = from_settings(
+        asked.model or f"models:/{settings.name}@champion",
+        asked.segment_column,
+        asked.segment_default,
+    )
     summary = score_table(
         _session("score", settings, steps),
         source,

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from tfspark.errors import ConfigError
+from tfspark.wording import say
 
 
 def load_yaml(content: bytes, where: str) -> tuple[Any, dict[tuple[Any, ...], int]]:
@@ -21,34 +22,53 @@ def load_yaml(content: bytes, where: str) -> tuple[Any, dict[tuple[Any, ...], in
         node = loader.get_single_node()
         lines: dict[tuple[Any, ...], int] = {}
         if node is None:
-            raise ConfigError(f"{where}:1: the file is empty")
-        _walk(node, (), lines, where)
+            raise ConfigError(say("empty", where=where))
+        _walk(node, (), lines, where, loader)
         return loader.construct_document(node), lines
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{where}:{line}: not UTF-8: save the file as UTF-8") from None
+        raise ConfigError(say("not_utf8", where=where, line=line)) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise ConfigError(f"{where}:{line}: not YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
-        raise ConfigError(f"{where}:1: not YAML: {error}") from None
+        raise _not_yaml(where, line, error.problem) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise _not_yaml(where, line, say("no_character")) from None
 
 
-def _walk(node: yaml.Node, path: tuple[Any, ...], lines: dict[Any, int], where: str) -> None:
-    lines.setdefault(path, node.start_mark.line + 1)
+def _walk(
+    node: yaml.Node, path: tuple[Any, ...], lines: dict[Any, int], where: str, loader: Any
+) -> None:
+    line = node.start_mark.line + 1
+    lines.setdefault(path, line)
+    if node.tag not in loader.yaml_constructors:
+        raise _not_yaml(where, line, say("no_tag", tag=node.tag))
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _not_yaml(where, key.start_mark.line + 1, say("no_text_key"))
             if key.value in seen:
                 line = key.start_mark.line + 1
-                raise ConfigError(f"{where}:{line}: two keys of one name: {key.value}")
+                raise ConfigError(say("same_key", where=where, line=line, key=key.value))
             seen.add(key.value)
             lines[(*path, key.value)] = key.start_mark.line + 1
-            _walk(value, (*path, key.value), lines, where)
+            _walk(value, (*path, key.value), lines, where, loader)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            _walk(value, (*path, index), lines, where)
+            _walk(value, (*path, index), lines, where, loader)
+    else:
+        try:
+            loader.construct_object(node)
+        except ValueError:  # the 13th month
+            kind = node.tag.rsplit(":")[-1].replace("timestamp", "date")
+            said = say("no_such_value", text=node.value, kind=kind)
+            raise _not_yaml(where, line, said) from None
+
+
+def _not_yaml(where: str, line: int, problem: str | None) -> ConfigError:
+    return ConfigError(say("not_yaml", where=where, line=line, problem=problem))
 
 
 def line_of(lines: dict[tuple[Any, ...], int], path: tuple[Any, ...]) -> int:

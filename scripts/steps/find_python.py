@@ -1,4 +1,4 @@
-"""Find a Python 3.11 and go on with it."""
+"""Find a Python 3.11 and go on with it; find others for the tests."""
 
 import glob
 import os
@@ -11,11 +11,11 @@ from steps import hints
 # Runs on any Python 3.
 WANTED = (3, 11)
 PLACES = (
-    "~/.pyenv/versions/3.11*/bin/python3.11",
-    "~/.local/share/uv/python/cpython-3.11*/bin/python3.11",
-    "/usr/local/bin/python3.11",
-    "/usr/bin/python3.11",
-    "/opt/homebrew/bin/python3.11",
+    "~/.pyenv/versions/{0}*/bin/python{0}",
+    "~/.local/share/uv/python/cpython-{0}*/bin/python{0}",
+    "/usr/local/bin/python{0}",
+    "/usr/bin/python{0}",
+    "/opt/homebrew/bin/python{0}",
 )
 
 
@@ -28,19 +28,21 @@ def go_on_with(script):
         os.execv(found, [found, script] + sys.argv[1:])  # noqa: S606, RUF005
     sys.exit(
         "\nPython 3.11 is missing: this one is {}.{} ({}), and no python3.11 is in PATH.\n"
-        "TensorFlow, Spark, Horovod and petastorm meet only in Python 3.11.\n  {}\n".format(
+        "Horovod and Petastorm run on no other (docs/setup.md).\n  {}\n".format(
             sys.version_info[0], sys.version_info[1], sys.executable, hints.install("python")
         )
     )
 
 
-def find():
-    candidates = [shutil.which(name) for name in ("python3.11", "python3", "python")]
+def find(wanted=WANTED):
+    """The path of an interpreter of that version, or None."""
+    name = "{}.{}".format(*wanted)
+    candidates = [shutil.which(program) for program in ("python" + name, "python3", "python")]
     for place in PLACES:
-        candidates += sorted(glob.glob(os.path.expanduser(place)), reverse=True)
+        candidates += sorted(glob.glob(os.path.expanduser(place.format(name))), reverse=True)
     for candidate in candidates:
         # A version manager's shim may be there and yet refuse: run it.
-        if candidate and version(candidate) == WANTED:
+        if candidate and version(candidate) == wanted:
             return candidate
     return None
 

@@ -57,10 +57,10 @@ def cached(java: Path) -> list[Path]:
     return [JARS / jar.file for jar in locked()]
 
 
-def install(java: Path) -> None:
+def install(java: Path, spark_jars: Path = SPARK_JARS) -> None:
     for jar, source in zip(locked(), cached(java), strict=True):
-        target = SPARK_JARS / jar.file
-        for old in SPARK_JARS.glob(f"{jar.name}-[0-9]*.jar"):
+        target = spark_jars / jar.file
+        for old in spark_jars.glob(f"{jar.name}-[0-9]*.jar"):
             if old != target:
                 old.unlink()
         if not is_right(target, jar):

@@ -126,14 +126,14 @@ def install_uv() -> None:
         have = subprocess.run([UV, "--version"], capture_output=True, text=True, check=False)
         if have.stdout.split()[1:2] == [wanted]:
             return
-    with _lock_of("uv") as lock:
+    with lock_of("uv") as lock:
         pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--no-deps"]
         command("uv", [*pip, "--require-hashes", "-r", lock.name], env=dict(os.environ))
 
 
-def start_uv(title: str, *arguments: str | Path) -> ui.Task:
+def start_uv(title: str, *arguments: str | Path, python: Path = PYTHON) -> ui.Task:
     no_index = ["--no-index"] if os.environ.get("PIP_NO_INDEX") else []
-    whole = [UV, "pip", *arguments, *no_index, "--python", PYTHON]
+    whole = [UV, "pip", *arguments, *no_index, "--python", python]
     return ui.Task(title, whole, env=uv_env(), cwd=ROOT)
 
 
@@ -162,7 +162,7 @@ def finish(task: ui.Task) -> str:
 def install_first() -> None:
     """All but Spark, whose archive is large and slow to unpack: Horovod's build can start."""
     first = [name for name in blocks(LOCK) if name != "pyspark"]
-    with _lock_of(*first) as lock:
+    with lock_of(*first) as lock:
         hashed = ("--no-deps", "--require-hashes", "-r", lock.name)
         finish(start_uv("TensorFlow and the rest", "install", *hashed))
 
@@ -181,9 +181,9 @@ def install(title: str, *what: str | Path) -> None:
     finish(start_uv(title, "install", "--no-deps", "--no-build-isolation", *what))
 
 
-def _lock_of(*names: str) -> "tempfile._TemporaryFileWrapper[str]":
+def lock_of(*names: str, lock: Path = LOCK) -> "tempfile._TemporaryFileWrapper[str]":
     """The lock's entries for these packages, as a file."""
-    entries = blocks(LOCK)
+    entries = blocks(lock)
     file = tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8")  # noqa: SIM115
     file.writelines(entries[name] for name in names)
     file.flush()

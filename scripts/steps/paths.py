@@ -14,6 +14,7 @@ JRE = VENV / "jre"  # only where the system has no Java 17+
 LOGS = ROOT / "build" / "setup"
 
 LOCK = ROOT / "requirements.lock"
+CORE_LOCK = ROOT / "requirements-core.lock"
 RUNTIME_LOCK = ROOT / "requirements-runtime.lock"
 JAVA_LOCK = ROOT / "requirements-java.lock"
 GPU_LOCK = ROOT / "requirements-gpu.lock"

@@ -18,7 +18,7 @@ KEY = "      - {name: id, physicalType: bigint, primaryKey: true, required: true
         (
             HEAD + KEY + "      - {name: a, physicalType: int, logicalType: string}\n",
             8,
-            "int is a integer",
+            "int has the logical type integer, not string",
         ),
         (
             HEAD

@@ -13,6 +13,7 @@ MAIN = ROOT / "interop" / "src" / "main" / "scala"
 
 # A room uses those before it; `tfspark` itself is what users call, on top of all.
 ROOMS = [
+    "shared",
     "errors",
     "compat",
     "storage",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import models
+from tests import saved_models as models
 from tfspark.errors import IntegrityError, ModelNotFound, UnsafeModelError
 from tfspark.registry.manifest import digest_folder, write_manifest
 from tfspark.registry.resolve import resolve_model

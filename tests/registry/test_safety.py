@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tests import models
+from tests import saved_models as models
 from tfspark.errors import UnsafeModelError
 from tfspark.registry.allowlist import allowed_ops
 from tfspark.registry.safety import allowed, check_ops

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tests import models
+from tests import saved_models as models
 from tests.conftest import ROOT
 from tfspark.errors import IntegrityError, SignatureError, UnsafeModelError
 from tfspark.registry.safety import check_ops

@@ -164,7 +164,6 @@ def server(tmp_path: Path) -> Iterator[str]:
         yield where
 
 
-@pytest.mark.slow
 def test_a_server_keeps_the_files(server: str, model: Path) -> None:
     store = Store(server, "served")
     run_id = store.start_run("served", None, "k", {})

@@ -32,7 +32,7 @@ class Faulty(Scorer):
     def __call__(self, columns: Any) -> Any:
         from pyspark import TaskContext
 
-        from tfspark.scoring.table import sink
+        from tfspark.scoring.worker import sink
 
         assert sink._GROUP_ROWS
         sink._GROUP_ROWS = 1  # what is scored is written
@@ -78,7 +78,7 @@ def parent(pid: int) -> int:
 def main(master: str) -> None:
     import tfspark
     from tests.scoring.fault_driver import Faulty  # by the name that it has elsewhere
-    from tfspark.scoring.plans import udf
+    from tfspark.scoring.kinds import one
 
     executor = {
         "FAULT_FOLDER": str(FOLDER),
@@ -110,7 +110,7 @@ def main(master: str) -> None:
         },
     )
     spark.sparkContext.setLogLevel("OFF")
-    udf.Scorer = Faulty  # type: ignore[misc]
+    one.Scorer = Faulty  # type: ignore[misc]
     said: dict[str, list[Any]] = {plan: [] for plan in PLANS}
     for plan in PLANS:
         paths = [str(FOLDER / name) for name in ("in", "m", plan)]

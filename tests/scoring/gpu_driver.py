@@ -15,9 +15,8 @@ import pyarrow as pa
 from pyspark import TaskContext
 
 import tfspark
-from tests import models
-from tfspark.registry.resolve import resolve_model
-from tfspark.scoring.plans.udf import scorer_for
+from tests import saved_models as models
+from tfspark.scoring.kinds.resolve import resolve
 from tfspark.scoring.worker import guard
 from tfspark.scoring.worker.predict import Feed
 
@@ -37,9 +36,9 @@ if __name__ == "__main__":
             "spark.executorEnv.TFSPARK_MODEL_CACHE": str(folder / "cache"),
         },
     )
-    model = resolve_model(models.picky(folder / "model"))
+    model = resolve(models.picky(folder / "model"))
     feeds = [Feed(name, spec) for name, spec in model.signature.inputs.items()]
-    scorer = scorer_for(spark, model, feeds)
+    scorer = model.scorer(spark, feeds)
 
     def score(rows: Iterable[int]) -> Iterator[dict[str, object]]:
         # Tasks of one stage at once: two executors with a core each, and each has one.

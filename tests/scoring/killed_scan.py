@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import tfspark
-from tfspark.scoring.table import direct
-from tfspark.scoring.table.sink import TableTask
+from tfspark.scoring.plans import plan
+from tfspark.scoring.worker.sink import TableTask
 
 
 class KilledOnce(TableTask):
@@ -33,7 +33,7 @@ class KilledOnce(TableTask):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    direct.TableTask = KilledOnce  # type: ignore[misc]
+    plan.TableTask = KilledOnce  # type: ignore[misc]
     spark = tfspark.spark_session("killed", **{"spark.master": "local[2,3]"})
     paths = [str(folder / name) for name in ("in", "m", "out")]
     tfspark.score_table(spark, *paths, "2026-11-20", keep=["id"], plan="scan")

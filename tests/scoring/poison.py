@@ -1,4 +1,4 @@
-"""Kinds of poison, and `score_table` over 100,000 rows of which one is poisoned.
+"""Kinds of poison, and `score_table` over many rows of which one is poisoned.
 
 python tests/scoring/poison.py FOLDER     # in processes that Spark runs again: abort and hang
 """
@@ -18,11 +18,13 @@ import tensorflow as tf
 from pyspark.sql import SparkSession
 
 import tfspark
-from tests.models import Spec, save
+from tests.saved_models import Spec, save
+from tests.sizes import size
 from tfspark.registry.manifest import write_manifest
 from tfspark.tensors import TensorSpec
 
-ROWS, POISONED = 100_000, 61_803
+ROWS = size(20_000, soak=100_000)
+POISONED = ROWS * 61_803 // 100_000
 DAY = "2026-11-20"
 JPEG = tf.io.encode_jpeg(tf.zeros([1, 1, 3], tf.uint8)).numpy()
 DEADLINE = "5"

@@ -13,19 +13,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
-import pytest
 import tensorflow as tf
 
-from tests import models
+from tests import saved_models as models
 from tests.conftest import ROOT
-from tests.standalone import standalone_cluster
 from tfspark.registry.manifest import digest_folder
 
 ROWS = 8000
 
 
-@pytest.mark.cluster
-def test_one_load_a_process_without_the_source_folder(tmp_path: Path) -> None:
+def test_one_load_a_process_without_the_source_folder(tmp_path: Path, cluster: str) -> None:
     folder = models.mlp(tmp_path / "model")
     digest = digest_folder(folder)
     features = np.random.default_rng(5).normal(size=(ROWS, 4)).astype("float32")
@@ -37,10 +34,9 @@ def test_one_load_a_process_without_the_source_folder(tmp_path: Path) -> None:
         piece = pa.table(columns).slice(part * ROWS // 4, ROWS // 4)
         pq.write_table(piece, tmp_path / "rows" / f"{part}.parquet")
 
-    with standalone_cluster(tmp_path / "cluster") as master:
-        command = [sys.executable, str(ROOT / "tests/scoring/on_cluster.py"), master, str(tmp_path)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
+    command = [sys.executable, str(ROOT / "tests/scoring/on_cluster.py"), cluster, str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
     assert ran.returncode == 0, ran.stderr[-3000:]
     said = json.loads(ran.stdout.strip().splitlines()[-1])
 

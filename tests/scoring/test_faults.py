@@ -15,20 +15,17 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from tests import models
+from tests import saved_models as models
 from tests.conftest import ROOT
-from tests.standalone import standalone_cluster
 
 FILES, GROUPS, GROUP = 4, 4, 1000
 ROWS = FILES * GROUPS * GROUP
 DAY = "day=2026-11-20"
 
 
-@pytest.mark.fault
-@pytest.mark.cluster
-@pytest.mark.slow
+@pytest.mark.usefixtures("kill")
 @pytest.mark.timeout(1500)
-def test_the_table_is_a_clean_runs(tmp_path: Path) -> None:
+def test_the_table_is_a_clean_runs(tmp_path: Path, standalone_cluster: Any) -> None:
     source(tmp_path / "in")
     models.picky(tmp_path / "m")
     with standalone_cluster(tmp_path / "cluster", apart=True) as master:

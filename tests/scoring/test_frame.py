@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 import tfspark
-from tests import models
+from tests import saved_models as models
 from tfspark.errors import ConfigError, ModelNotFound, SignatureError
 from tfspark.registry.manifest import write_manifest
 from tfspark.tensors import INT_NULL, TensorSpec

@@ -11,22 +11,18 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.standalone import standalone_cluster
 
 
-@pytest.mark.cluster
 @pytest.mark.parametrize("gpus", [1, 0])
-def test_each_process_sees_its_own(tmp_path: Path, gpus: int) -> None:
-    with standalone_cluster(tmp_path / "cluster", gpus=1) as master:
-        command = [sys.executable, str(ROOT / "tests/scoring/gpu_driver.py"), master]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        ran = subprocess.run(
-            [*command, str(tmp_path), str(gpus)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=400,
-        )
+def test_each_process_sees_its_own(tmp_path: Path, cluster: str, gpus: int) -> None:
+    command = [sys.executable, str(ROOT / "tests/scoring/gpu_driver.py"), cluster]
+    ran = subprocess.run(
+        [*command, str(tmp_path), str(gpus)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
     assert ran.returncode == 0, ran.stderr[-3000:]
     found = json.loads(ran.stdout.strip().splitlines()[-1])
     assert len(found) == 2

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,6 @@ import pytest
 from deltalake import DeltaTable
 
 from tests.conftest import ROOT
-from tests.standalone import standalone_cluster
 
 KEYS = int(os.environ.get("LARGE_MODEL_ROWS", "12_000_000"))
 ROWS = 40_000
@@ -43,11 +43,9 @@ np.save(folder + "/score.npy", serve(np.load(folder + "/key.npy"))["score"].nump
 """
 
 
-@pytest.mark.slow
 @pytest.mark.large
-@pytest.mark.cluster
 @pytest.mark.timeout(3600)
-def test_scored_and_gone(tmp_path: Path) -> None:
+def test_scored_and_gone(tmp_path: Path, standalone_cluster: Any) -> None:
     keys = np.random.default_rng(1).integers(0, KEYS, ROWS)
     np.save(tmp_path / "key.npy", keys)
     subprocess.run([sys.executable, "-c", _BUILD, str(tmp_path), str(KEYS)], check=True)

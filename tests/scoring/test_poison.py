@@ -1,4 +1,4 @@
-"""One poisoned row in 100,000 costs that row, whatever the poison is."""
+"""One poisoned row of many costs that row, whatever the poison is."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ def test_a_hang_where_no_task_is_run_again(spark: SparkSession, folder: Path) ->
     poison.check(poison.score_poisoned(spark, folder, "hang", "arrow"), "hang", "arrow")
 
 
+@pytest.mark.usefixtures("kill")
 def test_tasks_that_are_run_again(tmp_path: Path) -> None:
     path = [str(HERE / "abort_allowed"), str(ROOT)]
     ran = subprocess.run(

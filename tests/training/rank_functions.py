@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfspark.errors import TrainingError
-from tfspark.training.ranks.reports import Talk
+from tfspark.training.ranks.talk import Talk
 from tfspark.training.ranks.world import World
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.conftest import ROOT
 from tfspark.config import Settings, load_settings
 from tfspark.console import Steps
 from tfspark.errors import ConfigError, TrainingError
@@ -237,8 +238,8 @@ def test_what_cannot_be_is_said_before_a_trial(
 
 KILLED = """
 import os, signal, sys, time
-sys.path[:0] = [{tests!r}]
-from test_search import arithmetic
+sys.path[:0] = [{root!r}]
+from tests.tuning.test_search import arithmetic
 from tfspark.config import load_settings
 from tfspark.console import Steps
 from tfspark.tuning import tune
@@ -258,11 +259,11 @@ tune(load_settings(None, {settings!r}), Steps("tune"), train=train)
 """
 
 
-@pytest.mark.fault
+@pytest.mark.usefixtures("kill")
 def test_a_killed_driver_loses_no_trial(settings_of: Make, steps: Steps, tmp_path: Path) -> None:
     settings = settings_of(tune__trials=6)
     given = settings.model_dump(mode="json", exclude_defaults=True) | {"name": "small"}
-    code = KILLED.format(tests=str(Path(__file__).parent), settings=given)
+    code = KILLED.format(root=str(ROOT), settings=given)
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     with child, child.stdout:

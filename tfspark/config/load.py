@@ -9,15 +9,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from tfspark import storage
-from tfspark.config.settings import ENV_PREFIX, Settings
+from tfspark.config.settings import ENV_PREFIX, Environment, Settings
 from tfspark.errors import ConfigError
-from tfspark.yamlfile import load_yaml
+from tfspark.wording import misfit, say
+from tfspark.yamlfile import line_of, load_yaml
 
-# Read elsewhere: where models are unpacked, the form of the log, set-up, packages, schedules.
-_OWN_VARIABLES = {
-    f"{ENV_PREFIX}{name}"
-    for name in ["MODEL_CACHE", "MODEL_CACHE_BYTES", "LOG", "IVY_SETTINGS", "BASE_PYTHON", "HOME"]
-}
+# Variables with our prefix that are no settings, each with the place that reads it.
+OWN_VARIABLES = [
+    "TFSPARK_MODEL_CACHE",  # where models are unpacked
+    "TFSPARK_MODEL_CACHE_BYTES",
+    "TFSPARK_LOG",  # the form of the log
+    "TFSPARK_ATTEMPT",  # in a rank: the number of the try
+    "TFSPARK_HOME",  # schedules
+    "TFSPARK_BASE_PYTHON",  # scripts: set-up, packages, sbt
+    "TFSPARK_IVY_SETTINGS",
+    "TFSPARK_JARS",
+    "TFSPARK_SBT_REPOSITORIES",
+]
 
 
 def load_settings(path: str | None = None, overrides: dict[str, Any] | None = None) -> Settings:
@@ -33,10 +41,11 @@ def load_settings(path: str | None = None, overrides: dict[str, Any] | None = No
     try:
         settings = scoped(**nested)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigError(_say(first, path, lines, nested)) from None
-    except Exception as error:  # pydantic-settings' own error for a variable it cannot parse
-        raise ConfigError(f"environment: {error}") from None
+        given = [nested, Environment(scoped)(), file]
+        place, said = misfit(error, given, unknown="unknown_setting")
+        where = _where(place, path, lines, nested)
+        name = ".".join(map(str, place))
+        raise ConfigError(say("at", where=where, path=name, said=said)) from None
     return Settings.model_construct(**dict(settings))
 
 
@@ -47,16 +56,16 @@ def require_date(settings: Settings) -> dt.date:
         ConfigError: none was given. A job never takes the clock's.
     """
     if settings.date is None:
-        raise ConfigError("date: this job is for one day; give --date YYYY-MM-DD")
+        raise ConfigError(say("no_date"))
     return settings.date
 
 
 def _read(path: str) -> tuple[dict[str, Any], dict[tuple[Any, ...], int]]:
     if not storage.exists(path):
-        raise ConfigError(f"{path}: there is no such configuration file")
+        raise ConfigError(say("no_file", path=path))
     value, lines = load_yaml(storage.read_bytes(path), path)
     if not isinstance(value, dict):
-        raise ConfigError(f"{path}:1: a configuration file is a mapping of settings")
+        raise ConfigError(say("no_mapping", path=path))
     return value, lines
 
 
@@ -75,33 +84,25 @@ def _nest(dotted: dict[str, Any]) -> dict[str, Any]:
 
 def _refuse_unknown_variables() -> None:
     for variable in os.environ:
-        if not variable.startswith(ENV_PREFIX) or variable in _OWN_VARIABLES:
+        if not variable.startswith(ENV_PREFIX) or variable in OWN_VARIABLES:
             continue
         first = variable.removeprefix(ENV_PREFIX).split("__")[0].lower()
         if first not in Settings.model_fields:
-            raise ConfigError(
-                f"environment: {variable} is no setting; known: "
-                + ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields)
-            )
+            known = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields)
+            raise ConfigError(say("unknown_variable", variable=variable, known=known))
 
 
-def _say(error: Any, path: str | None, lines: dict[Any, int], given: dict[str, Any]) -> str:
-    location = tuple(error["loc"])
-    dotted = ".".join(str(part) for part in location)
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        message = "unknown setting; --help lists all of them"
+def _where(
+    place: tuple[Any, ...], path: str | None, lines: dict[Any, int], given: dict[str, Any]
+) -> str:
+    """Which of the three says so: the first that names the place."""
     inner: Any = given
-    for part in location:
+    for part in place:
         inner = inner.get(part) if isinstance(inner, dict) else None
-    variable = ENV_PREFIX + "__".join(str(part) for part in location).upper()
     if inner is not None:
-        place = "command line"
-    elif variable in os.environ:
-        place = f"environment {variable}"
-    else:
-        known = location
-        while known and known not in lines:
-            known = known[:-1]
-        place = f"{path}:{lines.get(known, 1)}" if path else "settings"
-    return f"{place}: {dotted}: {message}"
+        return "command line"
+    for end in range(len(place), 0, -1):
+        variable = ENV_PREFIX + "__".join(map(str, place[:end])).upper()
+        if variable in os.environ:
+            return f"environment {variable}"
+    return f"{path}:{line_of(lines, place)}" if path else "settings"

@@ -7,8 +7,8 @@ from typing import Any
 
 from tfspark.config.settings import Settings
 
-_SECRET = re.compile(r"password|passwd|secret|token|credential|api_?key|access_?key", re.I)
-_URL_SECRET = re.compile(r"(://[^/\s:@]*:)[^@/\s]+@|((?:password|pwd|token)=)[^;&\s]+", re.I)
+SECRET = re.compile(r"password|passwd|secret|token|credential|api_?key|access_?key", re.I)
+URL_SECRET = re.compile(r"(://[^/\s:@]*:)[^@/\s]+@|((?:password|pwd|token)=)[^;&\s]+", re.I)
 
 
 def masked(settings: Settings) -> dict[str, Any]:
@@ -19,10 +19,10 @@ def masked(settings: Settings) -> dict[str, Any]:
             return {name: mask(inner, str(name)) for name, inner in value.items()}
         if isinstance(value, list):
             return [mask(inner, key) for inner in value]
-        if value and _SECRET.search(key):
+        if value and SECRET.search(key):
             return "***"
         if isinstance(value, str):
-            return _URL_SECRET.sub(lambda m: f"{m[1]}***@" if m[1] else f"{m[2]}***", value)
+            return URL_SECRET.sub(lambda m: f"{m[1]}***@" if m[1] else f"{m[2]}***", value)
         return value
 
     result: dict[str, Any] = mask(settings.model_dump(mode="json"))

@@ -7,11 +7,14 @@ An unknown key is an error in each of the three.
 from __future__ import annotations
 
 import datetime as dt
+import os
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -19,6 +22,8 @@ from pydantic_settings import (
 
 from tfspark import storage
 from tfspark.config.recipe import Feature, Model, Section, Training
+from tfspark.errors import ConfigError
+from tfspark.wording import say
 
 ENV_PREFIX = "TFSPARK_"
 
@@ -175,6 +180,27 @@ class Stream(Section):
     max_bad_rows: int | None = Field(None, ge=0, description="of a batch; default: any number")
 
 
+class Environment(EnvSettingsSource):
+    """Variables; one that cannot be read is named."""
+
+    _unread: Any = None
+
+    def prepare_field_value(
+        self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool
+    ) -> Any:
+        try:
+            return super().prepare_field_value(field_name, field, value, value_is_complex)
+        except ValueError:
+            first = f"{ENV_PREFIX}{field_name}".upper()
+            named = [v for v in os.environ if v.upper().split("__")[0] == first]
+            variable = next(v for v in named if os.environ[v] == self._unread)
+            raise ConfigError(say("no_json", variable=variable)) from None
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        self._unread = value
+        return super().decode_complex_value(field_name, field, value)
+
+
 class _FileSource(InitSettingsSource):
     """The configuration file, already parsed."""
 
@@ -217,7 +243,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _FileSource(settings_cls, cls._file)
+        return init_settings, Environment(settings_cls), _FileSource(settings_cls, cls._file)
 
     @property
     def scored(self) -> str:

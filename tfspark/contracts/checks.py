@@ -195,17 +195,19 @@ def _column_checks(
     if kind == "string":
         checks.append((raw.contains(_NOT_UTF8), shown, F.lit(" is not UTF-8")))
     if column.valid_values is not None:
-        allowed = ", ".join(str(v) for v in column.valid_values)
+        allowed = F.concat_ws(", ", *map(_text, column.valid_values))
         known = value.isin(*column.valid_values)
-        checks.append((value.isNotNull() & ~known, shown, F.lit(f" is not one of {allowed}")))
+        checks.append((value.isNotNull() & ~known, shown, F.lit(" is not one of "), allowed))
     options = column.options
     if options.minimum is not None:
         below = (value < options.minimum) | _is_nan(kind, value)
-        checks.append((below, shown, F.lit(f" is below the minimum {options.minimum}")))
+        least = (F.lit(" is below the minimum "), _text(options.minimum))
+        checks.append((below, shown, *least))
     if options.maximum is not None:
         # Spark sorts NaN above every number, so this refuses NaN too.
         above = value > options.maximum
-        checks.append((above, shown, F.lit(f" is above the maximum {options.maximum}")))
+        most = (F.lit(" is above the maximum "), _text(options.maximum))
+        checks.append((above, shown, *most))
     if options.pattern is not None:
         misses = ~value.rlike(rf"\A(?:{options.pattern})\z")
         checks.append((misses, shown, F.lit(f" does not match {options.pattern}")))
@@ -216,6 +218,11 @@ def _column_checks(
         long = F.length(value) > options.max_length
         checks.append((long, shown, F.lit(f" is longer than {options.max_length}")))
     return checks
+
+
+def _text(value: object) -> Expression:
+    """As Spark writes it, and so in every language."""
+    return F.lit(value).cast("string")
 
 
 def _is_nan(kind: str, value: Expression) -> Expression:

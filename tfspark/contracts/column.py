@@ -17,6 +17,7 @@ from pydantic import (
 
 from tfspark.contracts.types import LOGICAL, TENSOR_DTYPE, family, spark_type
 from tfspark.tensors.spec import TensorSpec, default_null
+from tfspark.wording import say
 
 Role = Literal["key", "feature", "label", "weight", "time", "ignore"]
 
@@ -61,8 +62,8 @@ class Options(Part):
         if value is not None:
             try:
                 re.compile(value)
-            except re.error as error:
-                raise ValueError(f"{value!r} is not a regular expression: {error}") from None
+            except re.error:
+                raise ValueError(say("no_regex", pattern=value)) from None
         return value
 
 
@@ -91,23 +92,22 @@ class Column(Part):
     def _fits(self) -> Column:
         kind = family(self.physical_type)
         if self.logical_type not in (None, LOGICAL[kind]):
-            raise ValueError(
-                f"{self.physical_type} is a {LOGICAL[kind]}, not a {self.logical_type}"
-            )
+            logical = {"logical": LOGICAL[kind], "given": self.logical_type}
+            raise ValueError(say("logical_type", type=self.physical_type, **logical))
         if (self.options.minimum, self.options.maximum) != (None, None) and LOGICAL[kind] not in (
             "integer",
             "number",
         ):
-            raise ValueError(f"minimum and maximum are for numbers, not {self.physical_type}")
+            raise ValueError(say("no_number", type=self.physical_type))
         text_checks = (self.options.pattern, self.options.min_length, self.options.max_length)
         if text_checks != (None, None, None) and kind != "string":
-            raise ValueError(f"pattern and lengths are for strings, not {self.physical_type}")
+            raise ValueError(say("no_string", type=self.physical_type))
         if self.tensor.dtype == "uint8" and kind != "binary":
-            raise ValueError(f"a uint8 tensor is raw binary, pixel by pixel, not {kind}")
+            raise ValueError(say("no_pixels", kind=kind))
         if self.tensor.pad_value is not None and kind != "array":
-            raise ValueError(f"padValue is for arrays, not {kind}")
+            raise ValueError(say("no_array", kind=kind))
         if self.name.startswith("_tfspark"):
-            raise ValueError("names that start with _tfspark are kept for tfspark's own columns")
+            raise ValueError(say("own_name"))
         return self
 
     @property
@@ -132,10 +132,7 @@ class Column(Part):
             kind = family(base)
         dtype = self.tensor.dtype or TENSOR_DTYPE.get(kind)
         if dtype is None:
-            raise ValueError(
-                f"column {self.name}: {self.physical_type} fits no tensor without loss; name the "
-                "narrowing: tensor: {dtype: float64}"
-            )
+            raise ValueError(say("no_tensor", name=self.name, type=self.physical_type))
         null = self.tensor.null_value
         if null is None and not self.required and not shape:
             null = default_null(dtype)

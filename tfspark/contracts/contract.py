@@ -18,6 +18,7 @@ from tfspark.contracts.column import Column, Part, Role
 from tfspark.contracts.example import example_spec, sequence_spec
 from tfspark.contracts.types import spark_type
 from tfspark.tensors.spec import TensorSpec
+from tfspark.wording import say
 
 
 class Quarantine(Part):
@@ -40,10 +41,10 @@ class Table(Part):
         seen: dict[str, str] = {}
         for column in self.properties:
             if other := seen.get(column.name.lower()):
-                raise ValueError(f"two columns of one name: {other} and {column.name}")
+                raise ValueError(say("same_column", one=other, other=column.name))
             seen[column.name.lower()] = column.name
         if not any(column.key for column in self.properties):
-            raise ValueError("no key: mark the column(s) that name a row with primaryKey: true")
+            raise ValueError(say("no_key"))
         return self
 
 

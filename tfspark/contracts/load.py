@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from tfspark import storage
 from tfspark.contracts.contract import Contract
 from tfspark.errors import ConfigError, ContractFileError
+from tfspark.wording import misfit, say
 from tfspark.yamlfile import line_of, load_yaml
 
 
@@ -21,7 +22,7 @@ def load_contract(path: str | Path) -> Contract:
     """
     path = str(path)
     if not storage.exists(path):
-        raise ContractFileError(f"{path}: there is no such contract file; see schemas/")
+        raise ContractFileError(say("no_contract", path=path))
     return parse_contract(storage.read_bytes(path), path)
 
 
@@ -31,11 +32,9 @@ def parse_contract(content: bytes, where: str) -> Contract:
         value, lines = load_yaml(content, where)
         return Contract.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        raise ContractFileError(
-            f"{where}:{line_of(lines, first['loc'])}: {place or 'contract'}: {said}"
-        ) from None
+        place, said = misfit(error, [value])
+        path = ".".join(map(str, place)) or "contract"
+        line = line_of(lines, place)
+        raise ContractFileError(say("at", where=f"{where}:{line}", path=path, said=said)) from None
     except ConfigError as error:
         raise ContractFileError(str(error)) from None

@@ -6,6 +6,8 @@ import re
 
 from pyspark.sql import types as T
 
+from tfspark.wording import say
+
 _SIMPLE: dict[str, T.DataType] = {
     "boolean": T.BooleanType(),
     "tinyint": T.ByteType(),
@@ -63,12 +65,12 @@ def spark_type(physical: str) -> T.DataType:
     if match := _DECIMAL.fullmatch(text):
         precision, scale = int(match[1]), int(match[2])
         if not (1 <= precision <= 38 and scale <= precision):
-            raise ValueError(f"{physical}: precision is 1 to 38, scale at most the precision")
+            raise ValueError(say("bad_decimal", type=physical))
         return T.DecimalType(precision, scale)
     if match := _ARRAY.fullmatch(text):
         return T.ArrayType(spark_type(match[1]))
     known = ", ".join([*_SIMPLE, "decimal(p,s)", "array<type>"])
-    raise ValueError(f"unknown type {physical!r}; known: {known}")
+    raise ValueError(say("unknown_type", type=physical, known=known))
 
 
 def family(physical: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from tfspark import storage
 from tfspark.errors import ConfigError, StorageError
 
-_SECRET = re.compile(r"(://[^/\s:@]*:)[^@/\s]+@")
+PASSWORD = re.compile(r"(://[^/\s:@]*:)[^@/\s]+@")
 
 
 def connect(tracking_uri: str) -> Any:
@@ -53,7 +53,7 @@ def reported(uri: str) -> Iterator[None]:
 
 
 def masked(text: str) -> str:
-    return _SECRET.sub(r"\1***@", text)
+    return PASSWORD.sub(r"\1***@", text)
 
 
 def import_mlflow() -> Any:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfspark.scoring.explanation import explain
-    from tfspark.scoring.frame import PLANS, score
+    from tfspark.scoring.frame import score
     from tfspark.scoring.function import ScoreFunction, score_udf
-    from tfspark.scoring.model.many import Segments
+    from tfspark.scoring.kinds.segments import Segments
+    from tfspark.scoring.plans.registry import PLANS
     from tfspark.scoring.stream.job import ScoreStream, StreamSummary, score_stream
     from tfspark.scoring.table.job import Summary, score_table
 
@@ -30,9 +31,10 @@ __all__ = [
 
 _HOMES = {
     "explanation": ("explain",),
-    "frame": ("PLANS", "score"),
+    "frame": ("score",),
     "function": ("ScoreFunction", "score_udf"),
-    "model.many": ("Segments",),
+    "kinds.segments": ("Segments",),
+    "plans.registry": ("PLANS",),
     "stream.job": ("ScoreStream", "StreamSummary", "score_stream"),
     "table.job": ("Summary", "score_table"),
 }

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tfspark.registry.resolve import ModelFolder
-from tfspark.scoring.frame import Asked, ask
-from tfspark.scoring.model.binding import Binding, Inputs, Route
-from tfspark.scoring.model.many import AnyModel, BySegment, Models, SideBySide, resolve
+from tfspark.scoring.frame import ask
+from tfspark.scoring.kinds.resolve import Models, resolve
+from tfspark.scoring.model.binding import Inputs
 from tfspark.scoring.plans.filters import Filter
 from tfspark.scoring.plans.plain import Plain
-from tfspark.scoring.worker.settings import scorer_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -39,54 +38,27 @@ def explain(
         print(tfspark.explain(df, "models/passengers/3"))
     """
     asked = ask(df, resolve(model, tracking_uri, signature), inputs, keep, plan)
-    lines = [f"plan      {asked.plan}: {asked.why}"]
-    lines += _models(asked.model)
-    lines += [f"input     {_input(binding)}" for binding in asked.bound]
-    kept = ", ".join(asked.kept) or "no column"
-    lines += [f"gives     {kept}; {', '.join(asked.model.signature.outputs)}"]
-    lines += _reading(df.sparkSession, asked)
-    settings = scorer_settings(df.sparkSession)
-    if asked.plan == "jvm":  # a task of the JVM can neither be watched nor isolated
-        settings = {name: settings[name] for name in ("threads", "batch_bytes", "batch_rows")}
+    bound, choice = asked.bound, asked.choice
+    lines = [f"plan      {choice.plan.name}: {choice.why}"]
+    lines += [f"model     {_named(name)}{_model(one)}" for name, one in bound.model.each()]
+    lines += [f"input     {binding.said()}" for binding in bound.bindings]
+    kept = ", ".join(bound.kept) or "no column"
+    lines += [f"gives     {kept}; {', '.join(bound.model.signature.outputs)}"]
+    files = choice.way.files
+    by_spark = [f"reads     {', '.join(bound.used)}, by Spark"]
+    lines += by_spark if files is None else _files(df.sparkSession, files)
+    settings = choice.plan.settings(df.sparkSession)
     said = ", ".join(f"{name} {value}" for name, value in settings.items())
     return "\n".join([*lines, f"settings  {said}"]) + "\n"
 
 
-def _models(model: AnyModel) -> list[str]:
-    if isinstance(model, ModelFolder):
-        return [f"model     {_model(model)}"]
-    if isinstance(model, SideBySide):
-        pairs = list(zip(model.names, model.members, strict=True))
-    elif isinstance(model, BySegment):
-        pairs = [
-            (f"{model.column} = {text}", model.members[number])
-            for text, number in zip(model.segments, model.of, strict=True)
-        ]
-        if model.default is not None:
-            pairs.append(("others", model.members[model.default]))
-    else:
-        pairs = [("", member) for member in model.members]
-    return [f"model     {name}: {_model(member)}" for name, member in pairs]
+def _named(name: str) -> str:
+    return f"{name}: " if name else ""
 
 
 def _model(model: ModelFolder) -> str:
     version = f" version {model.version}" if model.version else ""
     return f"{model.name}{version}, {model.path}, digest {model.digest}"
-
-
-def _input(binding: Binding) -> str:
-    if isinstance(binding, Route):
-        return f"{binding.columns[0]} chooses the model"
-    columns = ", ".join(binding.columns)
-    return f"{binding.name} ({binding.spec.dtype}, shape {list(binding.spec.shape)}) <- {columns}"
-
-
-def _reading(spark: SparkSession, asked: Asked) -> list[str]:
-    files = asked.plain
-    if files is None:
-        names = dict.fromkeys([*asked.kept, *(c for b in asked.bound for c in b.columns)])
-        return [f"reads     {', '.join(names)}, by Spark"]
-    return _files(spark, files)
 
 
 def _files(spark: SparkSession, files: Plain) -> list[str]:

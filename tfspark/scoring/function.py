@@ -12,16 +12,15 @@ from pyspark.sql import types as T
 from pyspark.sql.functions import arrow_udf  # type: ignore[attr-defined]
 
 from tfspark.errors import SignatureError
-from tfspark.registry.resolve import ModelFolder
+from tfspark.scoring.kinds.model import TEXT, AnyModel
+from tfspark.scoring.kinds.resolve import Models, resolve
 from tfspark.scoring.model.binding import check_outputs, unknown_input
-from tfspark.scoring.model.many import TEXT, AnyModel, BySegment, Models, resolve
 from tfspark.scoring.plans.columns import spark_type
-from tfspark.scoring.plans.udf import scorer_for
 from tfspark.scoring.refuse import check_on_bad_row, refusal
 from tfspark.scoring.worker.many import Scores
 from tfspark.scoring.worker.predict import Feed
 from tfspark.tables import quote
-from tfspark.tensors import TensorSpec, arrow_type, misfit
+from tfspark.tensors import arrow_type, misfit
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession
@@ -68,12 +67,7 @@ class ScoreFunction:
     def __init__(self, spark: SparkSession, model: AnyModel, fail: bool = True) -> None:
         check_outputs(model, [])
         self._spark, self._model, self._fail = spark, model, fail
-        self._specs: dict[str, TensorSpec] = dict(model.signature.inputs)
-        if isinstance(model, BySegment):
-            if model.column in self._specs:
-                self._specs.pop(model.column)
-            self._specs = {model.column: TEXT, **self._specs}
-        self.inputs = list(self._specs)
+        self.inputs = list(model.inputs)
         self.outputs = list(model.signature.outputs)
 
     def __call__(self, *columns: Column | str | Sequence[Column | str], **named: Any) -> Column:
@@ -123,16 +117,12 @@ class ScoreFunction:
 
     def _udf(self, stacks: Mapping[str, int | None]) -> Any:
         model = self._model
-        members = (model,) if isinstance(model, ModelFolder) else model.members
-        order = [(n, spec) for member in members for n, spec in member.signature.inputs.items()]
-        if isinstance(model, BySegment):
-            order.insert(0, (model.column, TEXT))
         feeds = [
             Feed(name, spec, stacks.get(name) or 1, stacks.get(name) is not None)
-            for name, spec in order
+            for name, spec in model.arguments
         ]
         call = Call(
-            scorer_for(self._spark, model, feeds),
+            model.scorer(self._spark, feeds),
             tuple(self.inputs),
             tuple(stacks.get(name) or 1 for name in self.inputs),
             tuple(feeds),

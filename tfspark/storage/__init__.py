@@ -7,6 +7,7 @@ from tfspark.storage.files import (
     exists,
     files,
     filesystem,
+    find_json,
     is_dir,
     join,
     make_dir,
@@ -18,6 +19,7 @@ from tfspark.storage.files import (
     write_bytes,
     write_json,
 )
+from tfspark.storage.lock import locked
 from tfspark.storage.staging import abandoned, new_staging
 
 __all__ = [
@@ -28,8 +30,10 @@ __all__ = [
     "exists",
     "files",
     "filesystem",
+    "find_json",
     "is_dir",
     "join",
+    "locked",
     "make_dir",
     "move",
     "names",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -101,6 +102,21 @@ def read_json(path: str) -> Any:
         raise IntegrityError(f"{path} is not JSON: it was damaged or cut off") from error
 
 
+def find_json(path: str) -> Any:
+    """What a file holds; None where there is none, even if it goes while it is looked for."""
+    try:
+        found = read_json(path)
+    except IntegrityError:
+        raise
+    except StorageError:
+        if not exists(path):
+            return None
+        found = read_json(path)
+    if found is None:
+        raise IntegrityError(f"{path} holds nothing but null: it was damaged")
+    return found
+
+
 def write_json(path: str, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
 
@@ -127,7 +143,8 @@ def move(source: str, target: str) -> None:
 def delete(folder: str) -> None:
     fs, inner = filesystem(folder)
     if fs.get_file_info(inner).type == pafs.FileType.Directory:
-        fs.delete_dir(inner)
+        with suppress(FileNotFoundError):  # another run cleans up as well
+            fs.delete_dir(inner)
 
 
 def delete_file(path: str) -> None:

@@ -6,15 +6,19 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
-from tfspark.storage.files import delete, exists, join, make_dir, names, read_json, write_json
+from tfspark.storage.files import delete, find_json, join, make_dir, names, write_json
+from tfspark.storage.lock import locked
 
 _OWNER = "_owner.json"
 _FOREIGN_STAGING_SECONDS = 7 * 24 * 3600
 
 
-def new_staging(parent: str, label: str, pid: int | None = None) -> str:
+def new_staging(
+    parent: str, label: str, pid: int | None = None, remove: Callable[[str], None] = delete
+) -> str:
     """A fresh folder `<parent>/_staging/<label>-<id>`; what killed jobs left there is removed.
 
     A leftover is removed when its process is gone from this machine, or, if another machine
@@ -22,13 +26,17 @@ def new_staging(parent: str, label: str, pid: int | None = None) -> str:
 
     Args:
         pid: the process that the job lives and dies with; default: this one.
+        remove: takes a leftover away, with the files elsewhere that it tells of.
     """
-    for left in abandoned(parent, label):
-        delete(left)
-    folder = join(parent, "_staging", f"{label}-{uuid.uuid4().hex[:12]}")
-    make_dir(folder)
-    owner = {"host": socket.gethostname(), "pid": pid or os.getpid(), "since": time.time()}
-    write_json(join(folder, _OWNER), owner)
+    root = join(parent, "_staging")
+    make_dir(root)
+    with locked(root, must=False):  # a folder that has no owner yet looks abandoned
+        for left in abandoned(parent, label):
+            remove(left)
+        folder = join(root, f"{label}-{uuid.uuid4().hex[:12]}")
+        make_dir(folder)
+        owner = {"host": socket.gethostname(), "pid": pid or os.getpid(), "since": time.time()}
+        write_json(join(folder, _OWNER), owner)
     return folder
 
 
@@ -40,9 +48,9 @@ def abandoned(parent: str, label: str) -> list[str]:
 
 
 def _abandoned(folder: str) -> bool:
-    if not exists(join(folder, _OWNER)):
+    owner = find_json(join(folder, _OWNER))
+    if owner is None:
         return True
-    owner = read_json(join(folder, _OWNER))
     if owner["host"] == socket.gethostname():
         return not _runs(owner["pid"])
     return bool(time.time() - owner["since"] > _FOREIGN_STAGING_SECONDS)

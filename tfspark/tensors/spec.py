@@ -38,6 +38,14 @@ class TensorSpec:
     pad: float | int | str | None = None
     refuse_nan: bool = False
 
+    # NaN is what stands for null more often than not. Dataclasses take one NaN object for its own
+    # equal before Python 3.13, and no longer then.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TensorSpec) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash((self.dtype, self.shape))
+
     def to_json(self) -> dict[str, Any]:
         value: dict[str, Any] = {
             "dtype": self.dtype,

@@ -20,7 +20,7 @@ from tfspark.tensors.arrowtypes import loose
 from tfspark.tfrecord.codec.schema import layout_of
 from tfspark.tfrecord.codec.stream import Compression
 from tfspark.tfrecord.codec.write import Written
-from tfspark.tfrecord.folder.commit import Commit, Mode, Part, begin
+from tfspark.tfrecord.folder.commit import Commit, Mode, StagedFile, begin
 from tfspark.tfrecord.folder.parts import FILE_BYTES, Cut, partition_schema, write_parts
 from tfspark.tfrecord.spark.source import holds_data, own_errors
 
@@ -90,10 +90,10 @@ def convert(
 
 def _run(
     spark: SparkSession, commit: Commit, cut: Cut, schema: pa.Schema, shares: list[list[Group]]
-) -> list[Part]:
+) -> list[StagedFile]:
     """The parts of the attempts whose results Spark took: of each task one."""
 
-    def write(task: int, share: Iterable[list[Group]]) -> Iterable[list[Part]]:
+    def write(task: int, share: Iterable[list[Group]]) -> Iterable[list[StagedFile]]:
         from pyspark import TaskContext
 
         context: Any = TaskContext.get()

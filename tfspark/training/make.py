@@ -30,7 +30,7 @@ from tfspark.tensors import Array, TensorSpec
 from tfspark.training.key import git_revision, recipe
 from tfspark.training.loop.work import Parts, Spec
 from tfspark.training.ranks.launch import launch
-from tfspark.training.ranks.world import World, connect, started_by_horovodrun
+from tfspark.training.ranks.world import World, join_ranks, started_by_horovodrun
 from tfspark.training.readers.encoder import head
 from tfspark.training.readers.label import Label
 
@@ -98,7 +98,7 @@ class Maker:
         with self.steps.step("fit", ranks=distributed.ranks):
             reports = Reports(self.steps, lambda curves: self.store.log_curves(run_id, curves))
             if started_by_horovodrun():
-                connect().tell(spec.to_json())
+                join_ranks().tell(spec.to_json())
             launch(spec.to_json(), distributed, reports, self.spark)
         with self.steps.step("evaluate") as info:
             with quiet():

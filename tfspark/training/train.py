@@ -24,8 +24,8 @@ from tfspark.registry.tracking import CHALLENGER, CHAMPION, COMPLETE, GATE, Stor
 from tfspark.training.key import git_revision, recipe, train_key
 from tfspark.training.loop.work import work
 from tfspark.training.make import Maker
-from tfspark.training.ranks.reports import Direct
-from tfspark.training.ranks.world import connect, started_by_horovodrun
+from tfspark.training.ranks.talk import Direct
+from tfspark.training.ranks.world import join_ranks, started_by_horovodrun
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -50,7 +50,7 @@ def train(
         TrainingError: training failed.
         GateError: the model is registered, but did not pass `registry.gate`.
     """
-    if started_by_horovodrun() and connect().rank:
+    if started_by_horovodrun() and join_ranks().rank:
         return follow()
     if not settings.name:
         raise ConfigError("train needs a name; give it in the configuration: --config FILE")
@@ -64,7 +64,7 @@ def train(
     complete = [v for v in versions if v.complete and maker.has_files(v.number)]
     reused = bool(complete) and not settings.training.force
     if reused:
-        connect().tell(None)  # nothing to train, for ranks that horovodrun started
+        join_ranks().tell(None)  # nothing to train, for ranks that horovodrun started
         version = complete[-1]
         steps.note(f"version {version.number} was trained from this very dataset and recipe")
     else:
@@ -104,7 +104,7 @@ def dataset_of(settings: Settings, steps: Steps) -> Dataset:
 
 def follow() -> dict[str, Any]:
     """As a rank that horovodrun started: train with rank 0, which does all the rest."""
-    world = connect()
+    world = join_ranks()
     spec = world.tell(None)
     if spec is not None:
         work(spec, world, Direct(lambda report: None, world.rank))
@@ -116,7 +116,7 @@ def _make(maker: Maker, started: Iterable[Version]) -> Version:
     """Train, and write a version's files; `started` is what killed jobs left of it."""
     version = next(iter(started), None)
     if version is not None and maker.has_files(version.number):
-        connect().tell(None)
+        join_ranks().tell(None)
         maker.steps.note(f"version {version.number} is there; finishing it")
         return version
     run_id = version.run_id if version else _start_run(maker)

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from tfspark.config import Settings, Space
 from tfspark.config.recipe import Feature, Model, Training
 from tfspark.errors import ConfigError
+from tfspark.wording import misfit
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -86,9 +87,9 @@ def override(settings: Settings, values: Mapping[str, Any]) -> Settings:
             "features": _FEATURES.validate_python(list(recipe["features"].values())),
         }
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        _, said = misfit(error, [])
         named = ", ".join(f"{key} = {value!r}" for key, value in values.items())
-        raise ConfigError(f"tune.space: {named}: {first['msg']}") from None
+        raise ConfigError(f"tune.space: {named}: {said}") from None
     return settings.model_copy(update=changed)
 
 

@@ -20,6 +20,7 @@ from tfspark import storage
 from tfspark.config import Settings
 from tfspark.dataset import Dataset
 from tfspark.errors import ConfigError
+from tfspark.extras import need
 from tfspark.quality.evaluate import LOWER_IS_BETTER, METRICS
 from tfspark.training.key import recipe
 
@@ -46,9 +47,10 @@ class Study:
         """Open the study, or make it.
 
         Raises:
-            ConfigError: another process runs it; it is of something else; no such metric; a
-                warehouse that is not of this machine.
+            ConfigError: no Optuna; another process runs it; it is of something else; no such
+                metric; a warehouse that is not of this machine.
         """
+        need("optuna", "tune")
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import types as T
 
-from tests import models
+from tests import saved_models as models
 from tfspark.contracts.types import spark_type
 from tfspark.errors import SignatureError
 from tfspark.registry.resolve import ModelFolder, resolve_model

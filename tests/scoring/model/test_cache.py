@@ -141,6 +141,7 @@ def test_what_was_not_used_for_days_goes_whatever_the_budget(tmp_path: Path, cac
     assert there(cache) == {b.digest}
 
 
+@pytest.mark.usefixtures("kill")
 def test_what_is_in_use_stays_until_its_last_process_is_killed(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +159,7 @@ def test_what_is_in_use_stays_until_its_last_process_is_killed(
     wait_until(lambda: not list(cache.iterdir()))
 
 
+@pytest.mark.usefixtures("kill")
 def test_the_last_one_out_leaves_what_the_budget_allows(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +174,7 @@ def test_the_last_one_out_leaves_what_the_budget_allows(
     wait_until(lambda: models.sweep(str(cache), SIZE) == (SIZE, set()))
 
 
+@pytest.mark.usefixtures("kill")
 def test_killed_while_it_unpacks_more_than_the_budget(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +218,7 @@ def test_only_models_are_removed(tmp_path: Path, cache: Path) -> None:
     assert models.sweep(str(tmp_path / "none"), 0) == (0, set())
 
 
+@pytest.mark.usefixtures("kill")
 def test_whoever_waits_for_a_model_that_is_removed_gets_it_anew(
     tmp_path: Path, cache: Path
 ) -> None:

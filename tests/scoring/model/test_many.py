@@ -13,12 +13,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import tfspark
-from tests import models
+from tests import saved_models as models
 from tfspark import Segments
 from tfspark.errors import ConfigError, ModelFailed, SignatureError, StorageError
 from tfspark.registry.resolve import resolve_model
 from tfspark.registry.signature import Signature
-from tfspark.scoring.model import many
+from tfspark.scoring.kinds.model import ABOUT
+from tfspark.scoring.kinds.resolve import from_json, resolve
 from tfspark.scoring.worker.many import SegmentScorer, SideBySideScorer
 from tfspark.tensors import TensorSpec
 
@@ -142,24 +143,24 @@ def test_what_is_refused(table: DataFrame, tmp_path: Path) -> None:
         tfspark.score(table, {"a": times(tmp_path / "3", 1.0, "b_root"), "a_b": one})
     with pytest.raises(SignatureError, match="has no input y; its inputs: x"):
         tfspark.score(table, {"a": one, "b": other}, inputs={"y": "x"})
-    assert many.resolve(one) == resolve_model(one)
+    assert resolve(one).single() == resolve_model(one)
 
 
 def test_what_a_model_is_called_in_a_table(tmp_path: Path) -> None:
     one, two = times(tmp_path / "m" / "3", 1.0), times(tmp_path / "n", 2.0)
-    single = many.resolve(one)
-    assert list(many.about(single).values())[:2] == ["m", "3"]
-    both = many.resolve({"champion": one, "challenger": two})
-    assert list(many.about(both)) == [
+    single = resolve(one)
+    assert list(single.about().values())[:2] == ["m", "3"]
+    both = resolve({"champion": one, "challenger": two})
+    assert list(both.about()) == [
         f"{side}_model_{what}"
         for side in ("champion", "challenger")
         for what in ("name", "version", "digest")
     ]
     assert both.name == "champion: m, challenger: n"
-    assert many.about(many.resolve(Segments("c", {"x": one}, two))) == {}
+    assert resolve(Segments("c", {"x": one}, two)).about() == {}
     for asked in (one, {"a": one, "b": two}, Segments("c", {"x": one}, two)):
-        found = many.resolve(asked)
-        again = many.resolve(many.from_json(many.pinned_json(asked, found)))
+        found = resolve(asked)
+        again = resolve(from_json(found.pinned()))
         assert again == found
 
 
@@ -189,7 +190,7 @@ def test_a_model_that_is_at_fault_keeps_the_others() -> None:
     assert outputs[1].null_count == reasons.null_count == 2
     assert "so it is not the rows" in outputs[3][0].as_py()
     abouts = (("a", "", "1"), ("b", "", "2"))
-    named = {n: TensorSpec("string") for n in many.ABOUT}
+    named = {n: TensorSpec("string") for n in ABOUT}
     routed = SegmentScorer(
         "s", ("a", "b"), (0, 1), None, abouts,
         (Answers(None), Answers(hopeless)), Signature({}, {"y": TensorSpec("float32")} | named),

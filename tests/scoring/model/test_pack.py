@@ -166,14 +166,14 @@ def test_four_processes_at_once(model: ModelFolder, cache: Path, tmp_path: Path)
 
 
 @pytest.fixture
-def killed(model: ModelFolder, cache: Path) -> Iterator[Path]:
+def killed(model: ModelFolder, cache: Path, kill: Any) -> Iterator[Path]:
     """A process was killed in the middle of unpacking; the folder that it left."""
     began = SPAWN.Event()
     sent = packed(model, block=began)
     victim = SPAWN.Process(target=unpack, args=(sent, cache))
     victim.start()
     assert began.wait(300)
-    os.kill(victim.pid or 0, signal.SIGKILL)
+    kill(victim.pid or 0)
     victim.join()
     (left,) = cache.glob(".*.partial")
     return left

@@ -11,11 +11,13 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 import tfspark
-from tests import models
+from tests import saved_models as models
 from tests.conftest import ROOT
 from tfspark.errors import ConfigError, IntegrityError, StorageError, TfsparkError
 from tfspark.registry.manifest import write_manifest
-from tfspark.scoring.plans import jvm
+from tfspark.scoring.kinds.bound import BoundModel
+from tfspark.scoring.kinds.resolve import resolve
+from tfspark.scoring.plans.jvm import Jvm
 
 BARE = """
 import sys
@@ -116,13 +118,14 @@ def test_explain_claims_neither_deadline_nor_isolation(df: DataFrame, picky: str
 
 def test_what_changed_meanwhile_is_the_same_error(df: DataFrame, picky: str) -> None:
     write_manifest(picky, {"inputs": {}})
-    model = jvm.check_module(df.sparkSession, tfspark.scoring.model.many.resolve(picky))
+    bound = BoundModel(resolve(picky), (), ("id",))
+    Jvm().check(df.sparkSession, bound.model)
     with (Path(picky) / "saved_model.pb").open("ab") as file:
         file.write(b"x")
     with pytest.raises(IntegrityError) as python:
-        tfspark.scoring.model.many.resolve(picky)
+        resolve(picky)
     with pytest.raises(TfsparkError) as ours:
-        jvm.results(df, model, [], ["id"], "result")
+        Jvm().results(df, bound, ["id"])
     assert type(ours.value) is type(python.value)
     assert str(ours.value) == str(python.value)
 

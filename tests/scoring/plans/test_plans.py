@@ -1,4 +1,4 @@
-"""All plans, of `score` and of `score_table`, and bare TensorFlow: the same answers, 1M rows."""
+"""All plans, of `score` and of `score_table`, and bare TensorFlow: the same answers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import tensorflow as tf
 from pyspark.sql import SparkSession
 
 import tfspark
-from tests import models
+from tests import saved_models as models
+from tests.sizes import size
 
-ROWS = 1_000_000
-FILES = 4
+ROWS = size(30_000, soak=1_000_000)
+FILES, GROUP = 4, ROWS // 40
 FEATURES = [f"f{i}" for i in range(4)]
 
 
@@ -30,7 +31,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, part in enumerate(np.array_split(np.arange(ROWS), FILES)):
         columns = {"id": ids[part]} | {n: rows[part, i] for i, n in enumerate(FEATURES)}
         path = folder / "in" / f"part-{number}.parquet"
-        pq.write_table(pa.table(columns), path, row_group_size=100_000)
+        pq.write_table(pa.table(columns), path, row_group_size=GROUP)
     bare = tf.saved_model.load(model).signatures["serving_default"](features=tf.constant(rows))
     by_id = np.empty(ROWS, "float32")
     by_id[ids] = bare["score"].numpy()[:, 0]

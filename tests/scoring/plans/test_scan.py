@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,17 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 import tfspark
-from tests import models
+from tests import saved_models as models
 from tests.conftest import ROOT
 from tfspark import storage
 from tfspark.config import Source
 from tfspark.contracts.contract import Quarantine
 from tfspark.errors import ConfigError
 from tfspark.rowgroups import footers
-from tfspark.scoring.plans import scan as scan_module
-from tfspark.scoring.table.planner import choose
+from tfspark.scoring.plans import batches as batches_module
+from tfspark.scoring.plans.plain import Plain
+from tfspark.scoring.plans.registry import choose
+from tfspark.scoring.table.planner import TableLook
 
 DAY, OTHER = dt.date(2026, 11, 20), dt.date(2026, 11, 21)
 RUN = ("run_id", "scored_at")
@@ -63,6 +66,12 @@ def write(spark: SparkSession, folder: Path) -> str:
 
 def read(spark: SparkSession, table: Path | str) -> DataFrame:
     return spark.read.format("delta").load(str(table))
+
+
+def scanned(df: DataFrame, where: str, used: Sequence[str], target: str) -> Plain | None:
+    """The files of the plan `scan`."""
+    look = TableLook(df, used, False, target, TARGET)
+    return choose("scan", where, lambda plan: plan.for_table(look)).way.files
 
 
 def plain(df: DataFrame) -> list[str]:
@@ -154,7 +163,7 @@ def test_what_is_read_is_what_spark_reads(spark: SparkSession, tmp_path: Path) -
     pq.write_table(old, tmp_path / "old" / "f.parquet", use_deprecated_int96_timestamps=True)
     for folder in (str(tmp_path / "in"), str(tmp_path / "old")):
         df = spark.read.parquet(folder)
-        scan = choose("scan", None, df, folder, df.columns, str(tmp_path / "out"), TARGET).scan
+        scan = scanned(df, folder, df.columns, str(tmp_path / "out"))
         assert scan is not None
         read = pa.Table.from_batches(scan.batches(scan.files))
         spoken = df.toArrow()
@@ -172,14 +181,15 @@ def test_batches_are_small_whatever_the_encoding(
     path = str(tmp_path / "f.parquet")
     pq.write_table(rows, path, row_group_size=2000)
     groups = [group for footer in footers([path]) for group in footer.groups]
-    monkeypatch.setattr(scan_module, "_BATCH_BYTES", 1 << 16)
-    monkeypatch.setattr(scan_module, "_BATCH_ROWS", 1500)
-    batches = list(scan_module.batches(groups, rows.schema))
+    monkeypatch.setattr(batches_module, "_BATCH_BYTES", 1 << 16)
+    monkeypatch.setattr(batches_module, "_BATCH_ROWS", 1500)
+    batches = list(batches_module.batches(groups, rows.schema))
     assert max(batch.num_rows for batch in batches) <= 1500
     assert max(batch.nbytes for batch in batches) <= 4 << 16
     assert pa.Table.from_batches(batches) == rows
 
 
+@pytest.mark.usefixtures("kill")
 def test_a_killed_worker(tmp_path: Path) -> None:
     """Spark tries again; what the killed attempt had written is gone."""
     rows = pa.table({"id": range(4000), "x": pa.array([float(i * i) for i in range(4000)], "f4")})
@@ -236,7 +246,7 @@ def test_what_it_does_not_take(spark: SparkSession, tmp_path: Path) -> None:
     ) -> str:
         df = spark.read.format("delta" if options else "parquet").options(**options).load(path)
         with pytest.raises(ConfigError, match=f"plan 'scan' does not apply to {path}: ") as caught:
-            choose("scan", None, df, path, used, target, TARGET)
+            scanned(df, path, used, target)
         return str(caught.value)
 
     assert "catalog" in why(target="db.table")

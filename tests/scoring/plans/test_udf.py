@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import tfspark
-from tests import models
+from tests import saved_models as models
 from tfspark.errors import SignatureError
 
 

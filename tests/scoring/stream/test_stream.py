@@ -14,7 +14,7 @@ import tensorflow as tf
 from pyspark.sql import DataFrame, SparkSession
 
 import tfspark
-from tests import models
+from tests import saved_models as models
 from tests.conftest import ROOT
 from tfspark.contracts.contract import Quarantine
 from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
@@ -67,6 +67,7 @@ def drive(folder: Path, model: str, place: str) -> dict[str, Any]:
     return {}
 
 
+@pytest.mark.usefixtures("kill")
 def test_killed_anywhere_it_is_exactly_once(spark: SparkSession, tmp_path: Path) -> None:
     first, second = models.picky(tmp_path / "m" / "1"), doubled(tmp_path / "m" / "2")
     for start in (0, 20, 40):

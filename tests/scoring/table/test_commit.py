@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.transaction import AddAction
 
+from tests.stateful import world
 from tfspark import storage
 from tfspark.errors import StorageError
 from tfspark.scoring.table import commit as commit_module
-from tfspark.scoring.table.commit import claim, commit_day, end, sweep_abandoned
-from tfspark.scoring.table.sink import Part
-from tfspark.scoring.table.statistics import Counts, delta_stats
+from tfspark.scoring.table.commit import claim, commit_day, end
+from tfspark.scoring.worker.sink import FilePart
+from tfspark.scoring.worker.statistics import Counts, delta_stats
 
 DAY, OTHER = dt.date(2026, 11, 20), dt.date(2026, 11, 21)
 SCHEMA = {
@@ -35,14 +37,14 @@ def folder(table: Path, day: dt.date) -> Path:
     return table / f"day={day}"
 
 
-def part(table: Path, token: str, ids: list[int], day: dt.date = DAY, attempt: int = 0) -> Part:
+def part(table: Path, token: str, ids: list[int], day: dt.date = DAY, attempt: int = 0) -> FilePart:
     """A task's file and what it says of it."""
     folder(table, day).mkdir(parents=True, exist_ok=True)
     name = f"part-00000-{token}-{attempt}.parquet"
     pq.write_table(pa.table({"id": ids}), folder(table, day) / name)
     stats = json.dumps({"numRecords": len(ids)})
     size = (folder(table, day) / name).stat().st_size
-    return Part(name, size, len(ids), stats, None, 0)
+    return FilePart(name, size, len(ids), stats, None, 0)
 
 
 def started(table: Path, token: str) -> str:
@@ -51,7 +53,7 @@ def started(table: Path, token: str) -> str:
     return staging
 
 
-def put(table: Path, parts: list[Part], token: str, day: dt.date = DAY) -> int:
+def put(table: Path, parts: list[FilePart], token: str, day: dt.date = DAY) -> int:
     return commit_day(str(table), SCHEMA, parts, day, run_id=f"run {token}", token=token)
 
 
@@ -133,11 +135,12 @@ def test_the_next_run_cleans_up_after_a_kill(
         put(table, [written], "killed")
     if replaced:
         put(table, [part(table, "next", [2])], "next")
-    sweep_abandoned(str(tmp_path), "score-t")  # its process lives: nothing happens
+    storage.new_staging(str(tmp_path), "score-t", remove=end)  # its process lives: nothing happens
     assert len([n for n in storage.names(str(folder(table, DAY))) if "killed" in n]) == 2
     owner = storage.read_json(f"{staging}/_owner.json")
     storage.write_json(f"{staging}/_owner.json", {**owner, "pid": 2**30})
-    sweep_abandoned(str(tmp_path), "score-t")
+    storage.new_staging(str(tmp_path), "score-t", remove=end)
+    assert not storage.exists(staging)
     left = [n for n in storage.names(str(folder(table, DAY))) if "killed" in n]
     # Replaced or not, a committed file is part of the table's history.
     assert left == ([written.file] if committed else [])
@@ -160,6 +163,54 @@ def test_files_stay_where_the_log_cannot_be_read(
     assert storage.exists(staging)  # and so the next run tries again
     end(staging)
     assert not storage.exists(staging)
+
+
+def test_a_slow_twin_removes_its_file_while_its_run_ends(tmp_path: Path) -> None:
+    table = tmp_path / "t"
+    for operations in range(20):
+        with world() as now:
+            token = f"token{operations}"
+            staging = started(table, token)
+            winner, twin = part(table, token, [1]), part(table, token, [1], attempt=1)
+            put(table, [winner], token)
+            run = now.start(partial(end, staging))
+            now.step(run, operations)
+            (folder(table, DAY) / str(twin.file)).unlink(missing_ok=True)
+            now.finish(run)
+            assert run.error is None
+            assert not storage.exists(staging)
+            assert ids(table) == {str(DAY): [1]}
+
+
+def test_a_leftover_that_cannot_be_swept_is_the_next_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "t"
+    put(table, [part(table, "t0", [1])], "t0")
+    staging = started(table, "killed")
+    written = part(table, "killed", [2])
+    owner = storage.read_json(f"{staging}/_owner.json")
+    storage.write_json(f"{staging}/_owner.json", {**owner, "pid": 2**30})
+    for broken in (True, False):
+        with monkeypatch.context() as patch:
+            if broken:
+                patch.setattr(commit_module, "_version", lambda *_: 1 / 0)
+            storage.new_staging(str(tmp_path), "score-t", remove=end)
+        assert storage.exists(staging) == broken
+        assert (folder(table, DAY) / str(written.file)).exists() == broken
+
+
+def test_a_first_commit_that_was_killed_half_way(tmp_path: Path) -> None:
+    table = tmp_path / "t"
+    staging = started(table, "killed")
+    part(table, "killed", [1])
+    (table / "_delta_log").mkdir()
+    (table / "_delta_log" / "00000000000000000000.json#1").write_text("{")
+    end(staging)
+    assert not folder(table, DAY).exists()
+    assert not storage.exists(staging)
+    assert put(table, [part(table, "next", [2])], "next") == 0
+    assert ids(table) == {str(DAY): [2]}
 
 
 def test_statistics_never_exclude_a_row(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import tfspark
-from tests import models
+from tests import saved_models as models
 from tfspark import storage
 from tfspark.config import Source
 from tfspark.contracts import parse_contract
@@ -29,7 +29,7 @@ from tfspark.errors import (
     StorageError,
 )
 from tfspark.registry.manifest import write_manifest
-from tfspark.scoring.table import direct
+from tfspark.scoring.table import direct, staged
 from tfspark.scoring.table import run as tablerun
 
 DAY, OTHER = dt.date(2026, 11, 20), dt.date(2026, 11, 21)
@@ -298,7 +298,7 @@ def test_a_lost_row_stops_the_commit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source, target = write("in", good(20)), str(tmp_path / "out")
-    monkeypatch.setattr(tablerun, "count_staged", lambda folder: (19, 0))
+    monkeypatch.setattr(staged, "count_staged", lambda folder: (19, 0))
     with pytest.raises(StorageError, match="20 rows came in, 19 were scored or refused"):
         tfspark.score_table(spark, source, picky, target, DAY, plan="pandas")
     real = direct.footers
@@ -358,7 +358,7 @@ def test_what_is_refused_leaves_the_table_alone(
         run(model=str(tmp_path / "nothing"))
     with pytest.raises(ConfigError, match="day 'soon': is no date"):
         run(day="soon")
-    with pytest.raises(ConfigError, match="no such plan"):
+    with pytest.raises(ConfigError, match="unknown plan 'fast'; use one of"):
         run(plan="fast")
     with pytest.raises(SignatureError, match="mapped to the column y"):
         run(inputs={"x": "y"})

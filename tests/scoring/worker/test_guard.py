@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from tests import models
+from tests import saved_models as models
 from tests.conftest import ROOT
 from tests.scoring.scorers import scorer
 from tfspark.errors import SignatureError, StorageError
@@ -86,6 +86,7 @@ def test_the_row_that_hangs_is_found(tmp_path: Path) -> None:
     assert files() == []
 
 
+@pytest.mark.usefixtures("kill")
 def test_a_child_that_is_killed_between_batches(tmp_path: Path) -> None:
     run = scorer(resolve_model(models.picky(tmp_path / "m")), isolate="always")
     assert run([pa.array([4.0])])[0][0].to_pylist() == [2.0]
@@ -121,6 +122,7 @@ def test_errors_come_as_they_are(tmp_path: Path) -> None:
         run([pa.array(["a"])])
 
 
+@pytest.mark.usefixtures("kill")
 def test_the_child_goes_with_its_parent(tmp_path: Path) -> None:
     code = (
         "import sys, subprocess\n"

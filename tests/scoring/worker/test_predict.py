@@ -15,7 +15,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests import models
+from tests import saved_models as models
 from tests.scoring.scorers import scorer
 from tfspark.errors import SignatureError, StorageError
 from tfspark.registry.manifest import write_manifest

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.sizes import size
 from tests.tfrecord.tables import same, tables
 from tfspark.errors import ConfigError, StorageError
 from tfspark.tfrecord import layout_of, read_file, read_sidecar, write_file, write_sidecar
@@ -51,10 +52,9 @@ def test_any_table(tmp_path: Path, table: pa.Table, compression: str, data: st.D
     assert same(found, table)
 
 
-@pytest.mark.slow
-@settings(ANY, max_examples=10_000)
+@settings(ANY, max_examples=size(1_000, soak=10_000))
 @given(table=tables())
-def test_ten_thousand_tables(tmp_path: Path, table: pa.Table) -> None:
+def test_thousands_of_tables(tmp_path: Path, table: pa.Table) -> None:
     path = str(tmp_path / "any.tfrecord")
     write_file(path, table.to_batches(), table.schema)
     assert same(table_of(path, table.schema), table)

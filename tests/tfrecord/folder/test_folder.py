@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from tests.stateful import world
 from tfspark import storage
 from tfspark.errors import ConfigError, IntegrityError, SourceMissing, StorageError
 from tfspark.tfrecord import layout_of, read_file, read_sidecar, write_file
@@ -100,7 +101,7 @@ def _count_down(left: int) -> None:
         setattr(storage, name, change)
 
 
-@pytest.mark.fault
+@pytest.mark.usefixtures("kill")
 @pytest.mark.parametrize("mode", ["append", "overwrite", "new", "partitions", "other schema"])
 def test_killed_at_every_step(mode: str, tmp_path: Path) -> None:
     """The commit is killed before each change that it makes; the next write cleans up."""
@@ -142,7 +143,7 @@ def test_killed_at_every_step(mode: str, tmp_path: Path) -> None:
     assert 3 < seen.index(True) < len(seen) - 1
 
 
-@pytest.mark.fault
+@pytest.mark.usefixtures("kill")
 def test_a_killed_process_that_nobody_has_waited_for(tmp_path: Path) -> None:
     path = str(tmp_path / "out")
     write(path, [1])
@@ -360,3 +361,35 @@ def test_a_file_that_somebody_put_there(tmp_path: Path) -> None:
     assert ids(path) == [1, 2]
     assert foreign.exists()
     assert not Path(path, SUCCESS).exists()
+
+
+def test_a_first_write_begins_while_a_reader_looks() -> None:
+    """Wherever the reader stands, it sees the files of before and none of those moved already."""
+    records, _ = partition_schema(BY_KEY, ["k"])
+    for operations in range(12):
+        with world() as now:
+            path = str(now.root / "folder")
+            Path(path, "k=0").mkdir(parents=True)
+            write_file(f"{path}/k=0/old.tfrecord", [], layout_of(records))
+            reader = now.start(lambda: [e.path for e in list_folder(path).files])  # noqa: B023
+            writer = now.start(lambda: write(path, [1, 2], "overwrite"))  # noqa: B023
+            now.step(reader, operations)
+            while not list(Path(path).glob("k=*/part-*")):
+                now.step(writer, 1)
+            now.finish(reader)
+            now.finish(writer)
+            assert (reader.error, writer.error) == (None, None)
+            assert reader.result == [f"{path}/k=0/old.tfrecord"]
+
+
+def test_a_writer_begins_while_a_first_write_commits() -> None:
+    """It is not refused for what it sees of the other."""
+    for operations in range(12):
+        with world() as now:
+            path = str(now.root / "folder")
+            Path(path).mkdir()
+            late, first = (now.start(lambda: write(path, [1, 2])) for _ in range(2))  # noqa: B023
+            now.step(late, operations)
+            now.finish(first)
+            now.finish(late)
+            assert (first.error, late.error) == (None, None)

@@ -49,7 +49,7 @@ def ran(process: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(**process, capture_output=True, text=True, timeout=500, check=False)
 
 
-@pytest.mark.fault
+@pytest.mark.usefixtures("kill")
 def test_a_killed_worker_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "parquet").mkdir()
     table = pa.table({"id": OLD, "t": [f"t{n}" for n in OLD]})
@@ -64,7 +64,7 @@ def test_a_killed_worker_is_tried_again(tmp_path: Path) -> None:
         assert len(list_folder(str(tmp_path / name)).files) == (8 if name == "out" else 4)
 
 
-@pytest.mark.fault
+@pytest.mark.usefixtures("kill")
 def test_a_task_that_fails_for_good(tmp_path: Path, spark: Any) -> None:
     def killed(batches: Iterator[Any]) -> Iterator[Any]:
         from pyspark import TaskContext
@@ -84,7 +84,7 @@ def test_a_task_that_fails_for_good(tmp_path: Path, spark: Any) -> None:
         clean(out)
 
 
-@pytest.mark.fault
+@pytest.mark.usefixtures("kill")
 @pytest.mark.parametrize(
     ("mode", "fault", "seen"),
     [
@@ -110,11 +110,10 @@ def test_a_killed_driver(mode: str, fault: str, seen: str, tmp_path: Path, spark
     clean(out)
 
 
-@pytest.mark.fault
-@pytest.mark.cluster
-def test_a_speculative_twin_leaves_no_doubles(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("kill")
+def test_a_speculative_twin_leaves_no_doubles(tmp_path: Path, standalone_cluster: Any) -> None:
     cluster = tmp_path / "cluster"
-    with standalone.standalone_cluster(cluster, workers=1) as master:
+    with standalone_cluster(cluster, workers=1) as master:
         # Spark starts no twin on the host of the first attempt: this one has another address.
         other = standalone._Daemon(
             cluster / "other.log",

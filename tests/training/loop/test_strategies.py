@@ -24,7 +24,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
 from tfspark.training import work
-from tfspark.training.ranks.reports import Direct
+from tfspark.training.ranks.talk import Direct
 from tfspark.training.ranks.world import World
 scopes = []
 mirrored = tf.distribute.MirroredStrategy
@@ -61,7 +61,7 @@ def test_a_tpu_that_is_not_there() -> None:
         strategy_scope("tpu")
 
 
-@pytest.mark.cluster
+@pytest.mark.usefixtures("process")
 def test_horovodrun_without_spark(tmp_path: Path, empty_store: Path) -> None:
     write_dataset(tmp_path)
     (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.standalone import standalone_cluster
 from tests.training.ranks.test_launch import driver, of
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.usefixtures("process")
 GPUS = ["spark.executor.resource.gpu.amount=1", "spark.task.resource.gpu.amount=1"]
 
 
-def test_each_rank_sees_a_gpu_of_its_own(tmp_path: Path) -> None:
+def test_each_rank_sees_a_gpu_of_its_own(tmp_path: Path, standalone_cluster: Any) -> None:
     with standalone_cluster(tmp_path / "cluster", workers=1, cores=3, gpus=2) as master:
         code, said = driver("surroundings", master, tmp_path, *GPUS)
         assert code == 0, said

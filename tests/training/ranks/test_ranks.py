@@ -13,6 +13,8 @@ from tests.training.small_table import rows_of, write_dataset
 from tfspark.config.recipe import Model
 from tfspark.errors import TrainingError
 
+pytestmark = pytest.mark.usefixtures("process")
+
 # 320 rows to train on: 10 steps of 32 (a global batch of 64 has 5).
 ROWS = 400
 STATISTICS = '''

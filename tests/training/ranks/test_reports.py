@@ -14,7 +14,8 @@ from multiprocessing import AuthenticationError
 import pytest
 
 from tfspark.errors import ConfigError
-from tfspark.training.ranks.reports import Channel, Direct, Message, Reports, ask, connect
+from tfspark.training.ranks.reports import Message, Reports
+from tfspark.training.ranks.talk import Channel, Direct, ask, reach_driver
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_too_many_strangers_are_turned_away_until_they_go(
     "said", [pickle.dumps({"kind": "note"}), b"{", b"[]", b'"kind"', b"{}", b"\xff"]
 )
 def test_what_is_no_report_ends_the_connection(reports: Reports, said: bytes) -> None:
-    with connect(reports.address, reports.key) as connection:
+    with reach_driver(reports.address, reports.key) as connection:
         connection.send_bytes(said)
         with pytest.raises(EOFError):
             connection.recv_bytes()
@@ -129,8 +130,8 @@ def test_what_is_no_report_ends_the_connection(reports: Reports, said: bytes) ->
 def test_a_message_longer_than_allowed_is_not_read(
     reports: Reports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfspark.training.ranks.reports._LONGEST", 1000)
-    with connect(reports.address, reports.key) as connection:
+    monkeypatch.setattr("tfspark.training.ranks.reports.LONGEST", 1000)
+    with reach_driver(reports.address, reports.key) as connection:
         connection.send_bytes(b'{"kind": "note", "text": "' + b"x" * 1000 + b'"}')
         with pytest.raises((EOFError, ConnectionResetError)):
             connection.recv_bytes()
@@ -149,7 +150,7 @@ def test_a_rank_learns_that_the_attempt_is_over() -> None:
 
 def test_who_waits_for_an_answer_is_let_go() -> None:
     with Reports("127.0.0.1") as reports:
-        connection = connect(reports.address, reports.key)
+        connection = reach_driver(reports.address, reports.key)
         failed = threading.Event()
 
         def wait() -> None:
@@ -168,14 +169,14 @@ def test_who_waits_for_an_answer_is_let_go() -> None:
 def test_closing_tells_whether_the_others_are_gone() -> None:
     reports = Reports("127.0.0.1")
     channel = Channel(reports.address, reports.key, 0)
-    stays = connect(reports.address, reports.key)
+    stays = reach_driver(reports.address, reports.key)
     assert ask_in_thread(reports, stays) == {}
     assert not reports.close(0.3)
     channel.close()
     stays.close()
 
     reports = Reports("127.0.0.1")
-    connection = connect(reports.address, reports.key)
+    connection = reach_driver(reports.address, reports.key)
     assert ask_in_thread(reports, connection) == {}
     reports.end()
     with pytest.raises(EOFError):
@@ -199,7 +200,7 @@ def test_nobody_to_reach_says_where_and_what_to_set() -> None:
         address = taken.getsockname()
         where = rf"127.0.0.1:{address[1]}.*distributed.interface"
         with pytest.raises(ConnectionError, match=where):
-            connect(address, b"x")
+            reach_driver(address, b"x")
 
 
 def test_an_address_of_another_machine_cannot_be_listened_on() -> None:

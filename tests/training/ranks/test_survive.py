@@ -15,13 +15,12 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT
-from tests.standalone import standalone_cluster
 from tests.training.run_ranks import apart, last_weights, pid_of, ranks_here, spec_of, train_on
 from tests.training.small_table import rows_of, write_dataset
 from tfspark.errors import TrainingError
 from tfspark.training.loop import checkpoint
 
-pytestmark = pytest.mark.fault
+pytestmark = pytest.mark.usefixtures("kill", "process")
 
 HELD = 3  # the epoch at whose end a driver of its own waits
 SETTINGS = {"epochs": 6, "batch_size": 16, "optimizer": "adam", "learning_rate": 0.01}
@@ -119,7 +118,7 @@ def test_a_rank_that_hangs_is_named(spark: Any, rows: Path, tmp_path: Path) -> N
     with pytest.raises(
         TrainingError, match=r"^rank 1 \(.* made no step for .*the others"
     ) as caught:
-        train_on(2, spec, spark, stall_seconds=25)
+        train_on(2, spec, spark, stall_seconds=15)
     assert caught.value.exit_code == 5
     until = time.monotonic() + 120
     while ranks_here() and time.monotonic() < until:
@@ -164,9 +163,8 @@ def test_a_killed_driver(rows: Path, tmp_path: Path, clean: list[Any]) -> None:
     assert apart(clean, last_weights(spec)) < 1e-5
 
 
-@pytest.mark.cluster
 def test_a_killed_executor_and_fewer_than_before(
-    rows: Path, tmp_path: Path, clean: list[Any]
+    rows: Path, tmp_path: Path, clean: list[Any], standalone_cluster: Any
 ) -> None:
     """On a standalone cluster one of two executors is killed with its worker: it stays away."""
     spec = spec_of(rows, tmp_path / "checkpoints", **SETTINGS)

@@ -95,7 +95,6 @@ def test_every_id_once_an_epoch(kind: str, files: list[int], tmp_path: Path) -> 
                 assert rank.share(step) == pytest.approx(len(batch) / total)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("files", FILES.values(), ids=FILES.keys())
 def test_every_id_once_in_200_epochs(kind: str, files: list[int], tmp_path: Path) -> None:
     """The windows themselves, their blocks read again from the files every so many epochs."""

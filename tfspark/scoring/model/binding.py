@@ -39,10 +39,18 @@ class Binding:
         """What a message on a column begins with: the input, and the column of several."""
         return f"{self.name} ({self.columns[place]}): " if self.stacked else f"{self.name}: "
 
+    def said(self) -> str:
+        """The binding, for people."""
+        tensor = f"{self.spec.dtype}, shape {list(self.spec.shape)}"
+        return f"{self.name} ({tensor}) <- {', '.join(self.columns)}"
+
 
 @dataclass(frozen=True)
 class Route(Binding):
     """The column that chooses the model of a row; it is no input of a model."""
+
+    def said(self) -> str:
+        return f"{self.columns[0]} chooses the model"
 
 
 def bind(

@@ -193,7 +193,7 @@ def partition_value(value: Any, data_type: str) -> pa.Scalar:
 def _arrow(data_type: str) -> pa.DataType:
     if data_type not in _KINDS and not data_type.startswith("decimal("):
         raise Unknown(f"a value of type {data_type}")
-    return arrow_of(T._parse_datatype_string(data_type))
+    return arrow_of(T.DataType.fromDDL(data_type))
 
 
 def _compare(array: pa.Array, op: str, value: pa.Scalar) -> pa.BooleanArray:

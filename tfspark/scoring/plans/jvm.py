@@ -8,110 +8,100 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-
-from pyspark.sql import DataFrame
 
 from tfspark import errors
 from tfspark.compat.spark import JavaError, frame_of, java_frame, java_map, java_object
 from tfspark.errors import ConfigError, TfsparkError
 from tfspark.registry.resolve import ModelFolder
-from tfspark.scoring.model.binding import Binding
-from tfspark.scoring.model.many import AnyModel
-from tfspark.scoring.table.sink import Part
+from tfspark.scoring.kinds.bound import BoundModel
+from tfspark.scoring.kinds.model import AnyModel
+from tfspark.scoring.plans.plan import RESULT, FilesPlan, Results, TableFiles, needed
+from tfspark.scoring.worker.sink import FilePart
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 
-def check_module(spark: SparkSession, model: AnyModel) -> ModelFolder:
-    """The model, if the Scala module is there and can score it.
+class Jvm(FilesPlan):
+    name = "jvm"
 
-    Raises:
-        ConfigError: its jars are not on the session's classpath; or there are several models.
-    """
-    if not isinstance(model, ModelFolder):
+    def check(self, spark: SparkSession, model: AnyModel) -> None:
+        """Whether the Scala module is there and can score the model.
+
+        Raises:
+            ConfigError: its jars are not on the session's classpath; or there are several models.
+        """
+        _single(model)
+        _interop(spark)
+
+    def settings(self, spark: SparkSession) -> dict[str, Any]:
+        """A task of the JVM can neither be watched nor isolated."""
+        settings = super().settings(spark)
+        return {name: settings[name] for name in ("threads", "batch_bytes", "batch_rows")}
+
+    def results(self, df: DataFrame, bound: BoundModel, kept: Sequence[str]) -> Results:
+        """Score every row once.
+
+        Raises:
+            ConfigError: see `check`; or a setting is wrong.
+            ModelNotFound, IntegrityError, UnsafeModelError: the model has changed meanwhile.
+            SignatureError: the module has no tensors of a dtype.
+        """
+        spark, found = df.sparkSession, _single(bound.model)
+        with _as_ours():
+            frame = _interop(spark).scoreNumbered(
+                java_frame(df),
+                found.path,
+                _columns(bound),
+                list(kept),
+                found.signature.name,
+                RESULT,
+            )
+        return Results.of(frame_of(frame, spark), found.signature)
+
+    def write(self, df: DataFrame, files: TableFiles) -> list[FilePart]:
+        """Score every row once, in tasks that write the table's own files: see `TableTask`.
+
+        Raises:
+            As `results`; and what Spark raises where a task fails.
+        """
+        spark, found = df.sparkSession, _single(files.bound.model)
+        alike = java_map(
+            spark,
+            {
+                name: value if isinstance(value, str) else (value - _EPOCH) // _MICROSECOND
+                for name, value in files.about.items()
+            },
+        )
+        with _as_ours():
+            parts = _interop(spark).scoreToFiles(
+                java_frame(needed(df, files)),
+                found.path,
+                _columns(files.bound),
+                found.signature.name,
+                files.columns.names,
+                list(files.bound.kept),
+                alike,
+                files.folder,
+                files.staging,
+                files.token,
+            )
+        return [FilePart(**part) for part in json.loads(parts)]
+
+
+def _single(model: AnyModel) -> ModelFolder:
+    found = model.single()
+    if found is None:
         raise ConfigError(
             "plan 'jvm' takes one model, not several: use plan 'auto', 'scan', 'arrow' or 'pandas'"
         )
-    _interop(spark)
-    return model
-
-
-def results(
-    df: DataFrame, model: AnyModel, bound: Sequence[Binding], kept: Sequence[str], name: str
-) -> DataFrame:
-    """The kept columns and a struct of the outputs by number (`o0`, `o1`...) and `error`.
-
-    Args:
-        name: the struct's name.
-
-    Raises:
-        ConfigError: see `check_module`; or a setting is wrong.
-        ModelNotFound, IntegrityError, UnsafeModelError: the model has changed meanwhile.
-        SignatureError: the module has no tensors of a dtype.
-    """
-    spark = df.sparkSession
-    found = check_module(spark, model)
-    with _as_ours():
-        frame = _interop(spark).scoreNumbered(
-            java_frame(df),
-            found.path,
-            _columns(bound),
-            list(kept),
-            found.signature.name,
-            name,
-        )
-    return frame_of(frame, spark)
-
-
-def to_files(
-    df: DataFrame,
-    model: AnyModel,
-    bound: Sequence[Binding],
-    columns: Sequence[str],
-    kept: Sequence[str],
-    about: Mapping[str, str | dt.datetime],
-    folder: str,
-    staging: str,
-    token: str,
-) -> list[Part]:
-    """Score every row once, in tasks that write the table's own files: see `TableTask`.
-
-    Args:
-        df: the columns, and as it may be `REASONS` and `RAW`.
-
-    Raises:
-        As `results`; and what Spark raises where a task fails.
-    """
-    spark = df.sparkSession
-    found = check_module(spark, model)
-    alike = java_map(
-        spark,
-        {
-            name: value if isinstance(value, str) else (value - _EPOCH) // _MICROSECOND
-            for name, value in about.items()
-        },
-    )
-    with _as_ours():
-        parts = _interop(spark).scoreToFiles(
-            java_frame(df),
-            found.path,
-            _columns(bound),
-            found.signature.name,
-            list(columns),
-            list(kept),
-            alike,
-            folder,
-            staging,
-            token,
-        )
-    return [Part(**part) for part in json.loads(parts)]
+    return found
 
 
 def _interop(spark: SparkSession) -> Any:
@@ -126,8 +116,8 @@ def _interop(spark: SparkSession) -> Any:
     return module
 
 
-def _columns(bound: Sequence[Binding]) -> dict[str, list[str]]:
-    return {binding.name: list(binding.columns) for binding in bound}
+def _columns(bound: BoundModel) -> dict[str, list[str]]:
+    return {binding.name: list(binding.columns) for binding in bound.bindings}
 
 
 @contextmanager

@@ -9,34 +9,35 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import Observation
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from tfspark import storage, tables
 from tfspark.contracts.contract import Quarantine
-from tfspark.errors import ConfigError, IntegrityError, SourceMissing, StorageError, TfsparkError
+from tfspark.errors import SourceMissing, StorageError, TfsparkError
 from tfspark.quarantine import refuse_above
-from tfspark.scoring.frame import bindings, with_result
-from tfspark.scoring.model.binding import Binding, Inputs, check_outputs
-from tfspark.scoring.model.many import AnyModel, Models, about, from_json, pinned_json, resolve
-from tfspark.scoring.plans.columns import as_text
+from tfspark.scoring.kinds.model import AnyModel
+from tfspark.scoring.kinds.resolve import Models, from_json, resolve
+from tfspark.scoring.model.binding import Inputs, check_outputs
+from tfspark.scoring.plans.registry import ANY_ROWS
+from tfspark.scoring.stream.checkpoint import Checkpoint
 from tfspark.scoring.stream.writer import BatchWriter
-from tfspark.scoring.table.source import columns_to_keep
-from tfspark.scoring.table.staged import BAD, count_staged
-from tfspark.sparkerrors import first_line, reading, running
-from tfspark.tables import RAW, REASONS, quote
+from tfspark.scoring.table.source import bound_to, check_own
+from tfspark.scoring.table.staged import Staged, stage
+from tfspark.sparkerrors import first_line, reading
+from tfspark.tables import RAW, REASONS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
 OWN = ("run_id", "batch_id", "scored_at")
-_STARTS = ("startingversion", "startingtimestamp")
 
 
 @dataclass
@@ -103,16 +104,45 @@ def score_stream(
             would come twice; or as for `tfspark.score`.
         StorageError: the target has other columns.
     """
-    found = resolve(model, tracking_uri, signature)
-    run = ScoreStream(
-        spark, source, target, checkpoint.rstrip("/"), found, pinned_json(model, found)
+    asked = StreamAsked(
+        spark,
+        source,
+        resolve(model, tracking_uri, signature),
+        target,
+        Checkpoint(checkpoint.rstrip("/")),
+        inputs,
+        keep,
+        quarantine or f"{target.rstrip('/')}_quarantine",
+        limit,
+        run_id or uuid.uuid4().hex,
+        lambda described: resolve(from_json(described), tracking_uri, signature),
     )
-    run.inputs, run.keep, run.limit = inputs, keep, limit
-    run.resolving = (tracking_uri, signature)
-    run.bad_table = quarantine or f"{target.rstrip('/')}_quarantine"
-    run.run_id = run_id or uuid.uuid4().hex
+    run = ScoreStream(asked)
     run.start(every, dict(options or {}))
     return run
+
+
+@dataclass(frozen=True)
+class StreamAsked:
+    """What `score_stream` was asked for, each thing found that was only named.
+
+    Attributes:
+        quarantine: the table of bad rows.
+        limit: how many bad rows of a batch are too many; None: any number may be bad.
+        find: the model that a batch was begun with, see `AnyModel.pinned`.
+    """
+
+    spark: SparkSession
+    source: str
+    model: AnyModel
+    target: str
+    checkpoint: Checkpoint
+    inputs: Inputs | None
+    keep: Sequence[str] | None
+    quarantine: str
+    limit: Quarantine | None
+    run_id: str
+    find: Callable[[dict[str, Any]], AnyModel]
 
 
 class ScoreStream:
@@ -122,37 +152,24 @@ class ScoreStream:
         query: Spark's.
     """
 
-    inputs: Inputs | None = None
-    keep: Sequence[str] | None = None
-    limit: Quarantine | None = None
-    resolving: tuple[str | None, str | None] = (None, None)
-    bad_table = run_id = ""
     query: StreamingQuery
 
-    def __init__(
-        self,
-        spark: SparkSession,
-        source: str,
-        target: str,
-        checkpoint: str,
-        model: AnyModel,
-        pinned: dict[str, Any],
-    ) -> None:
-        self.spark, self.source, self.target, self.checkpoint = spark, source, target, checkpoint
-        self.model, self.pinned = model, pinned
-        self._own = storage.join(checkpoint, "tfspark")
+    def __init__(self, asked: StreamAsked) -> None:
+        self.asked, model = asked, asked.model
         self._failed: Exception | None = None
+        self._summary = StreamSummary(
+            asked.source, asked.target, model.name, model.version, model.digest, asked.run_id
+        )
 
     def start(self, every: str | None, options: dict[str, str]) -> None:
         """Check everything that can be checked before a row is read, and start."""
+        asked = self.asked
         frame = self._read(options)
         self._check(frame)
-        self._claim(options)
-        model = self.model
-        self._summary = StreamSummary(
-            self.source, self.target, model.name, model.version, model.digest, self.run_id
+        asked.checkpoint.claim(
+            asked.source, asked.target, asked.quarantine, options, self._has_rows
         )
-        writer = frame.writeStream.option("checkpointLocation", self.checkpoint)
+        writer = frame.writeStream.option("checkpointLocation", asked.checkpoint.folder)
         writer = (
             writer.trigger(processingTime=every) if every else writer.trigger(availableNow=True)
         )
@@ -174,7 +191,7 @@ class ScoreStream:
                 raise self._failed from None
             cause = self._failed or error
             raise StorageError(
-                f"{self.target}: a batch of {self.source} could not be scored: "
+                f"{self.asked.target}: a batch of {self.asked.source} could not be scored: "
                 f"{first_line(cause)}; it comes again when the stream is started again"
             ) from cause
         except BaseException:
@@ -188,55 +205,24 @@ class ScoreStream:
             self.query.stop()
 
     def _read(self, options: dict[str, str]) -> DataFrame:
-        if tables.is_path(self.source) and not tables.is_delta(self.source):
-            raise SourceMissing(f"{self.source}: is no Delta table (yet); a stream reads Delta")
-        with reading(self.source):
-            reader = self.spark.readStream.format("delta").options(**options)
-            is_path = tables.is_path(self.source)
-            return reader.load(self.source) if is_path else reader.table(self.source)
+        source, is_path = self.asked.source, tables.is_path(self.asked.source)
+        if is_path and not tables.is_delta(source):
+            raise SourceMissing(f"{source}: is no Delta table (yet); a stream reads Delta")
+        with reading(source):
+            reader = self.asked.spark.readStream.format("delta").options(**options)
+            return reader.load(source) if is_path else reader.table(source)
 
     def _check(self, frame: DataFrame) -> None:
-        _, kept = self._columns(frame, self.model)
-        check_outputs(self.model, kept)
-        own = {name.lower() for name in [*about(self.model), *OWN]}
-        names = [*kept, *self.model.signature.outputs]
-        if taken := [name for name in names if name.lower() in own]:
-            raise ConfigError(
-                f"{self.source}: {', '.join(taken)}: the scored table has its own column of that "
-                "name; name the columns to keep without it (keep), or rename it"
-            )
-
-    def _columns(self, df: DataFrame, model: Any) -> tuple[list[Binding], list[str]]:
-        """What feeds the model, and what stands beside the predictions."""
-        bound = bindings(df, model, self.inputs)
-        return bound, columns_to_keep(df, self.keep, None, model, bound)
-
-    def _claim(self, options: dict[str, str]) -> None:
-        """The checkpoint is this stream's, or new."""
-        note = storage.join(self._own, "stream.json")
-        mine = {"source": self.source, "target": self.target, "quarantine": self.bad_table}
-        if storage.exists(storage.join(self.checkpoint, "metadata")):
-            there = storage.read_json(note) if storage.exists(note) else {}
-            differ = [f"{k}: {there.get(k)}" for k in mine if there.get(k) != mine[k]]
-            if differ:
-                raise ConfigError(
-                    f"{self.checkpoint}: is the checkpoint of another stream ("
-                    f"{'; '.join(differ)}); a stream has a checkpoint of its own"
-                )
-            return
-        said = {name.lower() for name in options}
-        if not said & set(_STARTS) and self._has_rows():
-            raise ConfigError(
-                f"{self.target}: has rows, and the checkpoint {self.checkpoint} is new: all rows "
-                f"of {self.source} would come again. Name the old checkpoint or a new target, or "
-                "say where to begin: options={'startingVersion': ...}"
-            )
-        storage.write_json(note, mine)
+        asked = self.asked
+        bound = bound_to(frame, asked.model, asked.inputs, asked.keep)
+        check_outputs(asked.model, bound.kept)
+        check_own(asked.source, bound, [*asked.model.about(), *OWN], "keep")
 
     def _has_rows(self) -> bool:
-        if tables.target_schema(self.spark, self.target) is None:
+        spark, target = self.asked.spark, self.asked.target
+        if tables.target_schema(spark, target) is None:
             return False
-        return not tables.read_table(self.spark, self.target).isEmpty()
+        return not tables.read_table(spark, target).isEmpty()
 
     def _batch(self, df: DataFrame, number: int) -> None:
         try:
@@ -247,87 +233,67 @@ class ScoreStream:
 
     def _take(self, df: DataFrame, number: int) -> None:
         """Score one batch, and append what the tables do not have of it yet."""
-        writer = BatchWriter(self.spark, self.checkpoint, number, self.run_id)
-        if writer.has(self.target):  # bad rows are written before
-            self._summary.again += 1
+        asked, summary = self.asked, self._summary
+        writer = BatchWriter(asked.spark, asked.checkpoint.folder, number, asked.run_id)
+        if writer.has(asked.target):  # bad rows are written before
+            summary.again += 1
             return
-        model = self._model_of(number)
-        folder = storage.join(self._own, "rows")
-        rows, outputs = self._score(df, model, folder)
-        total, bad = count_staged(folder)
-        if total != rows:
+        model = asked.checkpoint.model_of(number, asked.model, asked.find)
+        rows, staged = self._score(df, model)
+        if staged.rows != rows:
             raise StorageError(
-                f"{self.source}: {rows} rows came in batch {number}, {total} were scored or "
+                f"{asked.source}: {rows} rows came in batch {number}, {staged.rows} were scored or "
                 "refused; start the stream again"
             )
-        staged = df.sparkSession.read.parquet(folder)
-        refused = staged.where(F.col(BAD).isNotNull())
         now = dt.datetime.now(dt.UTC)
-        if bad and not writer.has(self.bad_table):
-            writer.append(self._refused(refused, now), self.bad_table, "day", "table", "job")
-        if self.limit is not None:
-            where = f"{self.source} (batch {number})"
-            refuse_above(self.limit, refused, where=where, rows=rows, bad=bad, table=self.bad_table)
-        facts = {**about(model), "run_id": self.run_id, "batch_id": number, "scored_at": now}
-        good = staged.where(F.col(BAD).isNull()).select(
-            *[F.col(f"c{i}").alias(name) for i, name in enumerate(outputs)],
-            *[F.lit(value).alias(name) for name, value in facts.items()],
-        )
+        if staged.bad and not writer.has(asked.quarantine):
+            refused = self._refused(staged.refused(), now)
+            writer.append(refused, asked.quarantine, "day", "table", "job")
+        if asked.limit is not None:
+            refuse_above(
+                asked.limit,
+                staged.refused(),
+                where=f"{asked.source} (batch {number})",
+                rows=rows,
+                bad=staged.bad,
+                table=asked.quarantine,
+            )
+        facts = {**model.about(), "run_id": asked.run_id, "batch_id": number, "scored_at": now}
+        alike = [F.lit(value).alias(name) for name, value in facts.items()]
+        good = staged.good().select("*", *alike)
         good = good.withColumn("batch_id", F.col("batch_id").cast("bigint"))
-        writer.append(good, self.target)
-        storage.delete(folder)
-        self._summary.batches += 1
-        self._summary.rows_in += rows
-        self._summary.scored += rows - bad
-        self._summary.quarantined += bad
+        writer.append(good, asked.target)
+        storage.delete(asked.checkpoint.rows)
+        summary.batches += 1
+        summary.rows_in += rows
+        summary.scored += rows - staged.bad
+        summary.quarantined += staged.bad
 
-    def _score(self, df: DataFrame, model: AnyModel, folder: str) -> tuple[int, list[str]]:
-        """Score the rows into a folder; how many came in, and the names of its columns."""
-        bound, kept = self._columns(df, model)
-        used = list(dict.fromkeys([*kept, *(c for b in bound for c in b.columns)]))
-        counted = Observation()
-        observed = df.observe(counted, F.count(F.lit(1)).alias("rows"))
-        run = with_result(observed, model, bound, used, "arrow")
-        columns = [F.col(quote(name)) for name in kept] + list(run.outputs.values())
-        bad = run.error.isNotNull()
-        # By number: Parquet's names are Spark's business, and ours may have any character.
-        staged = run.df.select(
-            *[F.when(~bad, column).alias(f"c{i}") for i, column in enumerate(columns)],
-            F.when(bad, F.array(run.error)).alias(REASONS),
-            F.when(bad, as_text(df.schema, used)).alias(RAW),
-            F.when(bad, F.lit(1)).alias(BAD),
+    def _score(self, df: DataFrame, model: AnyModel) -> tuple[int, Staged]:
+        """Score the rows into a folder; how many came in, and what lies there."""
+        asked, counted = self.asked, Observation()
+        bound = bound_to(df, model, asked.inputs, asked.keep)
+        # Without their metadata: what a column is called elsewhere is not the target's business.
+        kept = [T.StructField(name, df.schema[name].dataType) for name in bound.kept]
+        staged = stage(
+            ANY_ROWS.results,
+            df.observe(counted, F.count(F.lit(1)).alias("rows")),
+            bound,
+            kept,
+            asked.checkpoint.rows,
+            f"scoring {asked.source} with {model.path}",
+            asked.target,
         )
-        with running(f"scoring {self.source} with {model.path}", self.target):
-            staged.write.mode("overwrite").parquet(folder)
-        return int(counted.get["rows"]), [*kept, *run.outputs]
+        return int(counted.get["rows"]), staged
 
     def _refused(self, rows: DataFrame, now: dt.datetime) -> DataFrame:
         """Bad rows as the quarantine table has them."""
         return rows.select(
-            F.lit(self.source).alias("table"),
+            F.lit(self.asked.source).alias("table"),
             F.lit("stream").alias("job"),
             F.col(REASONS).alias("reasons"),
             F.col(RAW).alias("raw"),
-            F.lit(self.run_id).alias("run_id"),
+            F.lit(self.asked.run_id).alias("run_id"),
             F.lit(now).alias("quarantined_at"),
             F.lit(now.date()).alias("day"),
         )
-
-    def _model_of(self, number: int) -> AnyModel:
-        """The model of a batch: that of now, if the batch was not begun with another one."""
-        note = storage.join(self._own, "batch.json")
-        begun = storage.read_json(note) if storage.exists(note) else {}
-        if begun.get("batch") != number:
-            storage.write_json(
-                note, {"batch": number, "digest": self.model.digest, "model": self.pinned}
-            )
-            return self.model
-        if begun["digest"] == self.model.digest:
-            return self.model
-        model = resolve(from_json(begun["model"]), *self.resolving)
-        if model.digest != begun["digest"]:
-            raise IntegrityError(
-                f"{model.path}: batch {number} was begun with this model, whose files were changed "
-                "since; bring them back, and start the stream again"
-            )
-        return model

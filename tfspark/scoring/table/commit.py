@@ -14,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfspark import storage, tables
+from tfspark import storage
 from tfspark.errors import StorageError
-from tfspark.scoring.table.sink import OPEN, Part
+from tfspark.scoring.worker.sink import OPEN, FilePart
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _CLAIM = "scan.json"
 _TOKEN = "tfsparkFiles"  # noqa: S105 - a key of the commit's metadata
 _TRIES = 10
+_ENTRIES = (".json", ".parquet")  # of Delta's log: commits and checkpoints
 
 
 def claim(staging: str, target: str, folder: str, token: str) -> None:
@@ -48,7 +49,8 @@ def sweep(staging: str) -> None:
     if found:
         counting = _committed(about["target"], about["token"])
         for name in set(found) - counting:
-            storage.delete_file(storage.join(about["folder"], name))
+            with suppress(FileNotFoundError):  # its task was faster
+                storage.delete_file(storage.join(about["folder"], name))
     if "://" not in about["folder"]:
         for folder in (about["folder"], about["target"]):
             with suppress(OSError):  # not empty, or never made
@@ -60,22 +62,15 @@ def end(staging: str) -> None:
 
     Where they cannot be removed now, the folder stays, for the next run to do it.
     """
-    with suppress(StorageError):
+    with suppress(OSError, StorageError):
         sweep(staging)
         storage.delete(staging)
-
-
-def sweep_abandoned(parent: str, label: str) -> None:
-    """The same for what killed runs left."""
-    for staging in storage.abandoned(parent, label):
-        with suppress(StorageError):  # they do no harm; Delta's VACUUM takes them
-            sweep(staging)
 
 
 def commit_day(
     target: str,
     schema: dict[str, Any],
-    parts: Sequence[Part],
+    parts: Sequence[FilePart],
     day: dt.date,
     *,
     run_id: str,
@@ -177,7 +172,8 @@ def _committed(target: str, token: str) -> set[str]:
     """The names of a run's files that its commit named."""
     from deltalake import DeltaTable
 
-    if not tables.is_delta(target):
+    # A first commit that was killed may leave a log without any entry.
+    if not any(n.endswith(_ENTRIES) for n in storage.names(storage.join(target, "_delta_log"))):
         return set()
     try:
         table = DeltaTable(target)

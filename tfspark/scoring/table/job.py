@@ -21,12 +21,11 @@ from tfspark.config import Source
 from tfspark.console import Steps
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import Quarantine
-from tfspark.quarantine import refuse_above
-from tfspark.scoring.frame import check_plan
+from tfspark.scoring.kinds.resolve import Models, resolve
 from tfspark.scoring.model.binding import Inputs
-from tfspark.scoring.model.many import Models, resolve
-from tfspark.scoring.plans import jvm
-from tfspark.scoring.table.commit import end, sweep_abandoned
+from tfspark.scoring.plans.registry import named
+from tfspark.scoring.table.asked import TableAsked
+from tfspark.scoring.table.commit import end
 from tfspark.scoring.table.run import TableRun
 from tfspark.scoring.table.source import as_day, as_source, staging_place
 
@@ -104,58 +103,52 @@ def score_table(
         In each of these cases the target is unchanged.
     """
     started = time.monotonic()
-    check_plan(plan)
+    plans = named(plan)
     day = as_day(day)
     found = resolve(model, tracking_uri, signature)
-    if plan == "jvm":
-        jvm.check_module(spark, found)
-    run = TableRun(
+    for tried in plans:
+        tried.check(spark, found)
+    asked = TableAsked(
         spark,
         as_source(source),
         found,
         target,
         day,
+        inputs,
+        keep,
+        plan,
+        contract,
+        quarantine or f"{target.rstrip('/')}_quarantine",
+        limit or (contract.table.quarantine if contract else Quarantine()),
         run_id or (steps.run_id if steps else uuid.uuid4().hex),
         steps,
-        plan,
     )
-    place = staging_place(spark, target)
-    sweep_abandoned(*place)
-    staging = storage.new_staging(*place)
+    return _run(asked, started)
+
+
+def _run(asked: TableAsked, started: float) -> Summary:
+    run, model = TableRun(asked), asked.model
+    staging = storage.new_staging(*staging_place(asked.spark, asked.target), remove=end)
     try:
-        rows, kept = run.stage(staging, contract, inputs, keep)
-        with run.step("quarantine") as info:
-            bad_table = quarantine or f"{target.rstrip('/')}_quarantine"
-            run.quarantine(bad_table, contract.name if contract else run.where)
-            info["rows"] = run.bad
-        if run.bad:
-            refuse_above(
-                limit or (contract.table.quarantine if contract else Quarantine()),
-                run.bad_rows(),
-                where=run.where,
-                rows=rows,
-                bad=run.bad,
-                table=bad_table,
-            )
-        with run.step("commit") as info:
-            version = run.commit(kept)
-            info["version"] = version
+        run.stage(staging)
+        run.quarantine()
+        version = run.commit()
     finally:
         end(staging)
     seconds = time.monotonic() - started
     return Summary(
-        rows_in=rows,
-        scored=rows - run.bad,
+        rows_in=run.rows,
+        scored=run.rows - run.bad,
         quarantined=run.bad,
-        table=target,
+        table=asked.target,
         table_version=version,
-        day=day.isoformat(),
-        model=run.model.name,
-        model_version=run.model.version,
-        model_digest=run.model.digest,
+        day=asked.day.isoformat(),
+        model=model.name,
+        model_version=model.version,
+        model_digest=model.digest,
         plan=run.plan,
         plan_reason=run.why,
-        run_id=run.run_id,
+        run_id=asked.run_id,
         seconds=round(seconds, 2),
-        rows_per_second=round(rows / seconds, 1),
+        rows_per_second=round(run.rows / seconds, 1),
     )

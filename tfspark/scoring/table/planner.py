@@ -1,4 +1,4 @@
-"""Which plan a run takes: whether its tasks may read the source, and write the target."""
+"""Whether tasks may write the files of a target."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyspark.sql import types as T
 
 from tfspark import storage, tables
-from tfspark.contracts import Contract
-from tfspark.errors import ConfigError
 from tfspark.scoring.plans.asread import NotPlain, arrow_field
-from tfspark.scoring.plans.plain import Plain, plain
 from tfspark.scoring.table.commit import differs
 from tfspark.sparkerrors import first_line
 
@@ -27,63 +25,36 @@ _WRITER_FEATURES = {"appendOnly", "invariants", "timestampNtz"}
 
 
 @dataclass(frozen=True)
-class Choice:
-    """How a run goes.
+class TableLook:
+    """What plans look at to score a table: see `TableSource`.
 
     Attributes:
-        plan: the plan that was chosen.
-        why: the reason why this plan was chosen.
-        columns: the columns that tasks read, with the types that they write; None if Spark writes
-            the table.
-        scan: the files of the plan `scan`.
+        target: the Delta table, and `schema` its schema, with `day`.
     """
 
-    plan: str
-    why: str
-    columns: pa.Schema | None = None
-    scan: Plain | None = None
+    df: DataFrame
+    used: Sequence[str]
+    by_contract: bool
+    target: str
+    schema: T.StructType
 
+    def columns(self) -> pa.Schema:
+        """The used columns with the types that tasks write.
 
-def choose(
-    plan: str,
-    contract: Contract | None,
-    df: DataFrame,
-    where: str,
-    used: Sequence[str],
-    target: str,
-    schema: T.StructType,
-) -> Choice:
-    """The plan of a run.
+        Raises:
+            NotPlain: tasks cannot write the target's files.
+        """
+        if self._refused is not None:
+            raise self._refused
+        return pa.schema([arrow_field(self.df.schema[name]) for name in self.used])
 
-    Args:
-        df: the source as Spark reads it, checked.
-        where: name of the source, used in messages.
-        used: the columns that are read.
-        schema: the target's schema, with `day`.
-
-    Raises:
-        ConfigError: the scan is asked for and does not apply.
-    """
-    if plan == "pandas":
-        return Choice(plan, "asked for")
-    columns = None
-    try:
-        check_target(target, schema)
-        columns = pa.schema([arrow_field(df.schema[name]) for name in used])
-        if plan in ("arrow", "jvm"):
-            return Choice(plan, "asked for", columns)
-        if contract is not None:
-            raise NotPlain("a contract is checked by Spark")
-        scan = plain(df, used)
-    except NotPlain as reason:
-        if plan == "scan":
-            raise ConfigError(
-                f"plan 'scan' does not apply to {where}: {reason}; use plan 'auto'"
-            ) from None
-        if plan == "auto":
-            return Choice("arrow", f"no scan: {reason}", columns)
-        return Choice(plan, f"asked for; Spark writes: {reason}", columns)
-    return Choice("scan", f"plain files: {len(scan.groups)} row groups", columns, scan)
+    @cached_property
+    def _refused(self) -> NotPlain | None:
+        try:
+            check_target(self.target, self.schema)
+        except NotPlain as reason:
+            return reason
+        return None
 
 
 def check_target(target: str, schema: T.StructType) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tfspark import storage, tables
 from tfspark.config import Source
 from tfspark.contracts import Contract
 from tfspark.errors import ConfigError
-from tfspark.scoring.frame import kept_columns
-from tfspark.scoring.model.binding import Binding
-from tfspark.scoring.model.many import AnyModel
+from tfspark.scoring.kinds.bound import BoundModel, bind, kept_columns
+from tfspark.scoring.kinds.model import AnyModel
+from tfspark.scoring.model.binding import Inputs
 from tfspark.tables import RAW, REASONS
 
 if TYPE_CHECKING:
@@ -74,30 +74,53 @@ def for_scoring(contract: Contract, keep: Sequence[str] | None, there: Sequence[
     return contract.model_copy(update={"tables": (table,)})
 
 
-def columns_to_keep(
+def bound_to(
     df: DataFrame,
-    keep: Sequence[str] | None,
-    contract: Contract | None,
     model: AnyModel,
-    bound: Sequence[Binding],
-) -> list[str]:
-    """Which columns of a checked table stand beside the predictions.
+    inputs: Inputs | None,
+    keep: Sequence[str] | None,
+    contract: Contract | None = None,
+) -> BoundModel:
+    """A model bound to a checked table, and which of its columns stand beside the predictions.
 
     Those that are asked for; else the keys of the contract or of the model's manifest; else what
     the model does not take; else all.
+
+    Raises:
+        SignatureError: see `bind` and `kept_columns`.
     """
+    bindings = bind(df, model, inputs)
     own = (REASONS, RAW)
     columns = [name for name in df.columns if name not in own]
     if keep is None:
-        keys = contract.keys if contract else list((model.manifest or {}).get("keys") or [])
+        keys = list(contract.keys if contract else model.keys)
         if keys and set(keys) <= set(columns):
             keep = keys
         else:
-            used = {column for binding in bound for column in binding.columns}
+            used = {column for binding in bindings for column in binding.columns}
             # The source's own `day` would stand in the way of the scored table's.
             rest = [name for name in columns if name.lower() != "day"]
             keep = [name for name in rest if name not in used] or rest
-    return kept_columns(df.drop(*own), keep)
+    return BoundModel(model, bindings, kept_columns(df.drop(*own), keep))
+
+
+def check_own(where: str, bound: BoundModel, own: Iterable[str], option: str) -> None:
+    """Refuse names that the scored table has for columns of its own.
+
+    Args:
+        where: name of the source, used in messages.
+        option: how columns to keep are named, used in messages.
+
+    Raises:
+        ConfigError: says which.
+    """
+    lower = {name.lower() for name in own}
+    names = [*bound.kept, *bound.model.signature.outputs]
+    if taken := [name for name in names if name.lower() in lower]:
+        raise ConfigError(
+            f"{where}: {', '.join(taken)}: the scored table has its own column of that name; name "
+            f"the columns to keep without it ({option}), or rename it"
+        )
 
 
 def staging_place(spark: SparkSession, target: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from tfspark.registry.signature import Signature
 from tfspark.scoring.model.pack import Packed, unpack
 from tfspark.scoring.worker import gpus
 from tfspark.scoring.worker.batchsize import Tuner
-from tfspark.scoring.worker.deadline import Watch
+from tfspark.scoring.worker.deadline import Deadline
 from tfspark.tensors import Array, numpy_dtype
 
 after_call: list[Callable[[], None]] = []
@@ -60,12 +60,12 @@ class OpenModel:
         successes: batches that it has scored.
         failures: rows that it failed for, one by one.
         tuner: tuner of its batch size, once a batch has come.
-        watch: its deadline; None outside of Spark's own processes.
+        deadline: deadline of its calls; None outside of Spark's own processes.
         clock: what calls cost. One thread's seconds are its own, however busy the machine is.
     """
 
     tuner: Tuner | None = None
-    watch: Watch | None = None
+    deadline: Deadline | None = None
 
     def __init__(self, folder: str, signature: Signature, warm_up: bool = True) -> None:
         import tensorflow as tf
@@ -94,14 +94,14 @@ class OpenModel:
             name: self._tf.constant(tensors[name], spec.dtype)
             for name, spec in self.signature.inputs.items()
         }
-        if self.watch:
-            self.watch.since = time.monotonic()
+        if self.deadline:
+            self.deadline.since = time.monotonic()
         try:
             results = self._function(**fed)
             outputs = {name: results[name].numpy() for name in self.signature.outputs}
         finally:
-            if self.watch:
-                self.watch.since = 0.0
+            if self.deadline:
+                self.deadline.since = 0.0
         for done in after_call:
             done()
         for name, output in outputs.items():

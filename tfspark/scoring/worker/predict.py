@@ -14,7 +14,7 @@ from tfspark.registry.signature import Signature
 from tfspark.scoring.model.pack import Packed
 from tfspark.scoring.worker import gpus
 from tfspark.scoring.worker.batchsize import Tuner
-from tfspark.scoring.worker.deadline import Watch
+from tfspark.scoring.worker.deadline import Deadline
 from tfspark.scoring.worker.opened import OpenModel, open_model
 from tfspark.tensors import Array, BadRows, RaggedRows, arrow_type, to_arrow, to_numpy
 from tfspark.tensors.spec import TensorSpec
@@ -96,8 +96,8 @@ class LocalScorer:
             ModelFailed: for every row.
         """
         model = open_model(self.packed, self.signature, self.threads)
-        if model.watch is None and gpus.task() is not None:
-            model.watch = Watch(self.packed.model, self.deadline)
+        if model.deadline is None and gpus.task() is not None:
+            model.deadline = Deadline(self.packed.model, self.deadline)
         batch = _Batch(self, model)
         rows = len(columns[0])
         if rows:

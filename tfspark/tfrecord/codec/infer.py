@@ -11,7 +11,7 @@ import pyarrow as pa
 from tfspark.errors import IntegrityError, StorageError
 from tfspark.tfrecord.codec import wire
 from tfspark.tfrecord.codec.restore import RAW
-from tfspark.tfrecord.codec.stream import Source, compression_of
+from tfspark.tfrecord.codec.stream import ByteStream, compression_of
 from tfspark.tfrecord.codec.walk import Break, walk
 
 _SAMPLE = 1 << 20  # bytes that are read at once
@@ -70,7 +70,7 @@ def infer_schema(
 
 def _records(path: str, most: int, compression: str | None) -> Iterator[tuple[str, bytes]]:
     """The first records of a file, each with its place for messages."""
-    source = Source(path, compression_of(path, compression))
+    source = ByteStream(path, compression_of(path, compression))
     left = most
     try:
         for chunk in walk(source, _SAMPLE, most):

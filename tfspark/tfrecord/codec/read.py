@@ -15,7 +15,7 @@ from tfspark.tfrecord.codec.decode import Decoder
 from tfspark.tfrecord.codec.infer import infer_schema
 from tfspark.tfrecord.codec.restore import MisfitError
 from tfspark.tfrecord.codec.schema import Layout, layout_of, read_sidecar
-from tfspark.tfrecord.codec.stream import Source, compression_of
+from tfspark.tfrecord.codec.stream import ByteStream, compression_of
 from tfspark.tfrecord.codec.walk import Break, Chunk, walk
 
 CHUNK = 1 << 22
@@ -37,7 +37,12 @@ class Reading:
     """
 
     def __init__(
-        self, path: str, layout: Layout, columns: Sequence[str] | None, skip: bool, source: Source
+        self,
+        path: str,
+        layout: Layout,
+        columns: Sequence[str] | None,
+        skip: bool,
+        source: ByteStream,
     ) -> None:
         self._path, self._skip, self._source = path, skip, source
         self._decoder = Decoder(layout, columns)
@@ -121,7 +126,7 @@ def read_file(
     layout = schema if isinstance(schema, Layout) else _layout(schema)
     if unknown := sorted(set(columns or ()) - set(layout.schema.names)):
         raise ConfigError(f"{path} has no column {unknown[0]}; it has {layout.schema.names}")
-    return Reading(path, layout, columns, skip, Source(path, kind))
+    return Reading(path, layout, columns, skip, ByteStream(path, kind))
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ def count_records(
         StorageError: the file cannot be read.
     """
     skip, rows, corrupt, lost = _skips(on_corrupt), 0, 0, None
-    source = Source(path, compression_of(path, compression))
+    source = ByteStream(path, compression_of(path, compression))
     try:
         for found in walk(source, CHUNK, _ROWS):
             if isinstance(found, Break):

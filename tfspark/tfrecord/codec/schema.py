@@ -113,7 +113,8 @@ def read_sidecar(folder: str) -> Layout | None:
         IntegrityError: the file is not one of ours, or of a later version.
     """
     path = storage.join(folder, SIDECAR)
-    return from_json(storage.read_json(path), path) if storage.exists(path) else None
+    value = storage.find_json(path)
+    return None if value is None else from_json(value, path)
 
 
 def to_json(layout: Layout) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def compression_of(path: str, given: str | None = None) -> Compression:
     raise ConfigError(f"compression {given!r} is unknown: use none, gzip or zlib")
 
 
-class Source:
+class ByteStream:
     """A file that is read from begin to end, decompressed on the way; memory is bounded."""
 
     def __init__(self, path: str, compression: Compression) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfspark.tensors import Array
 from tfspark.tfrecord.codec.machine import HEADER, LONGEST, SLACK, TRAILER
-from tfspark.tfrecord.codec.stream import DamageError, Source
+from tfspark.tfrecord.codec.stream import ByteStream, DamageError
 from tfspark.tfrecord.codec.walk_kernels import BAD_LENGTH_SUM, walk_frames
 
 _length = struct.Struct("<Q").unpack_from
@@ -50,7 +50,7 @@ class Break:
     reason: str
 
 
-def walk(source: Source, chunk_bytes: int, rows: int) -> Iterator[Chunk | Break]:
+def walk(source: ByteStream, chunk_bytes: int, rows: int) -> Iterator[Chunk | Break]:
     """The records of a stream, up to so many at a time; a `Break` is the last thing.
 
     Memory is bounded by `chunk_bytes` and the longest record that is there.

@@ -11,13 +11,11 @@ count) the next write to the folder removes.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -40,7 +38,7 @@ _HALF = re.compile(r"^(?:_manifest\.json|_schema\.json|_SUCCESS)\.[0-9a-f]{32}\.
 
 
 @dataclass(frozen=True)
-class Part:
+class StagedFile:
     """A staged file: where it lies, its name under the folder, what it holds."""
 
     staged: str
@@ -70,7 +68,7 @@ class Commit:
     def job(self) -> str:
         return self.staging[-12:]
 
-    def commit(self, parts: Sequence[Part]) -> Manifest:
+    def commit(self, parts: Sequence[StagedFile]) -> Manifest:
         """Make the parts the folder's, and give the manifest that says so.
 
         Raises:
@@ -79,7 +77,7 @@ class Commit:
             StorageError: moving or writing failed. After each, `abort` leaves the folder as it was.
         """
         self._check_staged(parts)
-        with _locked(self.path):
+        with storage.locked(self.path):
             old = folder.read_manifest(self.path)
             if old is None:
                 # From here on files lie in the folder that do not count yet.
@@ -105,12 +103,12 @@ class Commit:
 
     def abort(self) -> None:
         """Leave the folder as it was. After a commit, nothing but staging is removed."""
-        with suppress(FileNotFoundError), _locked(self.path):
+        with suppress(FileNotFoundError), storage.locked(self.path):
             _tidy(self.path, [self.staging])
         if self.made:
             _remove_if_empty(self.path)
 
-    def _check_staged(self, parts: Sequence[Part]) -> None:
+    def _check_staged(self, parts: Sequence[StagedFile]) -> None:
         if not parts:
             return
         fs, _ = storage.filesystem(self.path)
@@ -122,7 +120,7 @@ class Commit:
                     "was committed; write again"
                 )
 
-    def _move(self, parts: Sequence[Part]) -> None:
+    def _move(self, parts: Sequence[StagedFile]) -> None:
         for parent in sorted({part.name.rpartition("/")[0] for part in parts} - {""}):
             storage.make_dir(storage.join(self.path, parent))
         with ThreadPoolExecutor(8) as pool:
@@ -133,7 +131,9 @@ class Commit:
             for move in moves:
                 move.result()
 
-    def _merged(self, old: Manifest, parts: Sequence[Part], obsolete: Sequence[str]) -> Manifest:
+    def _merged(
+        self, old: Manifest, parts: Sequence[StagedFile], obsolete: Sequence[str]
+    ) -> Manifest:
         kept: dict[str, FileEntry] = {}
         if self.mode in ("new", "append"):
             kept = old.files
@@ -214,13 +214,11 @@ def begin(
     if not made:
         if not storage.is_dir(path):
             raise ConfigError(f"{path} is a file: name a folder to write to")
-        check(path, folder.read_manifest(path) or folder.by_names(path), layout, columns, mode)
+        check(path, folder.look(path)[0], layout, columns, mode)
     storage.make_dir(path)
     try:
-        with _locked(path):
-            if dead := storage.abandoned(path, _LABEL):
-                _tidy(path, dead)
-            staging = storage.new_staging(path, _LABEL, pid)
+        with storage.locked(path):
+            staging = storage.new_staging(path, _LABEL, pid, lambda job: _tidy(path, [job]))
     except OSError as error:
         raise StorageError(f"cannot begin a write in {path}: {error}") from error
     return Commit(path, layout, columns, mode, staging, made)
@@ -264,21 +262,6 @@ def check(path: str, old: Manifest, layout: Layout, partition_by: pa.Schema, mod
         raise ConfigError(
             f"{path}: column {name} is stored as {kinds[0][name]} in the folder; narrow it alike"
         )
-
-
-@contextmanager
-def _locked(path: str) -> Iterator[None]:
-    """One commit at a time. Only local folders can be locked; elsewhere it is the user's care."""
-    fs, inner = storage.filesystem(path)
-    if not isinstance(fs, pafs.LocalFileSystem):
-        yield
-        return
-    handle = os.open(inner, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _delete_files(path: str, names: Sequence[str]) -> None:

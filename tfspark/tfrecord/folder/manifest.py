@@ -98,9 +98,8 @@ def list_folder(path: str, check: bool = True) -> Folder:
         raise SourceMissing(f"{path} is not there")
     if not storage.is_dir(path):
         return _single(path)
-    manifest = read_manifest(path)
-    if manifest is None:
-        manifest = by_names(path)
+    manifest, said = look(path)
+    if not said:
         if not manifest.files and manifest.layout is None:
             raise SourceMissing(f"{path} holds no TFRecord file: no write to it has finished")
         return Folder(
@@ -124,6 +123,21 @@ def list_folder(path: str, check: bool = True) -> Folder:
             )
     files = list(manifest.files.values())
     return Folder(path, manifest.layout, manifest, files, manifest.partition_by)
+
+
+def look(folder: str) -> tuple[Manifest, bool]:
+    """What a folder holds, and whether its manifest says so; without one its names do."""
+    while (manifest := read_manifest(folder)) is None:
+        try:
+            told = by_names(folder)
+        except ConfigError:
+            if not storage.exists(storage.join(folder, MANIFEST)):
+                raise
+            continue
+        if not storage.exists(storage.join(folder, MANIFEST)):
+            return told, False
+        # A first write has begun meanwhile: some of the names may not count yet.
+    return manifest, True
 
 
 def by_names(folder: str) -> Manifest:
@@ -161,9 +175,9 @@ def read_manifest(folder: str) -> Manifest | None:
         IntegrityError: it is not one of ours, or of a later version.
     """
     path = storage.join(folder, MANIFEST)
-    if not storage.exists(path):
+    value = storage.find_json(path)
+    if value is None:
         return None
-    value = storage.read_json(path)
     try:
         if (value["format"], value["version"]) != ("tfrecord", _VERSION):
             raise ValueError(f"{value['format']!r}, version {value['version']}")

@@ -15,7 +15,7 @@ from tfspark import storage
 from tfspark.errors import ConfigError, StorageError
 from tfspark.tfrecord.codec.stream import Compression
 from tfspark.tfrecord.codec.write import Writer
-from tfspark.tfrecord.folder.commit import Commit, Part
+from tfspark.tfrecord.folder.commit import Commit, StagedFile
 from tfspark.tfrecord.folder.manifest import partition_folder
 
 FILE_BYTES = 128 << 20
@@ -41,7 +41,7 @@ class Cut:
 
 def write_parts(
     commit: Commit, batches: Iterable[pa.RecordBatch], cut: Cut, task: int, attempt: str
-) -> list[Part]:
+) -> list[StagedFile]:
     """Write the rows of one attempt of a task; where it fails, nothing is left of it.
 
     Args:
@@ -80,7 +80,7 @@ class _Files:
     def __init__(self, commit: Commit, cut: Cut, task: int, folder: str) -> None:
         self._commit, self._cut, self._task, self._folder = commit, cut, task, folder
         self._open: dict[tuple[Any, ...], tuple[Writer, str, str]] = {}
-        self._parts: list[Part] = []
+        self._parts: list[StagedFile] = []
         self._count = 0
 
     def write(self, batch: pa.RecordBatch) -> int:
@@ -96,7 +96,7 @@ class _Files:
                     self._end(values)
         return int(batch.num_rows)
 
-    def close(self) -> list[Part]:
+    def close(self) -> list[StagedFile]:
         for values in list(self._open):
             self._end(values)
         return self._parts
@@ -125,7 +125,9 @@ class _Files:
         del self._open[values]
         partition = dict(zip(self._commit.partition_by.names, values, strict=True))
         self._parts.append(
-            Part(staged, partition_folder(partition) + name, written.rows, written.bytes, partition)
+            StagedFile(
+                staged, partition_folder(partition) + name, written.rows, written.bytes, partition
+            )
         )
 
 

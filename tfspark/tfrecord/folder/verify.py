@@ -14,7 +14,7 @@ from tfspark.tfrecord.codec.decode import Decoder
 from tfspark.tfrecord.codec.read import CHUNK
 from tfspark.tfrecord.codec.restore import MisfitError
 from tfspark.tfrecord.codec.schema import SIDECAR, Layout, layout_of, read_sidecar
-from tfspark.tfrecord.codec.stream import Source, compression_of
+from tfspark.tfrecord.codec.stream import ByteStream, compression_of
 from tfspark.tfrecord.codec.walk import Break, walk
 from tfspark.tfrecord.folder.manifest import (
     MANIFEST,
@@ -121,7 +121,7 @@ def _read(
             damaged(f"{entry.path}: record {record} at byte {offset}: {reason}")
 
     try:
-        source = Source(entry.path, compression_of(entry.path, compression))
+        source = ByteStream(entry.path, compression_of(entry.path, compression))
     except StorageError as error:
         damaged(str(error))
         return 0

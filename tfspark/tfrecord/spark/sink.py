@@ -15,7 +15,7 @@ from pyspark.sql.types import StructType
 
 from tfspark.tensors.arrowtypes import loose
 from tfspark.tfrecord.codec.schema import layout_of
-from tfspark.tfrecord.folder.commit import Mode, Part, begin
+from tfspark.tfrecord.folder.commit import Mode, StagedFile, begin
 from tfspark.tfrecord.folder.parts import partition_schema, write_parts
 from tfspark.tfrecord.spark import types as sparktypes
 from tfspark.tfrecord.spark.options import Options
@@ -25,7 +25,7 @@ from tfspark.tfrecord.spark.options import Options
 class Message(WriterCommitMessage):
     """The files of a task that has ended well."""
 
-    parts: list[Part]
+    parts: list[StagedFile]
 
 
 class Writer(DataSourceArrowWriter):

@@ -22,7 +22,7 @@ from pyspark.sql.types import StructType
 from tfspark import errors, storage
 from tfspark.errors import ConfigError, StorageError
 from tfspark.sparkerrors import first_line
-from tfspark.tfrecord.folder.manifest import Folder, by_names, list_folder, read_manifest
+from tfspark.tfrecord.folder.manifest import Folder, list_folder, look
 from tfspark.tfrecord.spark.options import Options
 from tfspark.tfrecord.spark.scan import Reader, schema_of
 from tfspark.tfrecord.spark.sink import Writer
@@ -148,5 +148,5 @@ def holds_data(path: str) -> bool:
     """Whether a write of mode "error" would be refused."""
     if not storage.exists(path):
         return False
-    there = read_manifest(storage.absolute(path)) or by_names(storage.absolute(path))
+    there, _ = look(storage.absolute(path))
     return bool(there.files or there.layout)

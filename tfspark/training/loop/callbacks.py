@@ -16,7 +16,7 @@ from tfspark.models.build import look_here
 from tfspark.training.loop.state import State, rate_at
 from tfspark.training.loop.sync import Sync
 from tfspark.training.loop.validate import metric_values, validate
-from tfspark.training.ranks.reports import Talk
+from tfspark.training.ranks.talk import Talk
 from tfspark.training.ranks.world import World
 from tfspark.training.readers import Reader
 

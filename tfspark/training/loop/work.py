@@ -20,7 +20,7 @@ from tfspark.config.recipe import Feature, Model, Training
 from tfspark.dataset import Dataset, open_dataset
 from tfspark.errors import ConfigError
 from tfspark.tensors import TensorSpec
-from tfspark.training.ranks.reports import Talk
+from tfspark.training.ranks.talk import Talk
 from tfspark.training.ranks.world import World
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tfspark.errors import ConfigError, TfsparkError
 from tfspark.quiet import quiet
 from tfspark.training.ranks.network import interface_of
-from tfspark.training.ranks.reports import Channel
 from tfspark.training.ranks.stage import ATTEMPT, named
+from tfspark.training.ranks.talk import Channel
 from tfspark.training.ranks.watch import MEET
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ def meet(talk: Channel) -> World:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-    from tfspark.training.ranks.world import connect
+    from tfspark.training.ranks.world import join_ranks
 
     talk.phase(MEET)
-    return connect()
+    return join_ranks()
 
 
 def environment(task: dict[str, Any]) -> dict[str, str]:

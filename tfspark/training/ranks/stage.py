@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from tfspark.errors import ConfigError
-from tfspark.training.ranks.reports import Address, Report, ask, connect
+from tfspark.training.ranks.talk import Address, Report, ask, reach_driver
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -129,7 +129,7 @@ def _task(
     context = BarrierTaskContext.get()
     number = context.partitionId()
     gpu = context.resources().get("gpu")
-    with connect(address, key) as driver:
+    with reach_driver(address, key) as driver:
         task = ask(
             driver,
             {

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tfspark.extras import need
 from tfspark.tensors import Array
 
 
@@ -113,10 +114,11 @@ def started_by_horovodrun() -> bool:
     return "HOROVOD_RANK" in os.environ
 
 
-def connect() -> World:
+def join_ranks() -> World:
     """Meet the other ranks that the HOROVOD_ variables name; without any, be the only one."""
     if int(os.environ.get("HOROVOD_SIZE", "1")) == 1:
         return World()
+    need("horovod", "a training on several ranks")
     import horovod.tensorflow as hvd
 
     hvd.init()

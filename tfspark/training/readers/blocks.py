@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from tfspark.training.readers.source import Source, read_whole
+from tfspark.training.readers.source import BlockSource, read_whole
 
 
 class Blocks:
@@ -16,7 +16,7 @@ class Blocks:
     that only the last of those asked for stays, which the next window may begin with.
     """
 
-    def __init__(self, source: Source, schema: pa.Schema, limit: int) -> None:
+    def __init__(self, source: BlockSource, schema: pa.Schema, limit: int) -> None:
         self._source, self._schema, self._limit = source, schema, limit
         self._kept: dict[int, pa.Table] = {}
         self._small = True

@@ -6,10 +6,10 @@ from typing import Any
 
 from tfspark.dataset import Dataset
 from tfspark.errors import ConfigError, IntegrityError
-from tfspark.training.readers.source import Kind, Source
+from tfspark.training.readers.source import BlockSource, Kind
 
 
-def open_source(dataset: Dataset, split: str, kind: Kind = "auto") -> Source:
+def open_source(dataset: Dataset, split: str, kind: Kind = "auto") -> BlockSource:
     """The blocks of a split; `auto` takes the reader of the dataset's own format.
 
     Raises:
@@ -34,7 +34,7 @@ def open_source(dataset: Dataset, split: str, kind: Kind = "auto") -> Source:
     return source
 
 
-def _open(kind: str, files: dict[str, int | None]) -> Source:
+def _open(kind: str, files: dict[str, int | None]) -> BlockSource:
     if kind == "parquet":
         from tfspark.training.readers.parquet import ParquetSource
 

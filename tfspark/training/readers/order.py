@@ -31,7 +31,7 @@ _ORDER, _ROWS, _DRAW = 0, 1, 2  # what random numbers are for
 
 
 @dataclass(frozen=True)
-class Part:
+class BlockRows:
     """Rows of one block, in the order in which S has them (positions in the block)."""
 
     block: int
@@ -50,7 +50,7 @@ class Window:
             the rank has no row, one each.
     """
 
-    parts: list[Part]
+    parts: list[BlockRows]
     index: Array
     step_rows: int
     fillers: int = 0
@@ -139,7 +139,7 @@ class Order:
         parts = self.parts(epoch, begin + int(starts[0]), begin + int(starts[-1]))
         return Window(parts, index, after - first, fillers)
 
-    def parts(self, epoch: int, start: int, stop: int) -> list[Part]:
+    def parts(self, epoch: int, start: int, stop: int) -> list[BlockRows]:
         """S[start:stop] of an epoch, block by block."""
         blocks = self._blocks(epoch)
         ends = np.cumsum(self.sizes[blocks])
@@ -149,10 +149,10 @@ class Order:
             if begin >= stop:
                 break
             rows = self._rows_of(epoch, block)[max(start - begin, 0) : stop - begin]
-            found.append(Part(block, rows))
+            found.append(BlockRows(block, rows))
         return found
 
-    def straight(self, start: int, stop: int) -> list[Part]:
+    def straight(self, start: int, stop: int) -> list[BlockRows]:
         """The rows [start, stop) in file order."""
         ends = np.cumsum(self.sizes)
         found = []
@@ -161,7 +161,7 @@ class Order:
             if begin >= stop:
                 break
             last = min(stop - begin, int(self.sizes[block]))
-            found.append(Part(block, np.arange(max(start - begin, 0), last)))
+            found.append(BlockRows(block, np.arange(max(start - begin, 0), last)))
         return found
 
     def draw(self, weights: Array, count: int, epoch: int, window: int, rank: int) -> Array:

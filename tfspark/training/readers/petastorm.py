@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from tfspark import storage
 from tfspark.errors import ConfigError
+from tfspark.extras import need
 from tfspark.training.readers.parquet import read_footer, reading
 from tfspark.training.readers.pyarrow_compat import FileSystem, import_petastorm
 from tfspark.training.readers.source import Block, in_schema
@@ -26,12 +27,8 @@ class PetastormSource:
     """A block is a file."""
 
     def __init__(self, files: Mapping[str, int | None]) -> None:
-        try:
-            self._petastorm = import_petastorm()
-        except ImportError as error:
-            raise ConfigError(
-                f"reader petastorm: {error}; install tfspark[train], or use parquet"
-            ) from None
+        need("petastorm", "reader petastorm")
+        self._petastorm = import_petastorm()
         counted = ((path, read_footer(path, rows).num_rows) for path, rows in files.items())
         self.blocks = [Block(path, 0, rows) for path, rows in counted if rows]
 

@@ -18,8 +18,8 @@ from tfspark.errors import TrainingError
 from tfspark.tensors import Array
 from tfspark.training.readers.blocks import Blocks
 from tfspark.training.readers.layout import Layout
-from tfspark.training.readers.order import Order, Part
-from tfspark.training.readers.source import Source
+from tfspark.training.readers.order import BlockRows, Order
+from tfspark.training.readers.source import BlockSource
 
 if TYPE_CHECKING:
     from tfspark.training.readers.encoder import Encoder
@@ -34,7 +34,7 @@ class BlockReader:
 
     def __init__(
         self,
-        source: Source,
+        source: BlockSource,
         encoder: Encoder,
         order: Order,
         place: tuple[int, int],
@@ -129,14 +129,14 @@ class BlockReader:
         table = pa.concat_tables([t.slice(part.rows[0], len(part.rows)) for t, part in pairs])
         return self._encode(table, parts, None), self._order.batch
 
-    def _table(self, parts: list[Part]) -> tuple[pa.Table, Array]:
+    def _table(self, parts: list[BlockRows]) -> tuple[pa.Table, Array]:
         """The blocks of a run one after the other, and where in them the run's rows are."""
         tables = self._blocks.read([part.block for part in parts])
         begins = np.cumsum([0, *(table.num_rows for table in tables[:-1])])
         run = [part.rows + begin for part, begin in zip(parts, begins, strict=True)]
         return pa.concat_tables(tables), np.concatenate(run)
 
-    def _encode(self, table: pa.Table, parts: list[Part], rows: Array | None) -> Iterator[Any]:
+    def _encode(self, table: pa.Table, parts: list[BlockRows], rows: Array | None) -> Iterator[Any]:
         try:
             yield from self._encoder.encode(table, self._where, self._train, rows)
         except TrainingError:

@@ -31,7 +31,7 @@ class Block:
     rows: int
 
 
-class Source(Protocol):
+class BlockSource(Protocol):
     """Lists the blocks of a split, and reads one."""
 
     blocks: list[Block]
@@ -48,7 +48,7 @@ class Source(Protocol):
         """Close what is open."""
 
 
-def read_whole(source: Source, block: Block, schema: pa.Schema) -> pa.Table:
+def read_whole(source: BlockSource, block: Block, schema: pa.Schema) -> pa.Table:
     """These columns of a block, counted.
 
     Raises:

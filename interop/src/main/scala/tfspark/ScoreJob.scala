@@ -22,11 +22,6 @@ object ScoreJob {
   def run(arguments: Seq[String], environment: Map[String, String] = sys.env): Int =
     try job(arguments, environment)
     catch {
-      case error: UsageError =>
-        System.err.println(
-          s"usage: $Name [-h] [--config FILE] ...\n$Name: error: ${error.getMessage}"
-        )
-        2
       case error: TfsparkException => failed(error)
       case error @ (_: SparkThrowable | _: SparkException) =>
         failed(new StorageError(s"Spark: ${SparkErrors.line(error)}"))

@@ -21,7 +21,7 @@ import tfspark.worker.{Batch, Batches}
   */
 object SoakMain {
   val WarmUp = 200
-  val Batches = 1000
+  val Batches: Int = if (sys.env.contains("TESTS_SOAK")) 1000 else 500
   val Every = 250
   private val Largest = 20000
 

@@ -30,7 +30,7 @@ class SoakSuite extends Local {
     (sorted((sorted.size - 1) / 2) + sorted(sorted.size / 2)) / 2.0
   }
 
-  test("memory stays what it is over a thousand batches") {
+  test("memory stays what it is over hundreds of batches") {
     Files.createDirectories(found.getParent)
     soak()
     val lines = Files.readAllLines(found).asScala.toSeq.map(_.split('\t').toSeq.map(_.toLong))

@@ -4,6 +4,8 @@ import com.fasterxml.jackson.databind.JsonNode
 import org.yaml.snakeyaml.error.YAMLException
 import scala.jdk.CollectionConverters._
 import tfspark.ConfigError
+import tfspark.shared.Shared
+import tfspark.shared.Shared.say
 
 /** The command line of the job.
   *
@@ -17,23 +19,12 @@ private[tfspark] final case class Arguments(
     overrides: Vector[(String, Any)] = Vector.empty
 )
 
-/** A command line that is no call of this job: what Python's argparse says of it. */
-private[tfspark] final class UsageError(message: String) extends RuntimeException(message)
-
 private[tfspark] object Arguments {
-  private val Short = Map(
-    "--input" -> "score.input",
-    "--model" -> "score.model",
-    "--output" -> "score.output",
-    "--keep" -> "score.keep",
-    "--plan" -> "score.plan"
-  )
+  private val Short = Shared.map("flags")
   private val Negative = """-\d+|-\d*\.\d+""".r
 
-  /** @throws UsageError
-    *   an unknown flag, or one without its value
-    * @throws ConfigError
-    *   a setting of Spark that is none
+  /** @throws ConfigError
+    *   an unknown flag, one without its value, or a setting of Spark that is none
     */
   def parse(told: Seq[String]): Arguments = {
     val flags = leaves(Settings.schema.root, "").toMap
@@ -41,38 +32,46 @@ private[tfspark] object Arguments {
     def next(
         rest: List[String],
         found: Arguments,
-        spark: Vector[String]
-    ): (Arguments, Seq[String]) =
+        spark: Vector[String],
+        unknown: Option[String]
+    ): (Arguments, Seq[String], Option[String]) =
       rest match {
-        case Nil => (found, spark)
-        case ("-h" | "--help") :: _ => (found.copy(help = true), spark)
-        case "--dry-run" :: more => next(more, found.copy(dryRun = true), spark)
+        case Nil => (found, spark, unknown)
+        case ("-h" | "--help") :: _ => (found.copy(help = true), spark, None)
+        case "--dry-run" :: more => next(more, found.copy(dryRun = true), spark, unknown)
         case flag :: more =>
           val (name, joined) = flag.split("=", 2) match {
             case Array(name, value) if name.startsWith("--") => (name, Some(value))
             case _ => (flag, None)
           }
+          if (name == "--dry-run") refuse("a_value", "flag" -> name)
           if (!named.contains(name) && name != "--config" && name != "--conf")
-            throw new UsageError(s"unrecognized arguments: ${unknown(rest, named.keySet)}")
-          val shown = named.get(name).fold(name)(path => spellings(path))
-          val (value, after) = (joined, more) match {
-            case (Some(value), _) => (value, more)
-            case (None, value :: after) if isValue(value) => (value, after)
-            case _ => throw new UsageError(s"argument $shown: expected one argument")
-          }
-          name match {
-            case "--config" => next(after, found.copy(config = Some(value)), spark)
-            case "--conf" => next(after, found, spark :+ value)
-            case _ =>
-              val read = if (isContainer(flags(named(name)))) asYaml(value, shown) else value
-              val one = named(name) -> read
-              next(after, found.copy(overrides = found.overrides :+ one), spark)
+            next(more, found, spark, unknown.orElse(Some(name)))
+          else {
+            val shown = named.get(name).fold(name)(path => s"--$path")
+            val (value, after) = (joined, more) match {
+              case (Some(value), _) => (value, more)
+              case (None, value :: after) if isValue(value) => (value, after)
+              case _ => refuse("no_value", "flag" -> shown)
+            }
+            name match {
+              case "--config" => next(after, found.copy(config = Some(value)), spark, unknown)
+              case "--conf" => next(after, found, spark :+ value, unknown)
+              case _ =>
+                val read = if (isContainer(flags(named(name)))) asYaml(value, shown) else value
+                val all = found.overrides :+ (named(name) -> read)
+                next(after, found.copy(overrides = all), spark, unknown)
+            }
           }
       }
-    val (found, spark) = next(told.toList, Arguments(), Vector.empty)
+    val (found, spark, unknown) = next(told.toList, Arguments(), Vector.empty, None)
+    unknown.foreach(flag => refuse("unknown_flag", "flag" -> flag))
     if (found.help) found
     else found.copy(overrides = found.overrides ++ spark.map(sparkSetting))
   }
+
+  private def refuse(text: String, values: (String, Any)*): Nothing =
+    throw new ConfigError(say(text, values: _*))
 
   /** What `--help` prints. */
   def help: String = {
@@ -114,9 +113,6 @@ private[tfspark] object Arguments {
   private def isValue(text: String) = !text.startsWith("-") || text.contains(" ") ||
     text == "-" || Negative.matches(text)
 
-  private def unknown(rest: List[String], known: Set[String]): String =
-    rest.takeWhile(text => !known(text)).mkString(" ")
-
   private def asYaml(text: String, flag: String): Any =
     try
       YamlFile.value(text) match {
@@ -124,12 +120,12 @@ private[tfspark] object Arguments {
         case _ => text
       }
     catch {
-      case error: YAMLException =>
-        throw new UsageError(s"argument $flag: '$text' is not YAML: ${error.getMessage}")
+      case _: YAMLException =>
+        refuse("flag_not_yaml", "flag" -> flag, "text" -> text)
     }
 
   private def sparkSetting(text: String): (String, Any) = text.split("=", 2) match {
     case Array(key, value) if key.startsWith("spark.") => s"spark.$key" -> value
-    case _ => throw new ConfigError(s"command line: --conf $text: is not spark.NAME=VALUE")
+    case _ => refuse("no_spark_setting", "text" -> text)
   }
 }

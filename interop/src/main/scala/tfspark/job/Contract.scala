@@ -4,6 +4,7 @@ import java.util.regex.{Pattern, PatternSyntaxException}
 import org.apache.hadoop.conf.Configuration
 import org.apache.spark.sql.types._
 import scala.collection.immutable.VectorMap
+import tfspark.shared.Shared.say
 import tfspark.storage.Storage
 import tfspark.{ConfigError, ContractFileError}
 
@@ -82,7 +83,7 @@ private[tfspark] object Contract {
     val (folder, name) = Storage.split(path)
     val storage = new Storage(folder, conf)
     if (!storage.exists(name))
-      throw new ContractFileError(s"$path: there is no such contract file; see schemas/")
+      throw new ContractFileError(say("no_contract", "path" -> path))
     parse(storage.read(name), path)
   }
 
@@ -94,7 +95,10 @@ private[tfspark] object Contract {
     catch {
       case misfit: Misfit =>
         val place = if (misfit.path.isEmpty) "contract" else misfit.path.mkString(".")
-        throw new ContractFileError(s"$where:${file.line(misfit.path)}: $place: ${misfit.said}")
+        val at = s"$where:${file.line(misfit.path)}"
+        throw new ContractFileError(
+          say("at", "where" -> at, "path" -> place, "said" -> misfit.said)
+        )
     }
   }
 
@@ -107,12 +111,12 @@ private[tfspark] object Contract {
       case simple if Simple.contains(simple) => Right(Simple(simple))
       case Decimals(precision, scale) =>
         if (precision.toInt < 1 || precision.toInt > 38 || scale.toInt > precision.toInt)
-          Left(s"$physical: precision is 1 to 38, scale at most the precision")
+          Left(say("bad_decimal", "type" -> physical))
         else Right(DecimalType(precision.toInt, scale.toInt))
       case Lists(element) => sparkType(element).map(ArrayType(_))
       case _ =>
         val known = Simple.keys.toSeq ++ Seq("decimal(p,s)", "array<type>")
-        Left(s"unknown type '$physical'; known: ${known.mkString(", ")}")
+        Left(say("unknown_type", "type" -> physical, "known" -> known.mkString(", ")))
     }
   }
 
@@ -134,8 +138,7 @@ private[tfspark] object Contract {
           case ("Options", "pattern", text: String) =>
             try { Pattern.compile(text); None }
             catch {
-              case error: PatternSyntaxException =>
-                Some(s"'$text' is not a regular expression: ${error.getDescription}")
+              case _: PatternSyntaxException => Some(say("no_regex", "pattern" -> text))
             }
           case _ => None
         }
@@ -145,7 +148,8 @@ private[tfspark] object Contract {
         case "Table" => wrongTable(fields)
         case _ => None
       }
-    }
+    },
+    unknown = "extra_forbidden"
   )
 
   private def wrongColumn(fields: Map[String, Any]): Option[String] = {
@@ -156,17 +160,22 @@ private[tfspark] object Contract {
     val logical = Logical(kind)
     def set(names: String*) = names.exists(options(_) != null)
     if (fields("logicalType") != null && fields("logicalType") != logical)
-      Some(s"$physical is a $logical, not a ${fields("logicalType")}")
+      Some(say(
+        "logical_type",
+        "type" -> physical,
+        "logical" -> logical,
+        "given" -> fields("logicalType")
+      ))
     else if (set("minimum", "maximum") && !Set("integer", "number")(logical))
-      Some(s"minimum and maximum are for numbers, not $physical")
+      Some(say("no_number", "type" -> physical))
     else if (set("pattern", "minLength", "maxLength") && kind != "string")
-      Some(s"pattern and lengths are for strings, not $physical")
+      Some(say("no_string", "type" -> physical))
     else if (tensor("dtype") == "uint8" && kind != "binary")
-      Some(s"a uint8 tensor is raw binary, pixel by pixel, not $kind")
+      Some(say("no_pixels", "kind" -> kind))
     else if (tensor("padValue") != null && kind != "array")
-      Some(s"padValue is for arrays, not $kind")
+      Some(say("no_array", "kind" -> kind))
     else if (fields("name").toString.startsWith("_tfspark"))
-      Some("names that start with _tfspark are kept for tfspark's own columns")
+      Some(say("own_name"))
     else None
   }
 
@@ -176,9 +185,9 @@ private[tfspark] object Contract {
       columns.take(i).find(_.name.equalsIgnoreCase(columns(i).name)).map(_.name -> columns(i).name)
     }
     twice.nextOption() match {
-      case Some((one, other)) => Some(s"two columns of one name: $one and $other")
+      case Some((one, other)) => Some(say("same_column", "one" -> one, "other" -> other))
       case None if !columns.exists(_.key) =>
-        Some("no key: mark the column(s) that name a row with primaryKey: true")
+        Some(say("no_key"))
       case None => None
     }
   }

@@ -4,12 +4,14 @@ import com.fasterxml.jackson.databind.JsonNode
 import scala.collection.immutable.VectorMap
 import scala.jdk.CollectionConverters._
 import tfspark.ConfigError
+import tfspark.shared.Shared
+import tfspark.shared.Shared.say
 
 /** Settings from variables: `TFSPARK_` and the path with two underscores,
   * `TFSPARK_SCORE__PLAN=jvm`; lists and mappings as JSON. As pydantic-settings reads them.
   */
 private[tfspark] object Environment {
-  private val Prefix = "tfspark_"
+  private val Prefix = Shared.text("prefix").toLowerCase
 
   /** @throws ConfigError
     *   a list or mapping that is no JSON
@@ -20,15 +22,13 @@ private[tfspark] object Environment {
     VectorMap.from(fields.flatMap { field =>
       val name = Prefix + field.getKey
       val spec = field.getValue
-      def refuse() = throw new ConfigError(
-        s"environment: error parsing value for field \"${field.getKey}\" from source " +
-          "\"EnvSettingsSource\""
-      )
+      def refuse(variable: String) =
+        throw new ConfigError(say("no_json", "variable" -> variable.toUpperCase))
       val whole = variables.collectFirst { case (`name`, text) => text }
       val found: Option[Any] =
         if (!complex(schema, spec)) whole
         else {
-          val start = whole.map(text => Schema.parse(text).getOrElse(refuse()))
+          val start = whole.map(text => Schema.parse(text).getOrElse(refuse(name)))
           val parts = variables.collect {
             case (variable, text) if variable.startsWith(s"${name}__") =>
               variable.stripPrefix(s"${name}__").split("__").toVector -> text
@@ -37,7 +37,7 @@ private[tfspark] object Environment {
             Some(put(
               all.getOrElse(VectorMap.empty),
               path,
-              value(schema, spec, path, text, refuse())
+              value(schema, spec, path, text, refuse((name +: path).mkString("__")))
             ))
           }
         }

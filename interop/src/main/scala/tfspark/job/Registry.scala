@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode
 import java.nio.file.{Files, Paths}
 import org.apache.hadoop.conf.Configuration
 import tfspark.model.ModelFolder
+import tfspark.shared.Shared
 import tfspark.{ConfigError, ModelNotFound, StorageError}
 
 /** A registered version of a model.
@@ -32,7 +33,7 @@ private[tfspark] trait Store extends AutoCloseable {
   */
 private[tfspark] object Registry {
   private val Uri = """models:/([^/@]+)(?:@([^/@]+)|/(\d+))""".r
-  private val Secret = """(://[^/\s:@]*:)[^@/\s]+@""".r
+  private val Secret = Shared.text("password in a URL").r
 
   /** A model that is verified: a folder's, or a registered one's under its name and version.
     *

@@ -170,6 +170,8 @@ private[tfspark] object RowChecks {
     val found =
       if (family == "string" || family == "binary") raw.isNotNull
       else raw.isNotNull && trim(raw.cast("string")) =!= ""
+    // As Spark writes it, and so in every language.
+    def inWords(value: Any) = lit(value).cast("string")
     def told(text: String) = Seq(shown, lit(text))
     val bounds = column.bounds
     val nan = if (family == "float" || family == "double") isnan(value) else lit(false)
@@ -178,44 +180,21 @@ private[tfspark] object RowChecks {
       Option.when(column.required || column.key)(!found -> Seq(lit("null"))),
       Option.when(family == "string")(raw.contains(NotUtf8) -> told(" is not UTF-8")),
       column.validValues.map { values =>
-        val allowed = values.map(PythonText(_)).mkString(", ")
-        (value.isNotNull && !value.isin(values: _*)) -> told(s" is not one of $allowed")
+        val allowed = concat_ws(", ", values.map(inWords): _*)
+        (value.isNotNull && !value.isin(values: _*)) -> (told(" is not one of ") :+ allowed)
       },
       bounds.minimum.map { least =>
-        (value < least || nan) -> told(s" is below the minimum ${PythonText(least)}")
+        (value < least || nan) -> (told(" is below the minimum ") :+ inWords(least))
       },
       // Spark sorts NaN above every number, so this refuses NaN too.
-      bounds.maximum.map(most =>
-        (value > most) -> told(s" is above the maximum ${PythonText(most)}")
-      ),
+      bounds.maximum.map { most =>
+        (value > most) -> (told(" is above the maximum ") :+ inWords(most))
+      },
       bounds.pattern.map { pattern =>
         !value.rlike(s"\\A(?:$pattern)\\z") -> told(s" does not match $pattern")
       },
       bounds.minLength.map(n => (length(value) < n) -> told(s" is shorter than $n")),
       bounds.maxLength.map(n => (length(value) > n) -> told(s" is longer than $n"))
     ).flatten
-  }
-}
-
-/** A value as Python prints it. */
-private[tfspark] object PythonText {
-  def apply(value: Any): String = value match {
-    case true => "True"
-    case false => "False"
-    case real: Double if real.isNaN => "nan"
-    case real: Double if real.isInfinite => if (real > 0) "inf" else "-inf"
-    case real: Double =>
-      val exact = BigDecimal(real.toString).bigDecimal.stripTrailingZeros
-      val exponent = exact.precision - exact.scale - 1
-      if (real == 0 || (exponent >= -4 && exponent < 16)) {
-        val plain = exact.toPlainString
-        if (plain.contains(".")) plain else s"$plain.0"
-      } else {
-        val digits = exact.unscaledValue.abs.toString
-        val mantissa = if (digits.length == 1) digits else s"${digits.head}.${digits.tail}"
-        val sign = if (real < 0) "-" else ""
-        f"$sign${mantissa}e${if (exponent < 0) "-" else "+"}${math.abs(exponent)}%02d"
-      }
-    case other => other.toString
   }
 }

@@ -3,21 +3,18 @@ package tfspark.job
 import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
 import scala.collection.immutable.VectorMap
 import scala.jdk.CollectionConverters._
-import scala.util.Using
 import scala.util.control.NoStackTrace
 import tfspark.job.Misfit.refuse
+import tfspark.shared.Shared
+import tfspark.shared.Shared.say
 
-/** The first value that does not fit, and where it stands.
-  *
-  * @param unknown
-  *   it is a key that nobody knows
-  */
-private[tfspark] final class Misfit(val path: Vector[Any], val unknown: Boolean, val said: String)
+/** The first value that does not fit, and where it stands. */
+private[tfspark] final class Misfit(val path: Vector[Any], val said: String)
     extends RuntimeException(said)
     with NoStackTrace
 
 private[tfspark] object Misfit {
-  def refuse(path: Vector[Any], said: String): Nothing = throw new Misfit(path, false, said)
+  def refuse(path: Vector[Any], said: String): Nothing = throw new Misfit(path, said)
 }
 
 /** What a JSON schema cannot say: rules of a model (a section of the settings, say) by its name. */
@@ -34,9 +31,12 @@ private[tfspark] trait Rules {
 }
 
 /** Values checked by the JSON schema of a pydantic model: texts taken for numbers where these are
-  * wanted, defaults filled in, and the messages that pydantic has.
+  * wanted, and defaults filled in.
+  *
+  * @param unknown
+  *   the text for a key that nobody knows
   */
-private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
+private[tfspark] final class Schema(val root: JsonNode, rules: Rules, unknown: String) {
 
   /** @throws Misfit
     *   at the first fault, in the order of the fields
@@ -60,9 +60,7 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
     val found = value match {
       case map: Map[_, _] =>
         VectorMap.from(map.map { case (key, v) => spelled(key.toString, known) -> v })
-      case _ =>
-        val kind = spec.path("title").asText
-        refuse(path, s"Input should be a valid dictionary or instance of $kind")
+      case _ => refuse(path, say("dict_type"))
     }
     val required = spec.path("required").asScala.map(_.asText).toSet
     val all = fields.map { entry =>
@@ -70,14 +68,14 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
       val at = path :+ key
       val checked = found.get(key) match {
         case Some(value) => of(inner, rules.before(name, key, value), at, strict = false)
-        case None if required(key) => refuse(at, "Field required")
+        case None if required(key) => refuse(at, say("missing"))
         case None => default(inner, at)
       }
       rules.field(name, key, checked).foreach(refuse(at, _))
       key -> checked
     }
     for (key <- found.keys if !known(key))
-      throw new Misfit(path :+ key, true, "Extra inputs are not permitted")
+      refuse(path :+ key, say(unknown))
     val whole = VectorMap.from(all)
     rules.whole(name, whole).foreach(refuse(path, _))
     whole
@@ -85,9 +83,9 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
 
   /** A contract may write `physical_type` for `physicalType`. */
   private def spelled(key: String, known: Set[String]): String = {
-    val parts = key.split("_")
+    val parts = key.split("_", -1)
     val joined = parts.head + parts.tail.map(_.capitalize).mkString
-    if (!known(key) && known(joined)) joined else key
+    if (!known(key) && known(joined) && !parts.contains("")) joined else key
   }
 
   private def default(spec: JsonNode, path: Vector[Any]): Any =
@@ -126,7 +124,7 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
     if (value == null && nulls.nonEmpty) return null
     if (others.size == 1) return of(others.head, value, path, strict)
     def tries(strict: Boolean) = others.iterator.map { kind =>
-      try Right(of(kind, value, path :+ tag(kind), strict))
+      try Right(of(kind, value, path, strict))
       catch { case misfit: Misfit => Left(misfit) }
     }
     tries(strict = true).collectFirst { case Right(found) => found }.getOrElse {
@@ -134,23 +132,6 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
       lax.collectFirst { case Right(found) => found }.getOrElse(throw lax.head.left.toOption.get)
     }
   }
-
-  /** What pydantic calls a member of a union. */
-  private def tag(spec: JsonNode): String =
-    if (spec.has("$ref")) name(spec)
-    else if (spec.has("const")) s"literal['${spec.get("const").asText}']"
-    else if (spec.has("enum"))
-      spec.get("enum").asScala.map(v => s"'${v.asText}'").mkString("literal[", ",", "]")
-    else
-      spec.path("type").asText match {
-        case "string" => "str"
-        case "integer" => "int"
-        case "number" => "float"
-        case "boolean" => "bool"
-        case "array" => s"list[${tag(spec.path("items"))}]"
-        case "object" => s"dict[str,${tag(spec.path("additionalProperties"))}]"
-        case other => other
-      }
 
   private def tagged(spec: JsonNode, value: Any, path: Vector[Any]): Any = {
     val by = spec.path("discriminator").path("propertyName").asText
@@ -161,19 +142,15 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
       case map: Map[_, _] =>
         val named = map.asInstanceOf[Map[String, Any]].getOrElse(
           by,
-          refuse(path, s"Unable to extract tag using discriminator '$by'")
+          refuse(path, say("union_tag_not_found", "discriminator" -> s"'$by'"))
         )
-        known.collectFirst { case (`named`, kind) =>
-          of(kind, value, path :+ named, strict = false)
-        }
-          .getOrElse(
-            refuse(
-              path,
-              s"Input tag '$named' found using '$by' does not match any of the expected tags: " +
-                known.map { case (name, _) => s"'$name'" }.mkString(", ")
-            )
-          )
-      case _ => refuse(path, "Input should be a valid dictionary or object to extract fields from")
+        val names = known.map { case (name, _) => s"'$name'" }.mkString(", ")
+        val said =
+          say("union_tag_invalid", "discriminator" -> s"'$by'", "expected_tags" -> names)
+        known
+          .collectFirst { case (`named`, kind) => of(kind, value, path, strict = false) }
+          .getOrElse(refuse(path, said))
+      case _ => refuse(path, say("dict_type"))
     }
   }
 
@@ -184,7 +161,7 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
       val said =
         if (quoted.size == 1) quoted.head
         else s"${quoted.init.mkString(", ")} or ${quoted.last}"
-      refuse(path, s"Input should be $said")
+      refuse(path, say("literal_error", "expected" -> said))
     }
 
   private def list(spec: JsonNode, value: Any, path: Vector[Any], strict: Boolean): Any = {
@@ -192,22 +169,17 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
     val items = if (tuple) spec.get("prefixItems").get(0) else spec.path("items")
     value match {
       case values: Seq[_] =>
-        if (tuple && values.isEmpty) refuse(path :+ 0, "Field required")
+        if (tuple && values.isEmpty) refuse(path :+ 0, say("missing"))
+        val (least, most) =
+          (spec.path("minItems").asInt(0), spec.path("maxItems").asInt(Int.MaxValue))
+        if (values.size > most) refuse(path, say("too_long", "max_length" -> most))
         val checked =
           values.zipWithIndex.map { case (v, index) =>
             of(items, v, path :+ index, strict)
           }.toVector
-        val (least, most) =
-          (spec.path("minItems").asInt(0), spec.path("maxItems").asInt(Int.MaxValue))
-        def counted(what: String, bound: Int) = refuse(
-          path,
-          s"${if (tuple) "Tuple" else "List"} should have at $what $bound " +
-            s"item${if (bound == 1) "" else "s"} after validation, not ${values.size}"
-        )
-        if (values.size < least) counted("least", least)
-        if (values.size > most) counted("most", most)
+        if (values.size < least) refuse(path, say("too_short", "min_length" -> least))
         checked
-      case _ => refuse(path, s"Input should be a valid ${if (tuple) "tuple" else "list"}")
+      case _ => refuse(path, say("list_type"))
     }
   }
 
@@ -217,18 +189,16 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules) {
         VectorMap.from(map.map { case (key, v) =>
           key.toString -> of(spec.path("additionalProperties"), v, path :+ key.toString, strict)
         })
-      case _ => refuse(path, "Input should be a valid dictionary")
+      case _ => refuse(path, say("dict_type"))
     }
 }
 
 private[tfspark] object Schema {
   private val json = new ObjectMapper()
 
-  /** Of a resource that `scripts/settings_schema.py` writes. */
-  def read(name: String, rules: Rules): Schema =
-    Using.resource(getClass.getResourceAsStream(s"/tfspark/$name")) { stream =>
-      new Schema(json.readTree(stream), rules)
-    }
+  /** Of a resource. */
+  def read(name: String, rules: Rules, unknown: String): Schema =
+    new Schema(Shared.read(name), rules, unknown)
 
   /** JSON as plain values; None where the text is no JSON. */
   def parse(text: String): Option[Any] =

@@ -5,6 +5,8 @@ import org.apache.hadoop.conf.Configuration
 import scala.collection.immutable.VectorMap
 import scala.util.matching.Regex
 import tfspark.ConfigError
+import tfspark.shared.Shared
+import tfspark.shared.Shared.say
 import tfspark.storage.Storage
 
 /** A raw table; `{date}` in `path` is the logical date. */
@@ -69,20 +71,10 @@ private[tfspark] final class Settings(val all: VectorMap[String, Any]) {
 }
 
 private[tfspark] object Settings {
-  private val Prefix = "TFSPARK_"
-  // Read elsewhere: where models are unpacked, the form of the log, set-up, packages, schedules.
-  private val Own =
-    Set(
-      "MODEL_CACHE",
-      "MODEL_CACHE_BYTES",
-      "LOG",
-      "IVY_SETTINGS",
-      "BASE_PYTHON",
-      "HOME"
-    ).map(Prefix + _)
-  private val Secret =
-    "(?i)password|passwd|secret|token|credential|api_?key|access_?key".r.unanchored
-  private val UrlSecret = """(?i)(://[^/\s:@]*:)[^@/\s]+@|((?:password|pwd|token)=)[^;&\s]+""".r
+  private val Prefix = Shared.text("prefix")
+  private val Own = Shared.texts("own variables").toSet
+  private val Secret = s"(?i)${Shared.text("secret")}".r.unanchored
+  private val UrlSecret = s"(?i)${Shared.text("secret in a URL")}".r
 
   /** What is known of settings: the schema that Python makes. */
   val schema: Schema = Schema.read(
@@ -97,7 +89,8 @@ private[tfspark] object Settings {
       }
       override def field(model: String, field: String, value: Any): Option[String] = None
       override def whole(model: String, fields: Map[String, Any]): Option[String] = None
-    }
+    },
+    unknown = "unknown_setting"
   )
 
   /** Settings from a file, the environment and overrides (dotted names, as on the command line).
@@ -129,7 +122,7 @@ private[tfspark] object Settings {
     *   none was told; a job never takes the clock's
     */
   def requireDate(settings: Settings): LocalDate = settings.date.getOrElse(
-    throw new ConfigError("date: this job is for one day; give --date YYYY-MM-DD")
+    throw new ConfigError(say("no_date"))
   )
 
   /** The effective settings, every secret replaced by `***`. */
@@ -157,10 +150,10 @@ private[tfspark] object Settings {
     val (folder, name) = Storage.split(path)
     val storage = new Storage(folder, conf)
     if (!storage.exists(name))
-      throw new ConfigError(s"$path: there is no such configuration file")
+      throw new ConfigError(say("no_file", "path" -> path))
     val file = YamlFile.parse(storage.read(name), path)
     if (!file.value.isInstanceOf[Map[_, _]])
-      throw new ConfigError(s"$path:1: a configuration file is a mapping of settings")
+      throw new ConfigError(say("no_mapping", "path" -> path))
     file
   }
 
@@ -186,9 +179,8 @@ private[tfspark] object Settings {
       val first = variable.stripPrefix(Prefix).split("__").headOption.getOrElse("").toLowerCase
       if (!known.contains(first)) {
         val names = known.toArray.map(name => Prefix + name.toString.toUpperCase)
-        throw new ConfigError(
-          s"environment: $variable is no setting; known: ${names.mkString(", ")}"
-        )
+        val all = names.mkString(", ")
+        throw new ConfigError(say("unknown_variable", "variable" -> variable, "known" -> all))
       }
     }
   }
@@ -201,17 +193,16 @@ private[tfspark] object Settings {
       told: Map[String, Any]
   ): String = {
     val parts = misfit.path.map(_.toString)
-    val message =
-      if (misfit.unknown) "unknown setting; --help lists all of them" else misfit.said
     val inner = parts.foldLeft[Any](told) {
       case (map: Map[_, _], part) => map.asInstanceOf[Map[String, Any]].getOrElse(part, null)
       case _ => null
     }
-    val variable = Prefix + parts.mkString("__").toUpperCase
+    val variable = parts.inits.filter(_.nonEmpty)
+      .map(some => Prefix + some.mkString("__").toUpperCase).find(environment.contains)
     val place =
       if (inner != null) "command line"
-      else if (environment.contains(variable)) s"environment $variable"
+      else if (variable.nonEmpty) s"environment ${variable.get}"
       else path.fold("settings")(name => s"$name:${file.fold(1)(_.line(misfit.path))}")
-    s"$place: ${parts.mkString(".")}: $message"
+    say("at", "where" -> place, "path" -> parts.mkString("."), "said" -> misfit.said)
   }
 }

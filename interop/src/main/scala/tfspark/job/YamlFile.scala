@@ -8,12 +8,14 @@ import java.time.{DateTimeException, LocalDate}
 import java.util.{List => JavaList, Map => JavaMap}
 import org.yaml.snakeyaml.constructor.{AbstractConstruct, SafeConstructor}
 import org.yaml.snakeyaml.error.{MarkedYAMLException, YAMLException}
+import org.yaml.snakeyaml.reader.ReaderException
 import org.yaml.snakeyaml.nodes.{MappingNode, Node, ScalarNode, SequenceNode, Tag}
 import org.yaml.snakeyaml.{DumperOptions, LoaderOptions, Yaml}
 import scala.collection.immutable.VectorMap
 import scala.collection.mutable
 import scala.jdk.CollectionConverters._
 import tfspark.ConfigError
+import tfspark.shared.Shared.say
 
 /** A YAML file: plain values (`VectorMap`, `Vector`, String, Long, BigInt, Double, Boolean,
   * LocalDate, null), and the line of every path in it.
@@ -26,8 +28,16 @@ private[tfspark] final case class YamlFile(value: Any, lines: Map[Vector[Any], I
 }
 
 private[tfspark] object YamlFile {
-  private val Options = new LoaderOptions()
-  private val Found = """but got (<[^>]+>|[^'\s]+)$""".r
+  private val Options = {
+    val options = new LoaderOptions()
+    options.setTagInspector(_ => true) // `walk` names those that are not allowed
+    options
+  }
+  private val Tags = Set(Tag.STR, Tag.INT, Tag.FLOAT, Tag.BOOL, Tag.NULL, Tag.TIMESTAMP) ++
+    Set(Tag.MAP, Tag.SEQ, Tag.MERGE, Tag.BINARY, Tag.OMAP, Tag.PAIRS, Tag.SET)
+  // Where the library does not say what Python's says.
+  private val Found = """(but got|found undefined alias) (<[^>]+>|[^'\s]+)$""".r
+  private val Tab = """'\\t\(TAB\)'(.*?)\.? \(Do not use.*""".r
 
   private final class Plain extends SafeConstructor(Options) {
     // Its own would take the 13th month for January.
@@ -48,10 +58,10 @@ private[tfspark] object YamlFile {
     try {
       // YAML takes four, two and two digits for a date.
       val (year, month, day) = (text.take(4).toInt, text.slice(5, 7).toInt, text.drop(8).toInt)
-      if (month < 1 || month > 12) throw new YAMLException("month must be in 1..12")
       LocalDate.of(year, month, day)
     } catch {
-      case _: DateTimeException => throw new YAMLException("day is out of range for month")
+      case _: DateTimeException =>
+        throw new YAMLException(say("no_such_value", "text" -> text, "kind" -> "date"))
     }
 
   /** Safe tags only; a key that is named twice is refused.
@@ -64,10 +74,10 @@ private[tfspark] object YamlFile {
   def parse(content: Array[Byte], where: String): YamlFile = {
     val text = decode(content, where)
     def refuse(line: Int, said: String) =
-      throw new ConfigError(s"$where:$line: not YAML: ${Found.replaceAllIn(said, "but got '$1'")}")
+      notYaml(where, line, words(said))
     try {
       val node = new Yaml(Options).compose(new StringReader(text))
-      if (node == null) throw new ConfigError(s"$where:1: the file is empty")
+      if (node == null) throw new ConfigError(say("empty", "where" -> where))
       val lines = mutable.Map.empty[Vector[Any], Int]
       walk(node, Vector.empty, lines, where)
       YamlFile(new Plain().of(node), lines.toMap)
@@ -75,9 +85,17 @@ private[tfspark] object YamlFile {
       case error: MarkedYAMLException =>
         val mark = Option(error.getProblemMark).orElse(Option(error.getContextMark))
         refuse(mark.fold(1)(_.getLine + 1), error.getProblem)
-      case error: YAMLException => refuse(1, error.getMessage)
+      case error: ReaderException =>
+        val line = text.take(error.getPosition).count(_ == '\n') + 1
+        notYaml(where, line, say("no_character"))
     }
   }
+
+  private def words(said: String): String =
+    Tab.replaceAllIn(Found.replaceAllIn(said, "$1 '$2'"), found => s"'\\\\t'${found.group(1)}")
+
+  private def notYaml(where: String, line: Int, problem: String): Nothing =
+    throw new ConfigError(say("not_yaml", "where" -> where, "line" -> line, "problem" -> problem))
 
   /** The value of a text, as on the command line. */
   def value(text: String): Any =
@@ -97,7 +115,7 @@ private[tfspark] object YamlFile {
     val decoder = UTF_8.newDecoder().onMalformedInput(CodingErrorAction.REPORT)
     if (decoder.decode(input, output, true).isError) {
       val line = content.take(input.position()).count(_ == '\n') + 1
-      throw new ConfigError(s"$where:$line: not UTF-8: save the file as UTF-8")
+      throw new ConfigError(say("not_utf8", "where" -> where, "line" -> line))
     }
     output.flip().toString
   }
@@ -108,7 +126,9 @@ private[tfspark] object YamlFile {
       lines: mutable.Map[Vector[Any], Int],
       where: String
   ): Unit = {
-    lines.getOrElseUpdate(path, node.getStartMark.getLine + 1)
+    val line = node.getStartMark.getLine + 1
+    lines.getOrElseUpdate(path, line)
+    if (!Tags(node.getTag)) notYaml(where, line, say("no_tag", "tag" -> node.getTag.getValue))
     node match {
       case mapping: MappingNode =>
         val seen = mutable.Set.empty[String]
@@ -116,15 +136,22 @@ private[tfspark] object YamlFile {
           val line = entry.getKeyNode.getStartMark.getLine + 1
           val key = entry.getKeyNode match {
             case scalar: ScalarNode => scalar.getValue
-            case _ => throw new ConfigError(s"$where:$line: not YAML: a key that is no text")
+            case _ => notYaml(where, line, say("no_text_key"))
           }
-          if (!seen.add(key)) throw new ConfigError(s"$where:$line: two keys of one name: $key")
+          if (!seen.add(key))
+            throw new ConfigError(say("same_key", "where" -> where, "line" -> line, "key" -> key))
           lines(path :+ key) = line
           walk(entry.getValueNode, path :+ key, lines, where)
         }
       case sequence: SequenceNode =>
         for ((inner, index) <- sequence.getValue.asScala.zipWithIndex)
           walk(inner, path :+ index, lines, where)
+      case scalar: ScalarNode if scalar.getTag == Tag.TIMESTAMP && scalar.getValue.length <= 10 =>
+        try date(scalar.getValue)
+        catch {
+          case error: YAMLException =>
+            notYaml(where, line, error.getMessage)
+        }
       case _ =>
     }
   }

@@ -13,7 +13,7 @@ import org.apache.spark.sql.types._
 import scala.jdk.CollectionConverters._
 
 /** Statistics of a Parquet file as Delta's log has them, so that queries skip files; as on the
-  * Python side (`tfspark/scoring/table/statistics.py`).
+  * Python side (`tfspark/scoring/worker/statistics.py`).
   *
   * A bound that might be wrong is left out: Delta takes a missing one as unknown.
   */

@@ -14,7 +14,7 @@ import tfspark.storage.Storage
 import tfspark.tensors.OutputColumn
 import tfspark.worker.{Batch, Batches, Scorer}
 
-/** What one attempt of a task wrote: as `Part` of `tfspark/scoring/table/sink.py`.
+/** What one attempt of a task wrote: as `Part` of `tfspark/scoring/worker/sink.py`.
   *
   * @param file
   *   of good rows, in the day's folder; None where none was good

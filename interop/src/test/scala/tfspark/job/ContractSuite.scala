@@ -3,7 +3,7 @@ package tfspark.job
 import java.nio.charset.StandardCharsets.UTF_8
 import org.apache.spark.sql.functions.col
 import org.apache.spark.sql.{DataFrame, Row}
-import tfspark.{ContractFileError, ContractViolation, Local}
+import tfspark.{ContractViolation, Local}
 
 /** What a contract file may say, and what it says of rows. */
 class ContractSuite extends Local {
@@ -28,13 +28,6 @@ class ContractSuite extends Local {
 
   private def contract(text: String = Text) = Contract.parse(text.getBytes(UTF_8), "x.yaml")
 
-  private def refused(old: String, now: String): String = {
-    assert(Text.contains(old))
-    val error = intercept[ContractFileError](contract(Text.replace(old, now)))
-    assert(error.exitCode == 2)
-    error.getMessage
-  }
-
   test("a contract") {
     val found = contract()
     assert(found.keys == Seq("id"))
@@ -42,28 +35,6 @@ class ContractSuite extends Local {
     assert(found.forScoring(None, Seq("y")).columns.map(_.name).last == "price")
     assert(found.forScoring(Some(Seq("y")), Seq("y")).columns.map(_.name).last == "y")
     assert(found.columns(2).validValues.contains(Seq("male", "female", "3")))
-  }
-
-  test("a mistake has its line") {
-    assert(refused("bigint", "text").startsWith(
-      "x.yaml:8: schema.0.properties.0.physicalType: unknown type 'text'; known: boolean, "
-    ))
-    assert(refused("name: age", "name: Sex") ==
-      "x.yaml:5: schema.0: two columns of one name: Sex and sex")
-    assert(refused("role: key", "role: keys").contains(
-      ": schema.0.properties.0.role: Input should be 'key', 'feature', 'label', 'weight', 'time' or "
-    ))
-    assert(refused("role: key, ", "").contains(": schema.0: no key: mark the column(s)"))
-    assert(refused("maxShare: 0.5", "maxShare: 2").endsWith(
-      ".maxShare: Input should be less than or equal to 1"
-    ))
-    assert(refused("id: t\n", "idd: t\n") == "x.yaml:1: id: Field required")
-    assert(refused("version: 1", "version: 1\nmore: 1") ==
-      "x.yaml:4: more: Extra inputs are not permitted")
-    assert(refused("[A-Z]+", "[A-Z").contains("'[A-Z' is not a regular expression: "))
-    assert(refused("decimal(5,2)", "decimal(2,5)").contains("scale at most the precision"))
-    assert(refused("version: 1\n", "version: 1\nversion: 2\n") ==
-      "x.yaml:4: two keys of one name: version")
   }
 
   private def checked(rows: DataFrame): Seq[Row] = {
@@ -117,21 +88,5 @@ class ContractSuite extends Local {
     val missing = intercept[ContractViolation](checked(wide.drop("code")))
     assert(missing.getMessage ==
       "the table: column code of the contract is missing; there are: id, age, sex, price")
-  }
-
-  test("numbers as Python prints them") {
-    assert(Seq(true, 3L, "x").map(PythonText(_)) == Seq("True", "3", "x"))
-    val shown = Seq(1.0, 0.5, 1e16, 1e15, 1e-5, 1e-4, -2.5e-7, 1e100, 123456.789).map(PythonText(_))
-    assert(shown == Seq(
-      "1.0",
-      "0.5",
-      "1e+16",
-      "1000000000000000.0",
-      "1e-05",
-      "0.0001",
-      "-2.5e-07",
-      "1e+100",
-      "123456.789"
-    ))
   }
 }

@@ -8,7 +8,7 @@ import scala.jdk.CollectionConverters._
 import tfspark.ScoreJob
 
 /** Jobs one after the other in one JVM: a line of JSON `{"arguments": [...], "environment": {...}}`
-  * in, `{"code", "out", "err"}` out. For `tests/test_scala_job.py`.
+  * in, `{"code", "out", "err"}` out. For `tests/interop/test_job.py`.
   */
 object ManyJobs {
   private val json = new ObjectMapper()

@@ -5,7 +5,7 @@ import org.apache.hadoop.conf.Configuration
 import org.scalatest.funsuite.AnyFunSuite
 import tfspark.{ConfigError, Local}
 
-/** Settings and their places; that messages are Python's is tested in `tests/test_scala_job.py`. */
+/** Settings and their places; those that are Python's too are in `spec/`. */
 class SettingsSuite extends AnyFunSuite {
   private val file = Local.temporary("settings").resolve("t.yaml")
 
@@ -42,10 +42,6 @@ class SettingsSuite extends AnyFunSuite {
     val found = Arguments.parse(Seq("--input", "t", "--keep=a,b", "--conf", "spark.x=1=2"))
     assert(found.overrides ==
       Seq("score.input" -> "t", "score.keep" -> "a,b", "spark.spark.x" -> "1=2"))
-    def refused(arguments: String*) = intercept[UsageError](Arguments.parse(arguments)).getMessage
-    assert(refused("--inputs", "t") == "unrecognized arguments: --inputs t")
-    assert(refused("--input") == "argument --input/--score.input: expected one argument")
-    assert(refused("--date", "--keep") == "argument --date: expected one argument")
     assert(Arguments.help.contains("--input, --score.input VALUE  Parquet or Delta folder"))
   }
 }

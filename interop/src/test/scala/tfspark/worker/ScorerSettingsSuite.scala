@@ -23,7 +23,8 @@ class ScorerSettingsSuite extends Local {
     for ((name, value) <- wrong) set(name, value) {
       val error = intercept[ConfigError](ScorerSettings.of(spark))
       val least = if (name == "threads") 1 else 0
-      assert(error.getMessage == s"spark.tfspark.$name: must be a number of at least $least, not '$value'")
+      assert(error.getMessage ==
+        s"spark.tfspark.$name: must be a number of at least $least, not '$value'")
       assert(error.exitCode == 2)
     }
   }

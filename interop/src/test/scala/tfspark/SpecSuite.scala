@@ -1,0 +1,156 @@
+package tfspark
+
+import java.nio.charset.StandardCharsets.UTF_8
+import java.nio.file.{Files, Path, Paths}
+import org.apache.hadoop.conf.Configuration
+import org.scalatest.funsuite.AnyFunSuite
+import tfspark.job._
+import tfspark.shared.Shared
+
+/** The cases in `spec/` that need no Spark; `tests/spec/` has the same ones of Python. */
+class SpecSuite extends AnyFunSuite {
+  import SpecSuite._
+
+  private val contracts = map(read("contracts.yaml"))
+  private val base = contracts("base").toString
+
+  private def content(spec: Map[String, Any]): Array[Byte] =
+    spec.get("bytes").fold {
+      val text = spec.get("text").fold(base)(_.toString)
+      map(spec.getOrElse("put", Map.empty)).foldLeft(text) { case (all, (old, put)) =>
+        assert(all.contains(old))
+        all.replace(old, put.toString)
+      }.getBytes(UTF_8)
+    }(hex => hex.toString.grouped(2).map(Integer.parseInt(_, 16).toByte).toArray)
+
+  /** As text: 0 is not 0.0 here. */
+  private def flat(value: Any): String = value match {
+    case list: Seq[_] => list.map(flat).mkString("[", ", ", "]")
+    case other => String.valueOf(other)
+  }
+
+  private def shown(contract: Contract): Seq[Any] =
+    Seq[Option[Any]](contract.limit.maxShare, contract.limit.maxRows).map(_.orNull[Any]) +:
+      contract.columns.map { c =>
+        val b = c.bounds
+        Seq(
+          c.name,
+          c.physicalType,
+          c.role,
+          c.required,
+          c.unique,
+          c.key,
+          c.validValues.orNull[Any]
+        ) ++
+          Seq[Option[Any]](b.minimum, b.maximum, b.pattern, b.minLength, b.maxLength)
+            .map(_.orNull[Any])
+      }
+
+  for (spec <- list(contracts("cases")).map(map))
+    test(s"contract: ${name(spec)}") {
+      def load() = spec.get("path").fold(Contract.parse(content(spec), "t.yaml"))(path =>
+        Contract.load(path.toString, new Configuration())
+      )
+      spec.get("gives") match {
+        case Some(changed) =>
+          val at = changed.asInstanceOf[Map[String, Any]]
+          val expected = list(contracts("shown")).zipWithIndex.map { case (row, i) =>
+            at.getOrElse(i.toString, row)
+          }
+          assert(flat(shown(load())) == flat(expected))
+        case None =>
+          assert(intercept[ContractFileError](load()).getMessage == spec("says"))
+      }
+    }
+
+  private val rules: Map[String, String] = Map(
+    "minimum" -> "logicalTypeOptions: {minimum: 1}",
+    "maximum" -> "logicalTypeOptions: {maximum: 1}",
+    "pattern" -> "logicalTypeOptions: {pattern: a}",
+    "minLength" -> "logicalTypeOptions: {minLength: 1}",
+    "maxLength" -> "logicalTypeOptions: {maxLength: 1}",
+    "uint8" -> "tensor: {dtype: uint8}",
+    "padValue" -> "tensor: {padValue: 0}"
+  ) ++ Seq("boolean", "integer", "number", "string", "date", "timestamp", "array").map { logical =>
+    logical -> s"logicalType: $logical"
+  }
+
+  for ((kind, may) <- map(contracts("types")); (rule, text) <- rules)
+    test(s"contract: $rule of $kind") {
+      val column = s"""{name: a, physicalType: "$kind", role: key, $text}"""
+      val file = "kind: DataContract\nid: t\nversion: 1\nschema:\n" +
+        s"  - {name: t, properties: [$column]}\n"
+      def load() = Contract.parse(file.getBytes(UTF_8), "t.yaml")
+      if (list(may).contains(rule)) assert(load().columns.head.physicalType == kind)
+      else assert(intercept[ContractFileError](load()).getMessage.contains("not "))
+    }
+
+  for (spec <- list(map(read("settings.yaml"))("cases")).map(map))
+    test(s"settings: ${name(spec)}") {
+      val folder = Local.temporary("settings")
+      def load(): Settings = {
+        val file = spec.get("file").map { text =>
+          Seq("--config", Files.writeString(folder.resolve("t.yaml"), text.toString).toString)
+        }
+        val told = file.toSeq.flatten ++
+          list(spec.getOrElse("arguments", Vector.empty)).map(_.toString)
+        val asked = Arguments.parse("--dry-run" +: told)
+        assert(asked.dryRun)
+        val environment = map(spec.getOrElse("environment", Map.empty)).map { case (k, v) =>
+          k -> v.toString
+        }
+        Settings.load(asked.config, asked.overrides, environment, new Configuration())
+      }
+      spec.get("says") match {
+        case Some(said) =>
+          val error = intercept[ConfigError] {
+            val settings = load()
+            if (spec.contains("day")) Settings.requireDate(settings)
+          }
+          assert(error.getMessage.replace(s"$folder/", "") == said && error.exitCode == 2)
+        case None =>
+          // As the job prints them.
+          val found = map(YamlFile.value(YamlFile.dump(Settings.masked(load()))))
+          for ((setting, value) <- map(spec("gives"))) {
+            val parts = setting.split("\\.", 2)
+            val there =
+              if (parts.length == 1) found(setting) else map(found(parts.head))(parts.last)
+            assert(there == value, setting)
+          }
+      }
+    }
+
+  test("the tree of errors is Python's, and so are the exit codes") {
+    // Of jobs that this module does not have.
+    val others = Set("GateError", "TrainingError")
+    for ((name, (above, code)) <- Shared.errors if name != "TfsparkError" && !others(name)) {
+      val kind = Class.forName(s"tfspark.$name")
+      assert(kind.getSuperclass.getSimpleName.replace("Exception", "Error") == above, name)
+      val made = kind.getConstructors.head
+      val arguments = "said" +: Seq.fill(made.getParameterCount - 1)(null)
+      val error = made.newInstance(arguments: _*).asInstanceOf[TfsparkException]
+      assert((error.getMessage, error.exitCode) == (("said", code)))
+    }
+  }
+
+  test("a text with its values") {
+    assert(Shared.say("no_tensor", "name" -> "$1", "type" -> "x") ==
+      "column $1: x fits no tensor without loss; name the narrowing: tensor: {dtype: float64}")
+  }
+}
+
+object SpecSuite {
+  private val folder: Path = Paths.get("spec")
+
+  /** A file of cases. */
+  def read(name: String): Any =
+    YamlFile.parse(Files.readAllBytes(folder.resolve(name)), name).value
+
+  def map(value: Any): Map[String, Any] = value.asInstanceOf[Map[String, Any]]
+
+  def list(value: Any): Vector[Any] = value.asInstanceOf[Seq[Any]].toVector
+
+  /** A name that no other case has, as tests' names must differ. */
+  def name(spec: Map[String, Any]): String =
+    spec.removed("says").removed("gives").toSeq.map { case (k, v) => s"$k $v" }.mkString(", ")
+}

@@ -1,0 +1,142 @@
+package tfspark.tfrecord
+
+import com.fasterxml.jackson.databind.ObjectMapper
+import java.nio.file.{Files => LocalFiles}
+import java.time.LocalDate
+import org.apache.hadoop.conf.Configuration
+import org.apache.spark.sql.Row
+import org.apache.spark.sql.catalyst.{CatalystTypeConverters, InternalRow}
+import org.apache.spark.sql.execution.vectorized.{OnHeapColumnVector, WritableColumnVector}
+import org.apache.spark.sql.types._
+import org.apache.spark.sql.vectorized.{ColumnVector, ColumnarBatch}
+import org.scalatest.funsuite.AnyFunSuite
+import scala.collection.immutable.VectorMap
+import scala.jdk.CollectionConverters._
+import tfspark.SpecSuite.{list, map, read}
+import tfspark.{IntegrityError, Local}
+
+/** `spec/tfrecord.yaml`: rows as the bytes of a file; `tests/spec/test_tfrecord.py` has the same of
+  * Python.
+  */
+class TFRecordSpecSuite extends AnyFunSuite {
+  private val json = new ObjectMapper()
+
+  /** Plain values as Java's, for JSON. */
+  private def javas(value: Any): Any = value match {
+    case map: Map[_, _] =>
+      val made = new _root_.java.util.LinkedHashMap[String, Any]
+      map.foreach { case (k, v) => made.put(k.toString, javas(v)) }
+      made
+    case list: Seq[_] => list.map(javas).asJava
+    case other => other
+  }
+
+  private def schema(spec: Map[String, Any]): StructType = {
+    val fields = map(spec("schema")).toVector.map { case (name, kind) =>
+      VectorMap("name" -> name, "type" -> kind, "nullable" -> true, "metadata" -> Map.empty)
+    }
+    val text = json.writeValueAsString(javas(VectorMap("type" -> "struct", "fields" -> fields)))
+    DataType.fromJson(text).asInstanceOf[StructType]
+  }
+
+  /** A value of a case as Spark takes it inside. */
+  private def value(told: Any, kind: DataType): Any = (told, kind) match {
+    case (null, _) => null
+    case (list: Seq[_], ArrayType(inner, _)) => list.map(value(_, inner))
+    case (list: Seq[_], StructType(fields)) =>
+      Row.fromSeq(list.zip(fields).map { case (one, field) => value(one, field.dataType) })
+    case (text: String, BinaryType) =>
+      text.grouped(2).map(Integer.parseInt(_, 16).toByte).toArray
+    case (text, DateType) => LocalDate.parse(text.toString)
+    case (micros: Long, TimestampType) =>
+      java.time.Instant.ofEpochSecond(
+        Math.floorDiv(micros, 1000000L),
+        Math.floorMod(micros, 1000000L) * 1000
+      )
+    case (flag: Boolean, BooleanType) => flag
+    case (number, ByteType) => number.toString.toByte
+    case (number, ShortType) => number.toString.toShort
+    case (number, IntegerType) => number.toString.toInt
+    case (number, LongType) => number.toString.toLong
+    case (number, FloatType) => number.toString.toFloat
+    case (text, StringType) => text.toString
+    case other => fail(s"no value: $other")
+  }
+
+  /** Comparable: bytes and floats by their bits. */
+  private def plain(value: Any): Any = value match {
+    case bytes: Array[Byte] => bytes.toSeq
+    case float: Float => java.lang.Float.floatToIntBits(float)
+    case row: Row => row.toSeq.map(plain).toList
+    case list: scala.collection.Seq[_] => list.map(plain).toList
+    case time: java.sql.Timestamp => time.toInstant
+    case date: java.sql.Date => date.toLocalDate
+    case other => other
+  }
+
+  private def rows(spec: Map[String, Any]): Seq[Row] = {
+    val kinds = schema(spec).map(_.dataType)
+    list(spec("rows")).map(row => Row.fromSeq(list(row).zip(kinds).map((value _).tupled)))
+  }
+
+  private def hex(bytes: Array[Byte]): String = bytes.map(b => f"$b%02x").mkString
+
+  for (spec <- list(map(read("tfrecord.yaml"))("cases")).map(map)) {
+    val kind = schema(spec)
+    def layout = Layout.toRead(SparkTypes.toArrow(kind))
+
+    test(s"written: ${spec("name")}") {
+      val encoder = new Encoder(layout, kind)
+      val convert = CatalystTypeConverters.createToCatalystConverter(kind)
+      rows(spec).foreach(row => encoder.add(convert(row).asInstanceOf[InternalRow]))
+      assert(hex(encoder.data.take(encoder.used)) == spec("bytes"))
+    }
+
+    test(s"read: ${spec("name")}") {
+      val file = Local.temporary("spec").resolve("a.tfrecord")
+      val bytes = spec("bytes").toString.grouped(2).filter(_.nonEmpty)
+      LocalFiles.write(file, bytes.map(Integer.parseInt(_, 16).toByte).toArray)
+      val all = new Frames(new Source(Store(file.toString, new Configuration()), "none"))
+      val decoder = new Decoder(layout, layout.names)
+      val vectors = OnHeapColumnVector.allocateColumns(256, decoder.schema)
+      val columns = vectors.map(vector => vector: WritableColumnVector)
+      var row = 0
+      while (all.next()) {
+        assert(all.good && decoder.decode(all.data, all.begin, all.end, columns, row))
+        row += 1
+      }
+      assert(all.broken == null)
+      val batch = new ColumnarBatch(vectors.map(vector => vector: ColumnVector), row)
+      val toRow = CatalystTypeConverters.createToScalaConverter(decoder.schema)
+      val found = batch.rowIterator.asScala.map(one => toRow(one.copy()).asInstanceOf[Row]).toList
+      batch.close()
+      assert(found.map(plain) == rows(spec).map(plain))
+    }
+
+    test(s"sidecar: ${spec("name")}") {
+      val expected = json.readTree(json.writeValueAsString(javas(spec("sidecar"))))
+      assert(json.readTree(json.writeValueAsString(layout.toJson)) == expected)
+    }
+  }
+
+  private val manifests = map(read("manifest.yaml"))
+
+  for (spec <- list(manifests("cases")).map(map))
+    test(s"manifest: ${spec.removed("says")}") {
+      val base = map(manifests("base")).removedAll(spec.get("without").map(_.toString))
+      val there = json.writeValueAsString(javas(base ++ map(spec.getOrElse("with", Map.empty))))
+      val folder = Local.temporary("manifest")
+      val file = folder.resolve(Manifest.File)
+      LocalFiles.writeString(file, spec.get("text").fold(there)(_.toString))
+      val store = Store(folder.toString, new Configuration())
+      spec.get("says") match {
+        case Some(said) =>
+          assert(intercept[IntegrityError](Manifest.read(store)).getMessage == s"$file $said")
+        case None =>
+          val found = Manifest.read(store).get
+          LocalFiles.delete(file)
+          found.write(store)
+          assert(json.readTree(LocalFiles.readString(file)) == json.readTree(there))
+      }
+    }
+}

@@ -1,0 +1,133 @@
+"""What is wrong with a model, a table or a row, and what both sides say of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from tests import saved_models as models
+from tfspark.errors import TfsparkError
+from tfspark.registry.manifest import write_manifest
+from tfspark.scoring.frame import score
+
+ROWS = """
+SELECT id, 20.0D AS age, 'x' AS sex, 1 AS siblings, true AS paid, array(1, 2) AS ids,
+  float(id) AS x
+FROM range(1)
+"""
+# Of each: the model, and the columns of its inputs.
+WRONG: dict[str, tuple[str, dict[str, list[str]]]] = {
+    "no folder": ("nowhere", {}),
+    "versions": (".", {}),
+    "an empty folder": ("empty", {}),
+    "a file and no folder": ("file", {}),
+    "unknown input": ("mixed", {"agee": ["age"]}),
+    "unknown column": ("mixed", {"age": ["agee"]}),
+    "no column": ("lookup", {}),
+    "wrong type": ("mixed", {"age": ["sex"]}),
+    "wrong depth": ("mlp", {"features": ["ids"], "x": ["id"]}),
+    "no list": ("mlp", {"features": ["sex"]}),
+    "too deep": ("lookup", {"word": ["ids"]}),
+    "too few": ("mlp", {"features": ["id", "age"]}),
+    "the name of an output is taken": ("taken", {}),
+    "tampered": ("tampered", {}),
+    "a file without a sum": ("more", {}),
+    "a file is gone": ("less", {}),
+    "a damaged manifest": ("scribbled", {}),
+    "a damaged model": ("damaged", {}),
+    "a forbidden op": ("unsafe", {}),
+}
+# Rows that end a query.
+POISON = {
+    "null": ("mixed", "siblings", "CAST(NULL AS int)"),
+    "out of range": ("mixed", "age", "1e300D"),
+    "the model fails": ("picky", "x", "-1f"),
+}
+
+
+def refusals(spark: SparkSession, folder: Path) -> dict[str, list[list[Any]]]:
+    """Class, message and exit code of both sides, for everything that is wrong."""
+    make_models(folder)
+    df = spark.sql(ROWS)
+    said = {}
+    for what, (name, inputs) in WRONG.items():
+        model = str(folder / name) if name != "." else str(folder)
+        given: Any = {k: v[0] if len(v) == 1 else v for k, v in inputs.items()}
+        said[what] = [of_python(df, model, given), of_jvm(df, model, inputs)]
+    for what, (name, column, value) in POISON.items():
+        poisoned, model = df.selectExpr("*", f"{value} AS bad").drop(column), str(folder / name)
+        poisoned = poisoned.withColumnRenamed("bad", column)
+        python = failed(score(poisoned, model, keep=["id", "sex"], plan="arrow"))
+        jvm = failed(by_jvm(poisoned, model, {}, ["id", "sex"]))
+        said[what] = [[python], [jvm]]
+    return said
+
+
+def make_models(folder: Path) -> None:
+    folder.mkdir()
+    models.mixed(folder / "mixed")
+    models.mlp(folder / "mlp")
+    models.picky(folder / "picky")
+    models.lookup(folder / "lookup", folder / "words.txt")
+    spec = tf.TensorSpec([None], tf.float32, name="x")
+    models.save(folder / "taken", [spec], lambda x: {"ID": x})
+    path = [tf.TensorSpec([None], tf.string, name="sex")]
+    models.save(folder / "unsafe", path, lambda p: {"read": tf.map_fn(tf.io.read_file, p)})
+    for name in ("tampered", "more", "less", "scribbled"):
+        shutil.copytree(folder / "mlp", folder / name)
+        write_manifest(str(folder / name), {"inputs": {}})
+    with (folder / "tampered" / "saved_model.pb").open("ab") as file:
+        file.write(b"x")
+    (folder / "more" / "assets" / "more.txt").parent.mkdir(exist_ok=True)
+    (folder / "more" / "assets" / "more.txt").write_text("more")
+    next((folder / "less" / "variables").glob("*.index")).unlink()
+    (folder / "scribbled" / "tfspark.json").write_text('{"digest": 1')
+    shutil.copytree(folder / "mlp", folder / "damaged")
+    (folder / "damaged" / "saved_model.pb").write_bytes(b"\xff" * 100)
+    (folder / "empty").mkdir()
+    (folder / "file").write_text("no model")
+
+
+def by_jvm(df: DataFrame, model: str, inputs: dict[str, list[str]], keep: list[str]) -> DataFrame:
+    """The module's own binding and messages, not Python's."""
+    spark = df.sparkSession
+    jvm: Any = spark._jvm  # type: ignore[attr-defined]
+    frame = jvm.tfspark.Interop.score(df._jdf, model, inputs, keep, None, False)  # type: ignore[attr-defined]
+    return DataFrame(frame, spark)
+
+
+def of_python(df: DataFrame, model: str, inputs: dict[str, Any]) -> list[Any]:
+    try:
+        score(df, model, inputs, ["id"])
+    except TfsparkError as error:
+        return [type(error).__name__, str(error), error.exit_code]
+    return []
+
+
+def of_jvm(df: DataFrame, model: str, inputs: dict[str, list[str]]) -> list[Any]:
+    try:
+        by_jvm(df, model, inputs, ["id"])
+    except Py4JJavaError as error:
+        java = error.java_exception
+        if not java.getClass().getName().startswith("tfspark."):
+            return [java.toString()]
+        return [java.getClass().getSimpleName(), java.getMessage(), java.exitCode()]
+    return []
+
+
+def failed(df: DataFrame) -> str:
+    """What a query says of the row that ends it, without what Spark says around it."""
+    try:
+        df.collect()
+    except (PySparkException, Py4JJavaError) as error:
+        found = re.search(r"model .+? a quarantine table", str(error))
+        return found[0] if found else json.dumps(str(error)[:2000])
+    return ""

@@ -1,0 +1,1 @@
+"""What is scored: one model, several side by side, or a model for each segment."""

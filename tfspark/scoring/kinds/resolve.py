@@ -1,0 +1,62 @@
+"""The factory: from what a user names to what is scored. Only here the kind of model is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tfspark.errors import ConfigError
+from tfspark.registry.resolve import resolve_model
+from tfspark.scoring.kinds.model import AnyModel
+from tfspark.scoring.kinds.one import One
+from tfspark.scoring.kinds.segments import BySegment, Segments
+from tfspark.scoring.kinds.sidebyside import SideBySide
+
+Models = str | Mapping[str, str] | Segments
+
+
+def resolve(
+    models: Models, tracking_uri: str | None = None, signature: str | None = None
+) -> AnyModel:
+    """One model or several, each found and verified.
+
+    Raises:
+        ModelNotFound, IntegrityError, UnsafeModelError, SignatureError: see `resolve_model`.
+        SignatureError: models of segments differ in their outputs.
+        ConfigError: there is no model, or a name is empty.
+    """
+
+    def find(uri: str) -> One:
+        return One.of(resolve_model(uri, tracking_uri, signature), uri)
+
+    if isinstance(models, str):
+        return find(models)
+    if isinstance(models, Segments):
+        return BySegment.of(models, find)
+    if not models or not all(models):
+        raise ConfigError("model: give each of several models a name: {'champion': 'models/m/1'}")
+    return SideBySide.of({name: find(uri) for name, uri in models.items()})
+
+
+def from_settings(
+    model: str | Mapping[str, str], segment_column: str, segment_default: str
+) -> Models:
+    """What the settings of a job name.
+
+    Raises:
+        ConfigError: a column of segments, and no model for each of them.
+    """
+    if not segment_column:
+        return model
+    if not isinstance(model, Mapping):
+        raise ConfigError("score.segment_column: score.model must be a mapping, value: model")
+    return Segments(segment_column, model, segment_default or None)
+
+
+def from_json(described: Mapping[str, Any]) -> Models:
+    """What `AnyModel.pinned` described."""
+    if "model" in described:
+        return str(described["model"])
+    if "column" in described:
+        return Segments(described["column"], described["models"], described["default"])
+    return dict(described["models"])
