@@ -104,6 +104,7 @@ def main(folder: Path) -> None:
     models.mlp(folder / "mlp")
     models.mixed(folder / "mixed")
     models.picky(folder / "picky")
+    models.hopeless(folder / "hopeless")
     models.tokens(folder / "tokens")
     models.fixed_batch(folder / "fixed_batch")
     models.lookup(folder / "lookup", folder / "words.txt")
