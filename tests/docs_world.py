@@ -85,7 +85,7 @@ def passengers(spark: SparkSession, home: Path) -> Any:
     rows = spark.read.csv(str(PASSENGERS), schema, header=True)
     more = {f"f{i}": F.lit(i / 10).cast("float") for i in range(3)}
     more |= {"id": F.col("PassengerId"), "country": F.lit("DE")}
-    rows.withColumns(more).write.parquet(str(home / "tables" / "passengers"))
+    rows.withColumns(more).write.mode("ignore").parquet(str(home / "tables" / "passengers"))
     return spark.read.parquet(str(home / "tables" / "passengers"))
 
 
@@ -121,11 +121,12 @@ def plain(folder: Path) -> str:
 
 
 def survival(folder: Path) -> str:
-    """Age, Sex → survival; a null age is NaN."""
+    """Age, Sex → survival, known; a null age is NaN."""
 
     def serve(Age, Sex):  # type: ignore[no-untyped-def]
         known = tf.where(tf.math.is_nan(Age), 0.5, Age / 100.0)
-        return {"survival": known + tf.cast(Sex == "female", tf.float32)}
+        survived = known + tf.cast(Sex == "female", tf.float32)
+        return {"survival": survived, "known": tf.logical_not(tf.math.is_nan(Age))}
 
     inputs = [Spec([None], tf.float32, name="Age"), Spec([None], tf.string, name="Sex")]
     return models.save(folder, inputs, serve)
