@@ -12,7 +12,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import models  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from tfspark.registry.manifest import write_manifest  # noqa: E402
+from tfspark.registry import write_manifest  # noqa: E402
 
 Spec = tf.TensorSpec
 KINDS = (
