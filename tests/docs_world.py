@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 from pathlib import Path
@@ -87,6 +88,16 @@ def passengers(spark: SparkSession, home: Path) -> Any:
     more |= {"id": F.col("PassengerId"), "country": F.lit("DE")}
     rows.withColumns(more).write.mode("ignore").parquet(str(home / "tables" / "passengers"))
     return spark.read.parquet(str(home / "tables" / "passengers"))
+
+
+def bad_row(spark: SparkSession, home: Path) -> None:
+    """A row in quarantine, as `prepare` writes it."""
+    from tfspark.quarantine import quarantine
+
+    columns = "_tfspark_reasons array<string>, _tfspark_raw string"
+    bad = spark.createDataFrame([(["Age: null"], "{}")], columns)
+    day, target = dt.date(2026, 11, 20), str(home / "warehouse" / "quarantine")
+    quarantine(bad, target, table="passengers", day=day, job="prepare", run_id="1")
 
 
 def register(name: str, folder: Path, versions: int) -> None:

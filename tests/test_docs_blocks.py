@@ -65,6 +65,8 @@ class Reader:
         if page == "docs/tfrecord.md":
             self.names["table"] = docs_world.events().select(["id", "price", "day"])
             self.names["df"] = self.spark.createDataFrame(self.names["table"].to_pandas())
+        if page == "docs/querying.md":
+            docs_world.bad_row(self.spark, self.home)
         if page == "docs/training.md":
             self.names["df"] = docs_world.passengers(self.spark, self.home)
         todo = to_run(page)
@@ -117,7 +119,8 @@ class Reader:
 
     def sql(self, block: Block) -> None:
         for statement in statements(self.text(block)):
-            self.spark.sql(statement).collect()
+            rows = self.spark.sql(statement).collect()
+            assert rows or not statement.startswith("SELECT"), statement
 
     def yaml(self, block: Block) -> None:
         found = yaml.safe_load(block.text)
