@@ -68,6 +68,11 @@ private[tfspark] final class Store private (val shown: String, path: Path, fs: F
     }
   }
 
+  /** None: there is none, even if it goes while it is looked for. */
+  def findJson(): Option[JsonNode] =
+    try Some(readJson())
+    catch { case _: StorageError if !exists => None }
+
   def writeJson(value: JsonNode): Unit = {
     val plain = Store.json.treeToValue(value, classOf[Object])
     val text = Store.json.writerWithDefaultPrettyPrinter().writeValueAsBytes(plain)
