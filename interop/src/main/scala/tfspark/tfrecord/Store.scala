@@ -63,10 +63,8 @@ private[tfspark] final class Store private (val shown: String, path: Path, fs: F
     val bytes = safe("cannot read")(Using.resource(fs.open(path))(_.readAllBytes()))
     try Store.json.readTree(bytes)
     catch {
-      case error: JsonProcessingException =>
-        throw new IntegrityError(
-          s"$shown is not JSON (${error.getOriginalMessage}): it was damaged or cut off"
-        )
+      case _: JsonProcessingException =>
+        throw new IntegrityError(s"$shown is not JSON: it was damaged or cut off")
     }
   }
 
