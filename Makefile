@@ -70,6 +70,10 @@ lint: setup ## ruff, mypy, typos, scalafmt
 fmt: setup ## put the code in ruff's form
 	@$(RUN) ruff check --fix . ; ruff format . ; python scripts/sbt.py scalafmtAll scalafmtSbt
 
+.PHONY: api
+api: setup ## docs/api.md and tests/surface.txt, after a change of a public name or docstring
+	@$(RUN) python scripts/api_page.py
+
 .PHONY: package
 package: setup ## for a cluster: dist/*.zip, environment.tar.gz, jars, wheel, the Scala module
 	@$(RUN) python scripts/package.py $(ARGS)

@@ -88,7 +88,6 @@ lazy val interop = (project in file("."))
     libraryDependencies ++= Seq(
       "org.apache.spark" %% "spark-sql" % sparkVersion % Provided,
       "io.delta" % "delta-spark_4.2_2.13" % "4.4.0" % Provided,
-      "org.xerial" % "sqlite-jdbc" % "3.53.0.0",
       "org.tensorflow" % "tensorflow-core-api" % tensorflowVersion,
       "org.tensorflow" % "tensorflow-core-native" % tensorflowVersion classifier natives,
       "org.bytedeco" % "javacpp" % javacppVersion,

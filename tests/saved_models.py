@@ -79,6 +79,16 @@ def picky(folder: Path) -> str:
     return save(folder, [Spec([None], tf.float32, name="x")], serve)
 
 
+def hopeless(folder: Path) -> str:
+    """x float32 → same; the model fails for every batch of numbers above -1."""
+
+    def serve(x):  # type: ignore[no-untyped-def]
+        tf.debugging.Assert(tf.reduce_all(x < -1.0), ["hopeless"])
+        return {"same": tf.identity(x)}
+
+    return save(folder, [Spec([None], tf.float32, name="x")], serve)
+
+
 def tokens(folder: Path) -> str:
     """ids [n, any] int64 → total; lists of any one length."""
 

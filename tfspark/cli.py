@@ -75,6 +75,7 @@ _OTHERS = {
     "query": ("tfspark.query", "scored table -> screen, CSV or Parquet"),
     "contract": ("tfspark.contracts.docs", "check a contract and print its page"),
     "tfrecord": ("tfspark.tfrecord.command", "look into TFRecord: head, count, schema, verify"),
+    "registry": ("tfspark.registry.index", "bring a SQLite registry's index up to date"),
     "cache": ("tfspark.scoring.model.command", "models unpacked on this machine: list, clean"),
     "demo": ("tfspark.demo", "the passengers example, from the raw table to the scored one"),
 }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
+from tfspark.errors import ConfigError, ContractViolation, ModelFailed, SourceMissing, StorageError
 
 _MISSING = {
     "PATH_NOT_FOUND",
@@ -16,6 +16,8 @@ _MISSING = {
     "DELTA_PATH_DOES_NOT_EXIST",
     "DELTA_TABLE_ONLY_OPERATION",
 }
+# Raised in a task: by a Python worker, or by the Scala module.
+_MODEL_FAILED = re.compile(r"^(?:tfspark\.errors|Caused by: tfspark)\.ModelFailed: ", re.M)
 
 
 @contextmanager
@@ -69,7 +71,8 @@ def running(what: str, target: str) -> Iterator[None]:
     try:
         yield
     except ERRORS as error:
-        raise StorageError(f"{what} failed: {_telling(error)}; {target} is unchanged") from error
+        kind = ModelFailed if _MODEL_FAILED.search(str(error)) else StorageError
+        raise kind(f"{what} failed: {_telling(error)}; {target} is unchanged") from error
 
 
 def _telling(error: Exception) -> str:

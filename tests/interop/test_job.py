@@ -16,8 +16,8 @@ import yaml
 
 from tests import saved_models as models
 from tests.conftest import ROOT
-from tests.mlflow_server import mlflow_server
 from tests.interop.jobs import Ended, Jobs, build, jobs, submitted
+from tests.mlflow_server import mlflow_server
 from tests.passengers import copy_of, flags
 from tests.spec.test_settings import told
 from tests.test_bad_inputs import CASES, LINES, Case, World
@@ -201,6 +201,40 @@ def test_a_model_of_a_server(jvm: Jobs, picky: str, spark: Any, tmp_path: Path) 
     assert {tuple(r) for r in found.select("model_name", "model_version").collect()} == {
         ("served", "1")
     }
+
+
+def test_an_alias_that_another_client_moved(
+    jvm: Jobs, picky: str, spark: Any, tmp_path: Path
+) -> None:
+    """The job reads the index of a SQLite store; one that is behind is refused, not followed."""
+    from mlflow import MlflowClient
+
+    table, target = str(tmp_path / "rows"), str(tmp_path / "scored")
+    spark.range(10).selectExpr("id", "float(id) AS x").write.parquet(table)
+    where = f"sqlite:///{tmp_path}/mlflow.db"
+    store = Store(where, "indexed")
+    run_id = store.start_run("indexed", f"file://{tmp_path}/artifacts", "key", {})
+    store.upload(run_id, picky)
+    for _ in range(2):
+        store.tag(store.new_version(run_id, "key"), COMPLETE, "true")
+    store.set_alias("champion", 1)
+    given = ["--input", table, "--model", "models:/indexed@champion", "--output", target]
+    given += ["--date", "2026-11-20", "--registry.tracking_uri", where]
+
+    def version() -> str:
+        ended = jvm.run(given)
+        assert ended.code == 0, ended.err
+        (row,) = read_table(spark, target).select("model_version").distinct().collect()
+        return str(row[0])
+
+    assert version() == "1"
+    MlflowClient(where, where).set_registered_model_alias("indexed", "champion", "2")
+    ended = jvm.run(given)
+    assert ended.code == 6, ended.err
+    assert ended.message.startswith(f"score: StorageError: MLflow at {where}: its index ")
+    assert f"run `python -m tfspark registry {where}`" in ended.message
+    assert main("registry", [where]) == 0
+    assert version() == "2"
 
 
 def test_the_rows_of_a_contract(jvm: Jobs, warehouse: Path, spark: Any, tmp_path: Path) -> None:

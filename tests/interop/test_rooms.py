@@ -27,7 +27,7 @@ ROOMS = [
     "job",
     "tfspark",
 ]
-COMPAT = "org/apache/spark/sql/tfspark"  # in a package of Spark's, whose private names it uses
+COMPAT = "org/apache/spark/sql/tfspark"  # its other half, for Spark's private names
 
 
 def room_of(file: Path) -> str:
@@ -71,9 +71,13 @@ def test_every_source_is_in_its_room_and_imports_go_down() -> None:
 
 def test_the_table_in_design_md_has_the_same_order() -> None:
     table = (ROOT / "docs" / "design.md").read_text().split("Within `interop/")[1]
-    rows = re.findall(r"(?m)^\| `([\w.]+)` \|", table.split("\n\n")[1])
-    spark = COMPAT.replace("/", ".")
-    assert rows == [spark if room == "compat" else room for room in ROOMS]
+    assert re.findall(r"(?m)^\| `(\w+)` \|", table.split("\n\n")[1]) == ROOMS
+
+
+def test_deltas_own_classes_are_used_in_compat_alone() -> None:
+    own = "import org.apache.spark.sql.delta."
+    files = {file.relative_to(MAIN) for file in MAIN.rglob("*.scala") if own in file.read_text()}
+    assert {room_of(file) for file in files} == {"compat"}
 
 
 @pytest.mark.parametrize(

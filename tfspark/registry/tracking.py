@@ -13,12 +13,13 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tfspark.errors import ModelNotFound
+from tfspark.errors import ModelNotFound, StorageError
 from tfspark.registry.connect import connect, import_mlflow, masked, reported, sqlite_file
+from tfspark.registry.index import refresh
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 TRAIN_KEY, COMPLETE, GATE = "tfspark.train_key", "tfspark.complete", "tfspark.gate"
@@ -71,6 +72,8 @@ def download(uri: str, tracking_uri: str | None = None) -> tuple[str, str, str]:
             raise ModelNotFound(
                 f"{uri}: version {found.version} was not finished; run the same training again"
             )
+        with contextlib.suppress(StorageError):  # a store that may only be read
+            refresh(client, where)
         source = client.get_model_version_download_uri(name, found.version)
         return _fetch(source, where), name, str(found.version)
 
@@ -82,9 +85,16 @@ class Store:
         self.uri, self.name = tracking_uri, name
         self.client = connect(tracking_uri)
 
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """The store's errors as ours; the index of a SQLite store follows what is written."""
+        with reported(self.uri):
+            yield
+            refresh(self.client, self.uri)
+
     def experiment(self, name: str, artifacts: str | None) -> str:
         """The id of an experiment, made if it is not there; `artifacts`: see `start_run`."""
-        with reported(self.uri):
+        with self.asking():
             found = self.client.get_experiment_by_name(name)
             if found:
                 return str(found.experiment_id)
@@ -99,7 +109,7 @@ class Store:
             artifacts: folder for the files of a new experiment; None: the server decides.
         """
         number = self.experiment(experiment, artifacts)
-        with reported(self.uri):
+        with self.asking():
             query = f"tags.`{TRAIN_KEY}` = '{train_key}' and attributes.status = 'RUNNING'"
             left = self.client.search_runs([number], query, max_results=1)
             if left:
@@ -114,7 +124,7 @@ class Store:
 
         params = [Param(key, _parameter(value)) for key, value in parameters.items()]
         source = Dataset(dataset.name, dataset.digest[:36], "local", dataset.path)
-        with reported(self.uri):
+        with self.asking():
             for start in range(0, len(params), 100):
                 self.client.log_batch(run_id, params=params[start : start + 100])
             tags = [InputTag("version", str(dataset.version))]
@@ -125,7 +135,7 @@ class Store:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        with reported(self.uri):
+        with self.asking():
             new = []
             for key, values in history.items():
                 known = {m.step for m in self.client.get_metric_history(run_id, key)}
@@ -139,19 +149,19 @@ class Store:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        with reported(self.uri):
+        with self.asking():
             known = self.client.get_run(run_id).data.metrics
             new = [Metric(k, float(v), now, 0) for k, v in metrics.items() if k not in known]
             self.client.log_batch(run_id, metrics=new)
 
     def end_run(self, run_id: str, status: str = "FINISHED") -> None:
-        with reported(self.uri):
+        with self.asking():
             if self.client.get_run(run_id).info.status != status:
                 self.client.set_terminated(run_id, status)
 
     def versions(self, train_key: str) -> list[Version]:
         """The versions that this training has made, ascending."""
-        with reported(self.uri):
+        with self.asking():
             query = f"name = '{self.name}' and tags.`{TRAIN_KEY}` = '{train_key}'"
             found = self.client.search_model_versions(query)
         versions = [
@@ -164,7 +174,7 @@ class Store:
         """Register a version, not complete yet, whose files will be the run's."""
         from mlflow.exceptions import MlflowException
 
-        with reported(self.uri):
+        with self.asking():
             try:
                 self.client.get_registered_model(self.name)
             except MlflowException:
@@ -178,21 +188,21 @@ class Store:
 
     def upload(self, run_id: str, folder: str) -> None:
         """Put the files of a local folder where the run's version points to."""
-        with reported(self.uri):
+        with self.asking():
             self.client.log_artifacts(run_id, folder, ARTIFACT)
 
     def aliases(self) -> dict[str, int]:
         """Alias → version."""
-        with reported(self.uri):
+        with self.asking():
             named = self.client.get_registered_model(self.name).aliases
         return {alias: int(version) for alias, version in named.items()}
 
     def set_alias(self, alias: str, number: int) -> None:
-        with reported(self.uri):
+        with self.asking():
             self.client.set_registered_model_alias(self.name, alias, str(number))
 
     def tag(self, number: int, key: str, value: str) -> None:
-        with reported(self.uri):
+        with self.asking():
             self.client.set_model_version_tag(self.name, str(number), key, value)
 
 

@@ -37,7 +37,10 @@ def score_udf(
     """A model as a function of columns.
 
     Args:
+        spark: the session whose queries call it.
         model: the folder of a SavedModel, or an MLflow URI; or several, as for `score`.
+        tracking_uri: the MLflow server; default: MLflow's own.
+        signature: name of the signature; default: the manifest's, else `serving_default`.
         on_bad_row: `fail`: a row that cannot be scored fails the query, with its values and the
             reason; `null`: its outputs are null.
 

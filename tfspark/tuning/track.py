@@ -8,7 +8,6 @@ from typing import Any
 
 from tfspark.config import Settings
 from tfspark.dataset import Dataset
-from tfspark.registry.connect import reported
 from tfspark.registry.tracking import Store
 
 _STUDY, _TRIAL, _PARENT = "tfspark.study", "tfspark.trial", "mlflow.parentRunId"
@@ -24,7 +23,7 @@ class Tracker:
         experiment = settings.registry.experiment or settings.name
         self.experiment = self.store.experiment(experiment, settings.artifacts)
         tags = {_STUDY: study, "tfspark.dataset.digest": dataset.digest}
-        with reported(self.store.uri):
+        with self.store.asking():
             query = f"tags.`{_STUDY}` = '{study}'"
             known = [
                 run
@@ -44,7 +43,7 @@ class Tracker:
 
         tags = {_PARENT: self.run, _STUDY: self.study, _TRIAL: str(number)}
         params = [Param(key, str(value)[:6000]) for key, value in settings.items()]
-        with reported(self.store.uri):
+        with self.store.asking():
             made = self.store.client.create_run(
                 self.experiment, tags=tags, run_name=f"{self.study}-{number}"
             )
@@ -62,6 +61,6 @@ class Tracker:
         """The result; `status` is MLflow's."""
         self.store.log_metrics(run, metrics)
         if error:
-            with reported(self.store.uri):
+            with self.store.asking():
                 self.store.client.set_tag(run, "tfspark.error", error[:5000])
         self.store.end_run(run, status)

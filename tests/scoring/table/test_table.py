@@ -22,6 +22,7 @@ from tfspark.contracts.contract import Quarantine
 from tfspark.errors import (
     ConfigError,
     ContractViolation,
+    ModelFailed,
     ModelNotFound,
     SignatureError,
     SourceMissing,
@@ -194,6 +195,22 @@ def test_with_a_contract(
     assert len(said) == 6
     assert any("many is not double" in reason and "2 times" in reason for reason in said)
     assert any("negative x" in reason for reason in said)
+
+
+@pytest.mark.parametrize(
+    ("plan", "key"),
+    [("arrow", "id"), ("pandas", "id"), ("scan", "id"), ("jvm", "id"), ("jvm", "i d")],
+)
+def test_a_model_that_fails_for_every_row(
+    spark: SparkSession, tmp_path: Path, write: Callable[..., str], plan: str, key: str
+) -> None:
+    """Written by tasks or by Spark: the error is the same."""
+    hopeless = models.hopeless(tmp_path / "hopeless")
+    source, target = write("in", good(2200), f"`{key}` bigint, x float"), str(tmp_path / "out")
+    said = r"hopeless: failed for each of the first 1000 rows.*; \S+/out is unchanged$"
+    with pytest.raises(ModelFailed, match=said):
+        tfspark.score_table(spark, source, hopeless, target, DAY, plan=plan)
+    assert not storage.exists(target)
 
 
 def test_which_columns_are_kept(

@@ -87,15 +87,15 @@ def check_target(target: str, schema: T.StructType) -> None:
     if metadata.partition_columns != ["day"]:
         raise NotPlain("the target is not partitioned by day alone")
     features = {*(protocol.writer_features or ()), *(protocol.reader_features or ())}
-    set_up = [
+    set_up = sorted(
         name
         for name, value in metadata.configuration.items()
         if name.startswith("delta.constraints.")
         or (name == "delta.appendOnly" and value == "true")
         or (name == "delta.columnMapping.mode" and value != "none")
-    ]
+    )
     fields = json.loads(table.schema().to_json())["fields"]
-    set_up += [f"{f['name']}: {', '.join(f['metadata'])}" for f in fields if f["metadata"]]
+    set_up += [f"{f['name']}: {', '.join(sorted(f['metadata']))}" for f in fields if f["metadata"]]
     if unknown := sorted(features - _WRITER_FEATURES) + set_up:
         raise NotPlain(f"the target has {', '.join(unknown)}")
     if vectors:

@@ -12,7 +12,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import models  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from tfspark.registry.manifest import write_manifest  # noqa: E402
+from tfspark.registry import write_manifest  # noqa: E402
 
 Spec = tf.TensorSpec
 KINDS = (
@@ -104,6 +104,7 @@ def main(folder: Path) -> None:
     models.mlp(folder / "mlp")
     models.mixed(folder / "mixed")
     models.picky(folder / "picky")
+    models.hopeless(folder / "hopeless")
     models.tokens(folder / "tokens")
     models.fixed_batch(folder / "fixed_batch")
     models.lookup(folder / "lookup", folder / "words.txt")

@@ -5,14 +5,11 @@ import java.nio.file.{Files, Paths}
 import java.time.LocalDate
 import java.util.ConcurrentModificationException
 import org.apache.hadoop.conf.Configuration
-import org.apache.spark.sql.SaveMode
-import org.apache.spark.sql.catalyst.expressions.{AttributeReference, EqualTo, Literal}
 import org.apache.spark.sql.classic.SparkSession
-import org.apache.spark.sql.delta.actions.{AddFile, Metadata}
-import org.apache.spark.sql.delta.{DeltaLog, DeltaOperations, OptimisticTransaction}
-import org.apache.spark.sql.types.{DateType, StructType}
+import org.apache.spark.sql.types.StructType
 import scala.util.Try
 import scala.util.control.NonFatal
+import tfspark.compat.{DayFile, DeltaFolder}
 import tfspark.storage.Storage
 import tfspark.table.{Part, TableFiles}
 import tfspark.{StorageError, TfsparkException}
@@ -50,29 +47,15 @@ private[tfspark] object Commit {
       token: String
   ): Long = {
     val said = s"$target: the day $day could not be written, the table is unchanged: "
-    val log = DeltaLog.forTable(spark, Storage.pathOf(target))
-    val operation = DeltaOperations.Write(
-      SaveMode.Overwrite,
-      partitionBy = Some(Seq("day")),
-      predicate = Some(s"day = DATE'$day'"),
-      userMetadata = Some(runId)
-    )
-    def attempt(): Long = log.withNewTransaction(None, None) { txn =>
-      val old =
-        if (txn.readVersion < 0) {
-          txn.updateMetadata(Metadata(schemaString = schema.json, partitionColumns = Seq("day")))
-          Nil
-        } else {
-          if (Target.differs(txn.metadata.schema, schema))
-            throw new StorageError(said + "it has other columns now")
-          of(txn, day)
-        }
-      txn.commit(added(parts, day) ++ old, operation, Map(Token -> token))
-    }
+    val table = new DeltaFolder(spark, Storage.pathOf(target))
+    val files = for (part <- parts; name <- part.file) yield DayFile(name, part.bytes, part.stats)
+    def check(there: StructType): Unit =
+      if (Target.differs(there, schema))
+        throw new StorageError(said + "it has other columns now")
     def tried(number: Int): Long =
       try {
         Thread.sleep(100L * number)
-        attempt()
+        table.replaceDay(day, files, schema, check, runId, Map(Token -> token))
       } catch {
         case error: TfsparkException => throw error
         case error: ConcurrentModificationException =>
@@ -87,24 +70,6 @@ private[tfspark] object Commit {
         case NonFatal(error) => throw new StorageError(said + SparkErrors.line(error), error)
       }
     tried(0)
-  }
-
-  private def added(parts: Seq[Part], day: LocalDate): Seq[AddFile] = {
-    val now = System.currentTimeMillis()
-    for (part <- parts; name <- part.file)
-      yield AddFile(
-        s"day=$day/$name",
-        Map("day" -> day.toString),
-        part.bytes,
-        now,
-        dataChange = true,
-        stats = part.stats
-      )
-  }
-
-  private def of(txn: OptimisticTransaction, day: LocalDate) = {
-    val isDay = EqualTo(AttributeReference("day", DateType)(), Literal(day))
-    txn.filterFiles(Seq(isDay)).map(_.remove)
   }
 
   /** Remove the files of a run that its commit, if there is one, does not name.
@@ -147,7 +112,7 @@ private[tfspark] object Commit {
     if (own.nonEmpty || !log.exists()) own
     else
       // The day's files count even where the log no longer tells who wrote them.
-      DeltaLog.forTable(spark, Storage.pathOf(target)).update().allFiles.collect()
-        .map(_.path.split("/").last).filter(_.contains(token)).toSet
+      new DeltaFolder(spark, Storage.pathOf(target)).files
+        .map(_.split("/").last).filter(_.contains(token)).toSet
   }
 }

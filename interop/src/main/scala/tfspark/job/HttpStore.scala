@@ -18,6 +18,7 @@ private[tfspark] final class HttpStore(uri: String) extends Store {
   private val address = URI.create(uri.replaceAll("/+$", ""))
   private val base = address.toString.replace(s"${address.getRawUserInfo}@", "")
   private val json = new ObjectMapper()
+  private val OfRun = "runs:/([^/]+)/?(.*)".r
   private val client = HttpClient.newBuilder()
     .connectTimeout(Duration.ofSeconds(30))
     .followRedirects(HttpClient.Redirect.NORMAL)
@@ -38,7 +39,11 @@ private[tfspark] final class HttpStore(uri: String) extends Store {
     val (name, number) = (about.path("name").asText, about.path("version").asText)
     val where = ask("model-versions/get-download-uri", "name" -> name, "version" -> number)
     val tags = about.path("tags").asScala.map(_.path("key").asText).toSet
-    Version(number, where.path("artifact_uri").asText, tags)
+    val source = where.path("artifact_uri").asText match {
+      case OfRun(run, path) => s"${artifacts(run)}/$path"
+      case other => other
+    }
+    Version(number, source, tags)
   }
 
   def aliases(name: String): Option[Map[String, String]] =
@@ -56,7 +61,7 @@ private[tfspark] final class HttpStore(uri: String) extends Store {
     ask("registered-models/search", "max_results" -> "20")
       .path("registered_models").asScala.map(_.path("name").asText).toSeq
 
-  def artifacts(runId: String): String =
+  private def artifacts(runId: String): String =
     ask("runs/get", "run_id" -> runId).path("run").path("info").path("artifact_uri").asText
 
   /** What the server keeps itself (`mlflow-artifacts:`) is copied to this machine until the process

@@ -2,7 +2,6 @@ package tfspark.job
 
 import com.fasterxml.jackson.databind.JsonNode
 import java.nio.file.{Files, Paths}
-import java.sql.SQLException
 import org.apache.hadoop.conf.Configuration
 import tfspark.model.ModelFolder
 import tfspark.shared.Shared
@@ -25,9 +24,6 @@ private[tfspark] trait Store extends AutoCloseable {
   def numbers(name: String): Seq[String]
   def models(): Seq[String]
 
-  /** The folder of a run's artifacts. */
-  def artifacts(runId: String): String
-
   /** A folder of the store's own artifacts as one that Hadoop can read. */
   def fetch(source: String): String = source
 }
@@ -38,7 +34,6 @@ private[tfspark] trait Store extends AutoCloseable {
 private[tfspark] object Registry {
   private val Uri = """models:/([^/@]+)(?:@([^/@]+)|/(\d+))""".r
   private val Secret = Shared.text("password in a URL").r
-  private val OfRun = "runs:/([^/]+)/?(.*)".r
 
   /** A model that is verified: a folder's, or a registered one's under its name and version.
     *
@@ -67,17 +62,13 @@ private[tfspark] object Registry {
           "registry.tracking_uri"
       )
     reported(where) {
-      val store = file.fold(overHttp(trackingUri))(name => new SqliteStore(name))
+      val store = file.fold(overHttp(trackingUri))(name => new IndexedStore(name))
       try {
         val found = alias.fold(store.byNumber(name, number))(store.byAlias(name, _))
         val version = found.getOrElse(missing(s"${known(store, name)} in $where"))
         if (version.tags("tfspark.train_key") && !version.tags("tfspark.complete"))
           missing(s"version ${version.number} was not finished; run the same training again")
-        val source = version.source match {
-          case OfRun(run, path) => s"${store.artifacts(run)}/$path"
-          case other => other
-        }
-        (store.fetch(source), name, version.number)
+        (store.fetch(version.source), name, version.number)
       } finally store.close()
     }
   }
@@ -99,7 +90,7 @@ private[tfspark] object Registry {
   private def reported[T](where: String)(run: => T): T =
     try run
     catch {
-      case error @ (_: java.io.IOException | _: SQLException | _: MlflowError) =>
+      case error @ (_: java.io.IOException | _: MlflowError) =>
         val said = Option(error.getMessage).getOrElse(error.toString).trim.linesIterator
         val first = masked(said.nextOption().getOrElse(""))
         throw new StorageError(s"MLflow at $where: $first", error)

@@ -5,7 +5,14 @@ import java.time.DateTimeException
 import org.apache.spark._
 import org.apache.spark.sql.AnalysisException
 import scala.util.control.NonFatal
-import tfspark.{ConfigError, ContractViolation, SourceMissing, StorageError, TfsparkException}
+import tfspark.{
+  ConfigError,
+  ContractViolation,
+  ModelFailed,
+  SourceMissing,
+  StorageError,
+  TfsparkException
+}
 
 /** Spark's long errors as ours, in the words of `tfspark/tables.py`. */
 private[tfspark] object SparkErrors {
@@ -17,6 +24,7 @@ private[tfspark] object SparkErrors {
     "DELTA_PATH_DOES_NOT_EXIST",
     "DELTA_TABLE_ONLY_OPERATION"
   )
+  private val ModelFails = s"Caused by: ${classOf[ModelFailed].getName}: "
   private val Plain = Set("SparkRuntimeException", "SparkUpgradeException")
   private val Cause = "Caused by: (.+)".r
   private val Class = """^(?:[a-z]+\.)+[\w$]+(?:Exception|Error): """.r
@@ -59,15 +67,21 @@ private[tfspark] object SparkErrors {
 
   /** Score; `what` this is, for messages.
     *
+    * @throws ModelFailed
+    *   a task said that the model fails, whatever the rows
     * @throws StorageError
-    *   whatever Spark raised
+    *   whatever else Spark raised
     */
   def running[T](what: String, target: String)(run: => T): T =
     try run
     catch {
       case error: TfsparkException => throw error
       case NonFatal(error) =>
-        throw new StorageError(s"$what failed: ${line(error)}; $target is unchanged", error)
+        val said = s"$what failed: ${line(error)}; $target is unchanged"
+        throw (
+          if (text(error).contains(ModelFails)) new ModelFailed(said, error)
+          else new StorageError(said, error)
+        )
     }
 
   /** The telling line of one of Spark's long messages. */

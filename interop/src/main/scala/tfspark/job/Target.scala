@@ -1,9 +1,11 @@
 package tfspark.job
 
+import com.fasterxml.jackson.databind.ObjectMapper
 import org.apache.spark.sql.classic.SparkSession
-import org.apache.spark.sql.delta.DeltaLog
 import org.apache.spark.sql.tfspark.Frames
 import org.apache.spark.sql.types._
+import scala.jdk.CollectionConverters._
+import tfspark.compat.DeltaFolder
 import tfspark.storage.Storage
 
 /** Whether tasks may write a table's own files: `check_target` of
@@ -32,19 +34,21 @@ private[tfspark] object Target {
   }
 
   private def ofTable(spark: SparkSession, target: String, schema: StructType): Option[String] = {
-    val snapshot = DeltaLog.forTable(spark, Storage.pathOf(target)).update()
-    val (metadata, protocol) = (snapshot.metadata, snapshot.protocol)
-    val special = metadata.configuration.toSeq.collect {
+    val table = new DeltaFolder(spark, Storage.pathOf(target)).terms
+    val special = table.configuration.toSeq.collect {
       case (name, _) if name.startsWith("delta.constraints.") => name
       case (name @ "delta.appendOnly", "true") => name
       case (name @ "delta.columnMapping.mode", mode) if mode != "none" => name
-    } ++ metadata.schema.filter(_.metadata != Metadata.empty).map(_.name)
-    val unknown = (protocol.writerFeatureNames ++ protocol.readerFeatureNames -- Features).toSeq
-    val has = unknown.sorted ++ special
-    if (metadata.partitionColumns != Seq("day"))
+    }
+    val described = table.schema.filter(_.metadata != Metadata.empty).map { field =>
+      val keys = new ObjectMapper().readTree(field.metadata.json).fieldNames.asScala
+      s"${field.name}: ${keys.toSeq.sorted.mkString(", ")}"
+    }
+    val has = (table.features -- Features).toSeq.sorted ++ special.sorted ++ described
+    if (table.partitionColumns != Seq("day"))
       Some("the target is not partitioned by day alone")
     else if (has.nonEmpty) Some(s"the target has ${has.mkString(", ")}")
-    else if (differs(metadata.schema, schema)) Some("the target has columns that take no null")
+    else if (differs(table.schema, schema)) Some("the target has columns that take no null")
     else None
   }
 

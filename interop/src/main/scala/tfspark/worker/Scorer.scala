@@ -8,7 +8,7 @@ import scala.collection.mutable
 import scala.util.control.NonFatal
 import tfspark.model.{OpenModel, Packed, Signature}
 import tfspark.tensors.{Feed, FeedBuffer, Ints, NativeTensor, OutputColumn}
-import tfspark.{StorageError, TfsparkException}
+import tfspark.{ModelFailed, TfsparkException}
 
 /** What travels to the executors to score rows there.
   *
@@ -247,7 +247,7 @@ private[tfspark] final class Batch(scorer: Scorer) {
     refuse(good(row), s"the model failed: ${Scorer.telling(error)}")
     val failures = model.failures.incrementAndGet()
     if (failures >= Scorer.Hopeless && !model.succeeded)
-      throw new StorageError(
+      throw new ModelFailed(
         s"model ${scorer.packed.model}: failed for each of the first $failures rows, so it is not " +
           s"the rows; the last time with: ${Scorer.telling(error)}",
         error
