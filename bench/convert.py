@@ -31,7 +31,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from bench.processes import Watch
-from bench.scoring import make_rows
+from bench.score.kinds import table, write_rows
 
 CORES = 2
 BAR = 2.0
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="tfspark-bench-") as name:
         folder = Path(name)
-        make_rows(folder / "rows", given.rows)
+        write_rows(table(), folder / "rows", given.rows)
         results = measure(folder, given.runs, given.linkedin)
         codec = codec_seconds(folder)
     show(results, codec, given)
@@ -110,8 +110,8 @@ def codec_seconds(folder: Path) -> float:
     took = []
     for _ in range(4):
         began = time.process_time()
-        for table in tables:
-            write_file(str(folder / "codec.tfrecord"), table.to_batches(1 << 14), table.schema)
+        for rows in tables:
+            write_file(str(folder / "codec.tfrecord"), rows.to_batches(1 << 14), rows.schema)
         took.append(time.process_time() - began)
     return statistics.median(took[1:]) * len(files) / SAMPLE
 
