@@ -11,7 +11,7 @@ import scala.util.Random
 import tfspark.model.Binding
 import tfspark.plans.Scoring
 import tfspark.tensors.NativeTensor
-import tfspark.worker.{Batch, Batches}
+import tfspark.worker.Batch
 
 /** Scores batches of varying sizes with several models, and writes down what the process holds
   * after each: `java ... tfspark.SoakMain MODELS OUT`, a line of tab-separated numbers a batch.
