@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[4]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
-import models  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from tests import saved_models as models  # noqa: E402
 from tfspark.registry.manifest import write_manifest  # noqa: E402
 
 Spec = tf.TensorSpec
