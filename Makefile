@@ -46,7 +46,7 @@ test-all: setup ## all tests, at CI's sizes: 40 minutes (.ci/run)
 	@$(RUN) $(PYTEST) --lane all $(ARGS)
 
 .PHONY: soak
-soak: setup ## all tests at full size and count: hours (ARGS="-m large -s" for the 3 GB model)
+soak: setup ## all tests at full size and count: hours (the model of 3 GB: python -m pytest -m large -s)
 	@$(RUN) $(PYTEST) --lane soak $(ARGS)
 
 .PHONY: test-pythons
@@ -69,6 +69,10 @@ lint: setup ## ruff, mypy, typos, scalafmt
 .PHONY: fmt
 fmt: setup ## put the code in ruff's form
 	@$(RUN) ruff check --fix . ; ruff format . ; python scripts/sbt.py scalafmtAll scalafmtSbt
+
+.PHONY: api
+api: setup ## docs/api.md and tests/surface.txt, after a change of a public name or docstring
+	@$(RUN) python scripts/api_page.py
 
 .PHONY: package
 package: setup ## for a cluster: dist/*.zip, environment.tar.gz, jars, wheel, the Scala module

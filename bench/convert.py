@@ -117,7 +117,7 @@ def codec_seconds(folder: Path) -> float:
 
 
 def _convert(spark: Any, source: Path, target: Path) -> None:
-    from tfspark.tfrecord.convert import convert
+    from tfspark.tfrecord import convert
 
     convert(spark, str(source), str(target))
 

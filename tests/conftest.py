@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
 # Of this run alone; what is unpacked goes when it ends.
 _models = tempfile.TemporaryDirectory(prefix="tfspark-models-")
+atexit.register(_models.cleanup)  # and not with a warning, after pytest's last line
 os.environ["TFSPARK_MODEL_CACHE"] = _models.name
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")

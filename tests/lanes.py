@@ -34,11 +34,11 @@ FIXTURES = {
     "process": "process",
     "scala": "scala",
 }
-# Beyond one lane, what the next one has.
-LANES = {
+# What a lane leaves out. `large` is left out by pyproject.toml: it is asked for by name.
+LANES: dict[str, set[str]] = {
     "test": {"cluster", "fault", "package", "scala", "large"},
-    "all": {"large"},
-    "soak": {"large"},
+    "all": set(),
+    "soak": set(),
 }
 SOAK = "TESTS_SOAK"
 

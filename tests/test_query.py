@@ -1,5 +1,6 @@
 import csv
 import datetime as dt
+import time
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,20 @@ def test_both_engines_give_the_same(
     assert answer["id"].to_pylist() == ids
     if question.columns:
         assert answer.column_names == question.columns
+
+
+def test_an_instant_is_the_same_in_both(
+    engine: Any, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = dt.datetime(2026, 11, 20, 12, 30, tzinfo=dt.UTC)
+    rows = spark.createDataFrame([(1, at), (2, None)], "id bigint, at timestamp")
+    rows.write.format("delta").save(str(tmp_path))
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        answer = engine.answer(str(tmp_path), Question(order_by=["id"])).read_all()
+        assert answer["at"].to_pylist() == [at, None]
+    time.tzset()
 
 
 @pytest.mark.parametrize(

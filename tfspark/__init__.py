@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tfspark import lazy
 
 if TYPE_CHECKING:
     from tfspark.scoring import Segments, explain, score, score_stream, score_table, score_udf
@@ -27,18 +28,10 @@ __all__ = [
     "spark_session",
 ]
 
-_HOMES = {
-    "spark_session": "tfspark.session",
-    "Segments": "tfspark.scoring",
-    "explain": "tfspark.scoring",
-    "score": "tfspark.scoring",
-    "score_stream": "tfspark.scoring",
-    "score_table": "tfspark.scoring",
-    "score_udf": "tfspark.scoring",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'tfspark' has no attribute {name!r}")
+__getattr__ = lazy.names(
+    __name__,
+    {
+        "scoring": ("Segments", "explain", "score", "score_stream", "score_table", "score_udf"),
+        "session": ("spark_session",),
+    },
+)

@@ -22,6 +22,8 @@ from tfspark.contracts import Contract, parse_contract
 from tfspark.errors import ConfigError, IntegrityError
 
 SPLITS = ("train", "validation", "test")
+__all__ = ["Dataset", "find_dataset", "open_dataset"]
+
 MANIFEST = "manifest.json"
 STATISTICS = "statistics.json"
 CONTRACT = "contract.yaml"
@@ -44,10 +46,12 @@ class Dataset:
 
     @property
     def name(self) -> str:
+        """Of the dataset, all versions."""
         return str(self.manifest["name"])
 
     @property
     def version(self) -> int:
+        """Its number, from 1."""
         return int(self.manifest["version"])
 
     @property
@@ -57,6 +61,7 @@ class Dataset:
 
     @cached_property
     def contract(self) -> Contract:
+        """The contract that its rows passed."""
         where = storage.join(self.path, CONTRACT)
         return parse_contract(storage.read_bytes(where), where)
 
@@ -67,6 +72,7 @@ class Dataset:
         return columns
 
     def rows(self, split: str) -> int:
+        """How many rows a split has."""
         return int(self.manifest["rows"][split])
 
     def files(self, split: str) -> list[str]:
@@ -91,6 +97,9 @@ class Dataset:
 def open_dataset(path: str) -> Dataset:
     """Open one version's folder.
 
+    Args:
+        path: the version's folder.
+
     Raises:
         ConfigError: there is no dataset in that folder.
     """
@@ -107,6 +116,11 @@ def versions(folder: str) -> list[int]:
 
 def find_dataset(folder: str, version: int | None = None, day: str | None = None) -> Dataset:
     """A version by its number, or the newest that was prepared for `day` (None: of any day).
+
+    Args:
+        folder: of the dataset, with all its versions.
+        version: its number; None: the newest.
+        day: the newest that was prepared for this day, YYYY-MM-DD; None: for any.
 
     Raises:
         ConfigError: there is none.

@@ -15,7 +15,7 @@ DATE = "2026-11-20"
 _NEXT = f"""
 Try next:
   . scripts/env.sh
-  tfspark query --config {CONFIG} --engine duckdb --order-by -probability
+  tfspark query --config {CONFIG} --engine duckdb --order-by=-probability
   tfspark score --config {CONFIG} --date {DATE}      # again: the same rows, one commit
   tfspark prepare --config {CONFIG} --date {DATE} --input /wrong/file ; echo $?
   tensorboard --logdir warehouse/tensorboard

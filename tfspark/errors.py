@@ -19,6 +19,22 @@ Every message says what is wrong, where (table, column, file, row) and what to d
 
 from __future__ import annotations
 
+__all__ = [
+    "ConfigError",
+    "ContractFileError",
+    "ContractViolation",
+    "GateError",
+    "IntegrityError",
+    "ModelFailed",
+    "ModelNotFound",
+    "SignatureError",
+    "SourceMissing",
+    "StorageError",
+    "TfsparkError",
+    "TrainingError",
+    "UnsafeModelError",
+]
+
 
 class TfsparkError(Exception):
     """Base of every error raised on purpose. `exit_code` is what a job ends with."""

@@ -159,15 +159,21 @@ class SparkSQL:
 
 def _stream(df: Any) -> pa.RecordBatchReader:
     """A DataFrame's rows, a partition at a time."""
+    from pyspark.sql.types import TimestampType
+
     from tfspark.compat.spark import to_arrow_schema
 
-    schema = to_arrow_schema(df.schema)
+    schema = to_arrow_schema(df.schema, timezone="UTC")
     names = schema.names
+    instants = [field.name for field in df.schema if isinstance(field.dataType, TimestampType)]
 
     def batches() -> Iterator[pa.RecordBatch]:
         rows: list[dict[str, Any]] = []
         for row in df.toLocalIterator():
-            rows.append(dict(zip(names, row, strict=True)))
+            values = dict(zip(names, row, strict=True))
+            # Spark gives instants as the local time of this process.
+            values |= {name: values[name].astimezone(dt.UTC) for name in instants if values[name]}
+            rows.append(values)
             if len(rows) == 10_000:
                 yield pa.RecordBatch.from_pylist(rows, schema)
                 rows = []

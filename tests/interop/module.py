@@ -36,7 +36,14 @@ TASKS = (
 )
 _OUT = ROOT / "build" / "scala"
 _LIST = _OUT / "classpath.txt"
-_SOURCES = ("build.sbt", ".scalafmt.conf", "project", "interop", "tfspark/registry/allowed_ops.txt")
+_SOURCES = (
+    "build.sbt",
+    ".scalafmt.conf",
+    "project",
+    "interop",
+    "spec",
+    "tfspark/registry/allowed_ops.txt",
+)
 
 
 def begin(*tasks: str) -> subprocess.Popen[bytes] | None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+import yaml
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from tests import saved_models as models
+from tests.conftest import ROOT
 from tfspark.errors import TfsparkError
 from tfspark.registry.manifest import write_manifest
 from tfspark.scoring.frame import score
@@ -23,34 +25,13 @@ SELECT id, 20.0D AS age, 'x' AS sex, 1 AS siblings, true AS paid, array(1, 2) AS
   float(id) AS x
 FROM range(1)
 """
+SPEC = yaml.safe_load((ROOT / "spec" / "refusals.yaml").read_text("utf-8"))
 # Of each: the model, and the columns of its inputs.
 WRONG: dict[str, tuple[str, dict[str, list[str]]]] = {
-    "no folder": ("nowhere", {}),
-    "versions": (".", {}),
-    "an empty folder": ("empty", {}),
-    "a file and no folder": ("file", {}),
-    "unknown input": ("mixed", {"agee": ["age"]}),
-    "unknown column": ("mixed", {"age": ["agee"]}),
-    "no column": ("lookup", {}),
-    "wrong type": ("mixed", {"age": ["sex"]}),
-    "wrong depth": ("mlp", {"features": ["ids"], "x": ["id"]}),
-    "no list": ("mlp", {"features": ["sex"]}),
-    "too deep": ("lookup", {"word": ["ids"]}),
-    "too few": ("mlp", {"features": ["id", "age"]}),
-    "the name of an output is taken": ("taken", {}),
-    "tampered": ("tampered", {}),
-    "a file without a sum": ("more", {}),
-    "a file is gone": ("less", {}),
-    "a damaged manifest": ("scribbled", {}),
-    "a damaged model": ("damaged", {}),
-    "a forbidden op": ("unsafe", {}),
+    case["name"]: (case["model"], case["inputs"]) for case in SPEC["models"]
 }
 # Rows that end a query.
-POISON = {
-    "null": ("mixed", "siblings", "CAST(NULL AS int)"),
-    "out of range": ("mixed", "age", "1e300D"),
-    "the model fails": ("picky", "x", "-1f"),
-}
+POISON = {case["name"]: (case["model"], case["column"], case["value"]) for case in SPEC["rows"]}
 
 
 def refusals(spark: SparkSession, folder: Path) -> dict[str, list[list[Any]]]:
@@ -59,16 +40,29 @@ def refusals(spark: SparkSession, folder: Path) -> dict[str, list[list[Any]]]:
     df = spark.sql(ROWS)
     said = {}
     for what, (name, inputs) in WRONG.items():
-        model = str(folder / name) if name != "." else str(folder)
-        given: Any = {k: v[0] if len(v) == 1 else v for k, v in inputs.items()}
+        model, given = named(folder, name), columns_of(inputs)
         said[what] = [of_python(df, model, given), of_jvm(df, model, inputs)]
-    for what, (name, column, value) in POISON.items():
-        poisoned, model = df.selectExpr("*", f"{value} AS bad").drop(column), str(folder / name)
-        poisoned = poisoned.withColumnRenamed("bad", column)
+    for what in POISON:
+        poisoned, model = poison(df, folder, what)
         python = failed(score(poisoned, model, keep=["id", "sex"], plan="arrow"))
         jvm = failed(by_jvm(poisoned, model, {}, ["id", "sex"]))
         said[what] = [[python], [jvm]]
     return said
+
+
+def named(folder: Path, name: str) -> str:
+    return str(folder / name) if name != "." else str(folder)
+
+
+def columns_of(inputs: dict[str, list[str]]) -> dict[str, Any]:
+    return {k: v[0] if len(v) == 1 else v for k, v in inputs.items()}
+
+
+def poison(df: DataFrame, folder: Path, what: str) -> tuple[DataFrame, str]:
+    """A row with one bad value, and the model that meets it."""
+    name, column, value = POISON[what]
+    poisoned = df.selectExpr("*", f"{value} AS bad").drop(column)
+    return poisoned.withColumnRenamed("bad", column), str(folder / name)
 
 
 def make_models(folder: Path) -> None:

@@ -7,19 +7,17 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from deltalake import DeltaTable
 
+from tests.docs_blocks import to_run
 from tests.interop.module import NATIVES, ROOT
 from tests.standalone import SPARK_HOME
 
-PAGE = ROOT / "docs" / "scala.md"
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
-NOT_RUN = re.compile(r"(#|//|--) not run: ")
+PAGE = "docs/scala.md"
 ROW = re.compile(r"^\|(\d\.\d)\|(\d\.\d)\| *([\d.]+)\|$", re.M)
 POINTS = {
     (1.0, 2.0): 3.0196,
@@ -29,18 +27,6 @@ POINTS = {
     (8.0, 3.0): 15.9750,
     (7.0, 8.0): 8.8290,
 }
-
-
-@dataclass(frozen=True)
-class Block:
-    language: str
-    text: str
-
-
-def blocks() -> list[Block]:
-    """Those that are to be run, and what they print."""
-    found = [Block(*parts) for parts in BLOCK.findall(PAGE.read_text("utf-8"))]
-    return [block for block in found if not NOT_RUN.match(block.text)]
 
 
 def tables(text: str) -> list[dict[tuple[float, float], float]]:
@@ -88,7 +74,7 @@ def done(command: list[str], folder: Path, typed: str | None = None) -> str:
 
 def test_the_page_gives_its_table_in_every_way(home: Path) -> None:
     train, use = 2, 1  # blocks of Python before and after the shell
-    pages = [block for block in blocks() if block.language != "text"]
+    pages = [block for block in to_run(PAGE) if block.language != "text"]
     python = [block.text for block in pages if block.language == "python"]
     shell, submit = (block.text for block in pages if block.language == "sh")
     assert len(python) == train + use
@@ -115,8 +101,8 @@ def test_the_page_gives_its_table_in_every_way(home: Path) -> None:
 
 
 def test_the_page_prints_the_table_that_it_gives() -> None:
-    printed = next(block.text for block in blocks() if block.language == "text")
+    printed = next(block.text for block in to_run(PAGE) if block.language == "text")
     assert tables(printed) == [POINTS]
     # What is not run says so; all else is.
-    assert {block.language for block in blocks()} == {"python", "sh", "scala", "sql", "text"}
-    assert sum(block.language == "sh" for block in blocks()) == 2
+    assert {block.language for block in to_run(PAGE)} == {"python", "sh", "scala", "sql", "text"}
+    assert sum(block.language == "sh" for block in to_run(PAGE)) == 2

@@ -16,8 +16,8 @@ import yaml
 
 from tests import saved_models as models
 from tests.conftest import ROOT
-from tests.mlflow_server import mlflow_server
 from tests.interop.jobs import Ended, Jobs, build, jobs, submitted
+from tests.mlflow_server import mlflow_server
 from tests.passengers import copy_of, flags
 from tests.spec.test_settings import told
 from tests.test_bad_inputs import CASES, LINES, Case, World

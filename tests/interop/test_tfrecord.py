@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.interop.tfrecord_driver import COMPRESSIONS, SHAPES
 
 from tests.interop.module import ROOT, classpath
+from tests.interop.tfrecord_driver import COMPRESSIONS, SHAPES
 from tfspark.tfrecord import SIDECAR
 from tfspark.tfrecord.folder.commit import begin
 from tfspark.tfrecord.folder.manifest import MANIFEST, SUCCESS, list_folder

@@ -92,7 +92,7 @@ def _slowly(batches: Iterator[Any]) -> Iterator[Any]:
 
 def main(master: str, folder: str, *actions: str) -> None:
     import tfspark
-    from tfspark.tfrecord.convert import convert
+    from tfspark.tfrecord import convert
     from tfspark.tfrecord.spark.source import write_tfrecord
 
     spark = tfspark.spark_session(

@@ -31,6 +31,10 @@ OWN_VARIABLES = [
 def load_settings(path: str | None = None, overrides: dict[str, Any] | None = None) -> Settings:
     """Settings from a file, the environment and overrides (dotted names, as on the command line).
 
+    Args:
+        path: of the configuration file; None: without one.
+        overrides: dotted names → values; they win over the environment and the file.
+
     Raises:
         ConfigError: an unknown key, a wrong value or a broken file, with its place.
     """
@@ -51,6 +55,9 @@ def load_settings(path: str | None = None, overrides: dict[str, Any] | None = No
 
 def require_date(settings: Settings) -> dt.date:
     """The logical date.
+
+    Args:
+        settings: the settings of a job.
 
     Raises:
         ConfigError: none was given. A job never takes the clock's.

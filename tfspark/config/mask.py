@@ -12,7 +12,14 @@ URL_SECRET = re.compile(r"(://[^/\s:@]*:)[^@/\s]+@|((?:password|pwd|token)=)[^;&
 
 
 def masked(settings: Settings) -> dict[str, Any]:
-    """The effective settings as plain values, every secret replaced by `***`."""
+    """The effective settings as plain values, every secret replaced by `***`.
+
+    Args:
+        settings: the settings to show.
+
+    Returns:
+        Nested mappings, fit for YAML.
+    """
 
     def mask(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):

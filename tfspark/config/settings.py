@@ -274,6 +274,7 @@ class Settings(BaseSettings):
 
     @property
     def tracking_uri(self) -> str:
+        """Of MLflow: the setting, else a SQLite file in the warehouse."""
         if self.registry.tracking_uri:
             return self.registry.tracking_uri
         return "sqlite:///" + storage.absolute(storage.join(self.warehouse, "mlflow.db"))

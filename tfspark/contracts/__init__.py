@@ -3,8 +3,9 @@
 Spark and pydantic are imported when a name is used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tfspark import lazy
 
 if TYPE_CHECKING:
     from tfspark.contracts.column import Column
@@ -18,15 +19,11 @@ __all__ = [
     "parse_contract",
 ]
 
-_HOMES = {
-    "Column": "tfspark.contracts.column",
-    "Contract": "tfspark.contracts.contract",
-    "load_contract": "tfspark.contracts.load",
-    "parse_contract": "tfspark.contracts.load",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'tfspark.contracts' has no attribute {name!r}")
+__getattr__ = lazy.names(
+    __name__,
+    {
+        "column": ("Column",),
+        "contract": ("Contract",),
+        "load": ("load_contract", "parse_contract"),
+    },
+)

@@ -112,6 +112,7 @@ class Column(Part):
 
     @property
     def key(self) -> bool:
+        """Whether it is part of the primary key, or has the role."""
         return self.primary_key or self.role == "key"
 
     def tensor_spec(self) -> TensorSpec:

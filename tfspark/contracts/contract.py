@@ -66,25 +66,35 @@ class Contract(Part):
 
     @property
     def table(self) -> Table:
+        """The one table that a contract describes."""
         return self.tables[0]
 
     @property
     def name(self) -> str:
+        """Of the table."""
         return self.table.name
 
     @property
     def columns(self) -> tuple[Column, ...]:
+        """In the order of the file."""
         return self.table.properties
 
     @property
     def keys(self) -> list[str]:
+        """Names of the key columns."""
         return [column.name for column in self.columns if column.key]
 
     @property
     def label(self) -> str | None:
+        """Name of the column with role `label`; None: there is none."""
         return next((c.name for c in self.columns if c.role == "label"), None)
 
     def column(self, name: str) -> Column:
+        """The column of this name.
+
+        Raises:
+            KeyError: there is none.
+        """
         for column in self.columns:
             if column.name == name:
                 return column

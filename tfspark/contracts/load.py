@@ -16,6 +16,9 @@ from tfspark.yamlfile import line_of, load_yaml
 def load_contract(path: str | Path) -> Contract:
     """Read one contract file.
 
+    Args:
+        path: of the YAML file.
+
     Raises:
         ContractFileError: the file is not there, is not YAML, or says something that a contract
             cannot say. The message starts with `file:line`.
@@ -27,7 +30,15 @@ def load_contract(path: str | Path) -> Contract:
 
 
 def parse_contract(content: bytes, where: str) -> Contract:
-    """A contract from the bytes of its YAML; `where` names it in messages."""
+    """A contract from the bytes of its YAML; `where` names it in messages.
+
+    Args:
+        content: the bytes of a YAML file.
+        where: names it in messages.
+
+    Raises:
+        ContractFileError: as `load_contract`.
+    """
     try:
         value, lines = load_yaml(content, where)
         return Contract.model_validate(value)

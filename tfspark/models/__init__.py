@@ -1,1 +1,13 @@
 """Model builders: `builder(features, output, **params) -> keras.Model`."""
+
+from typing import TYPE_CHECKING
+
+from tfspark import lazy
+
+if TYPE_CHECKING:
+    from tfspark.models.output import Output
+    from tfspark.models.structured import mlp
+
+__all__ = ["Output", "mlp"]
+
+__getattr__ = lazy.names(__name__, {"output": ("Output",), "structured": ("mlp",)})

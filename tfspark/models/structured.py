@@ -25,8 +25,12 @@ def mlp(
     """A multilayer perceptron, or the average of several in one graph.
 
     Args:
+        features: the inputs and encoded features of the recipe.
+        output: what the model has to predict.
         units: width of each hidden layer; none is logistic regression.
-        dropout: share of hidden units left out in training; `input_dropout`: of encoded features.
+        activation: of the hidden layers.
+        dropout: share of hidden units left out in training.
+        input_dropout: share of encoded features left out in training.
         l2: penalty on the weights of every layer.
         linear: add a linear path around the hidden layers ("wide and deep").
         members: so many networks that differ by their initial weights and dropout.

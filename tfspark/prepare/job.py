@@ -42,6 +42,11 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
 
     The same rows and settings give the version that is there already.
 
+    Args:
+        spark: the session that reads and writes.
+        settings: `name`, `contract`, `source`, `date`, `warehouse` and the section `prepare`.
+        steps: where the log of the steps goes.
+
     Returns:
         The summary: version, path, rows in, quarantined, rows by split.
 

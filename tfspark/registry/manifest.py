@@ -40,6 +40,12 @@ def digest_folder(folder: str) -> str:
 def read_manifest(folder: str) -> dict[str, Any] | None:
     """The manifest, or None where the folder has none (a model that others exported).
 
+    Args:
+        folder: of the model.
+
+    Returns:
+        The manifest's fields, or None.
+
     Raises:
         IntegrityError: it is not JSON, or not a manifest.
     """
@@ -61,7 +67,14 @@ def write_manifest(folder: str, fields: dict[str, Any]) -> dict[str, Any]:
     """Write the manifest of the files as they are now, last of all files, and return it.
 
     Args:
+        folder: of the model.
         fields: everything but `format`, `files` and `digest`.
+
+    Returns:
+        The whole manifest, as it was written.
+
+    Raises:
+        StorageError: it cannot be written.
     """
     files = file_sums(folder)
     manifest = {**fields, "format": FORMAT, "files": files, "digest": digest_of(files)}

@@ -3,8 +3,9 @@
 A process that scores imports modules of this package, and needs neither Spark nor pandas for it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tfspark import lazy
 
 if TYPE_CHECKING:
     from tfspark.scoring.explanation import explain
@@ -29,19 +30,15 @@ __all__ = [
     "score_udf",
 ]
 
-_HOMES = {
-    "explanation": ("explain",),
-    "frame": ("score",),
-    "function": ("ScoreFunction", "score_udf"),
-    "kinds.segments": ("Segments",),
-    "plans.registry": ("PLANS",),
-    "stream.job": ("ScoreStream", "StreamSummary", "score_stream"),
-    "table.job": ("Summary", "score_table"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"tfspark.scoring.{module}"), name)
-    raise AttributeError(f"module 'tfspark.scoring' has no attribute {name!r}")
+__getattr__ = lazy.names(
+    __name__,
+    {
+        "explanation": ("explain",),
+        "frame": ("score",),
+        "function": ("ScoreFunction", "score_udf"),
+        "kinds.segments": ("Segments",),
+        "plans.registry": ("PLANS",),
+        "stream.job": ("ScoreStream", "StreamSummary", "score_stream"),
+        "table.job": ("Summary", "score_table"),
+    },
+)

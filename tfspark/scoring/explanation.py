@@ -31,6 +31,12 @@ def explain(
     Which plan and why, the model and its digest, which column becomes which input, what is read,
     and the settings of batches and threads.
 
+    Args:
+        df, model, inputs, keep, plan, tracking_uri, signature: as for `tfspark.score`.
+
+    Returns:
+        A text of several lines.
+
     Raises:
         As `score`.
 

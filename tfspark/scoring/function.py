@@ -37,7 +37,10 @@ def score_udf(
     """A model as a function of columns.
 
     Args:
+        spark: the session whose queries call it.
         model: the folder of a SavedModel, or an MLflow URI; or several, as for `score`.
+        tracking_uri: the MLflow server; default: MLflow's own.
+        signature: name of the signature; default: the manifest's, else `serving_default`.
         on_bad_row: `fail`: a row that cannot be scored fails the query, with its values and the
             reason; `null`: its outputs are null.
 
@@ -126,6 +129,8 @@ class ScoreFunction:
             tuple(self.inputs),
             tuple(stacks.get(name) or 1 for name in self.inputs),
             tuple(feeds),
+            # Told here: what is pickled is no longer the same TEXT.
+            tuple(feed for feed in feeds if not feed.stacked and feed.spec is not TEXT),
             model.path,
             self._fail,
         )
@@ -147,6 +152,7 @@ class Call:
     Attributes:
         inputs: the inputs by position; `counts` has the number of columns of each.
         feeds: the scorer's arguments: inputs of several models may come more than once.
+        typed: those of the feeds whose columns must fit: a segment's may be of any type.
         model: for messages.
         fail: whether a bad row ends the query.
     """
@@ -155,14 +161,14 @@ class Call:
     inputs: tuple[str, ...]
     counts: tuple[int, ...]
     feeds: tuple[Feed, ...]
+    typed: tuple[Feed, ...]
     model: str
     fail: bool
 
     def __call__(self, columns: Sequence[pa.Array], named: Mapping[str, pa.Array]) -> pa.Array:
         given = self._given(columns, named)
-        for feed in self.feeds:
-            if not feed.stacked and feed.spec is not TEXT:
-                self._check(feed, given[feed.name][0].type)
+        for feed in self.typed:
+            self._check(feed, given[feed.name][0].type)
         arguments = [array for feed in self.feeds for array in given[feed.name]]
         outputs, errors = self.scorer(arguments)
         if self.fail and errors.null_count < len(errors):

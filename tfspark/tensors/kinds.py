@@ -35,7 +35,11 @@ DTYPES = tuple(ARROW)
 
 
 def arrow_type(spec: TensorSpec) -> pa.DataType:
-    """The Arrow type of an output: [rows] and [rows, 1] give a scalar column, else lists."""
+    """The Arrow type of an output: [rows] and [rows, 1] give a scalar column, else lists.
+
+    Args:
+        spec: of the output, without the dimension of the rows.
+    """
     kind = ARROW[spec.dtype]
     for _ in () if spec.shape == (1,) else spec.shape:
         kind = pa.list_(kind)
@@ -47,6 +51,13 @@ def misfit(kind: pa.DataType, spec: TensorSpec) -> str | None:
 
     Numbers widen, narrow with a check of their range, and become floats; nothing becomes an
     integer, a boolean or a string that is not one (cast it before: that is your decision).
+
+    Args:
+        kind: the column's type.
+        spec: of the input, without the dimension of the rows.
+
+    Returns:
+        The reason, as messages say it, or None.
     """
     if spec.dtype not in ARROW:
         return f"dtype {spec.dtype} cannot be fed from a column; use one of {', '.join(DTYPES)}"
@@ -75,7 +86,14 @@ def holds_values(kind: pa.DataType, spec: TensorSpec) -> bool:
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
-    """NumPy's dtype of TensorFlow's name (strings are objects)."""
+    """NumPy's dtype of TensorFlow's name (strings are objects).
+
+    Args:
+        name: of a dtype, as TensorFlow says it.
+
+    Returns:
+        NumPy's dtype.
+    """
     if name == "bfloat16":
         import ml_dtypes
 

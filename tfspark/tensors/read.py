@@ -31,6 +31,10 @@ def to_numpy(array: pa.Array | pa.ChunkedArray, spec: TensorSpec) -> Array:
     of bytes. A plain column without nulls in the tensor's dtype is not copied, nor is a binary
     column that holds the values of a row end to end: the result may be read-only.
 
+    Args:
+        array: the column.
+        spec: of the tensor, without the dimension of the rows.
+
     Raises:
         TypeError: a column of this type never fits (see `misfit`).
         BadRows: rows that do not fit: a null without a rule, a refused NaN, an integer or a finite
@@ -62,6 +66,13 @@ def batch_to_tensors(
     batch: pa.RecordBatch | pa.Table, specs: Mapping[str, TensorSpec]
 ) -> dict[str, Array]:
     """The columns that `specs` names, each as its tensor.
+
+    Args:
+        batch: the rows.
+        specs: name of a column → its tensor.
+
+    Returns:
+        Name of a column → tensor [rows, *shape].
 
     Raises:
         BadRows: as `to_numpy`; the reason names the column.

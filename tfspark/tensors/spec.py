@@ -47,6 +47,7 @@ class TensorSpec:
         return hash((self.dtype, self.shape))
 
     def to_json(self) -> dict[str, Any]:
+        """As a model's manifest holds it."""
         value: dict[str, Any] = {
             "dtype": self.dtype,
             "shape": list(self.shape),
@@ -60,6 +61,7 @@ class TensorSpec:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> TensorSpec:
+        """From an input of a model's manifest."""
         dtype = value["dtype"]
         null, pad = (_value_from_json(value.get(key), dtype) for key in ("null", "pad"))
         return cls(dtype, tuple(value["shape"]), null, pad, value.get("nan") == "refuse")
@@ -74,7 +76,14 @@ class TensorSpec:
 
 
 def default_null(dtype: str) -> float | int | str | None:
-    """What stands for null in a tensor of this dtype where nobody said otherwise."""
+    """What stands for null in a tensor of this dtype where nobody said otherwise.
+
+    Args:
+        dtype: of the tensor, as TensorFlow says it.
+
+    Returns:
+        The value, or None where nothing stands for null.
+    """
     return _DEFAULT_NULL.get(dtype)
 
 

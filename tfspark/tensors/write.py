@@ -16,6 +16,10 @@ from tfspark.tensors.spec import TensorSpec
 def to_arrow(tensor: Array, spec: TensorSpec) -> pa.Array:
     """A tensor [rows, *shape] as a column of `arrow_type(spec)`.
 
+    Args:
+        tensor: the output of a model.
+        spec: of the output, without the dimension of the rows.
+
     Raises:
         SignatureError: the tensor's shape is not the one that `spec` promises.
         BadRows: uint64 values that no Spark type holds.

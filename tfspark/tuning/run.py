@@ -49,6 +49,8 @@ def tune(
     """Search `tune.space` for the recipe with the best `tune.metric` on the validation split.
 
     Args:
+        settings: the recipe, the dataset's name and the section `tune`.
+        steps: where the log of the steps goes.
         spark: gives the session whose executors train.
         train: one training; default: ours, on `distributed.ranks` ranks.
 

@@ -123,6 +123,10 @@ def test_as_functions(table: DataFrame, tmp_path: Path) -> None:
     assert function.inputs == ["country", "x"]
     rows = table.select("id", function().alias("s")).select("id", "s.root", "s.model_name")
     assert rows_of(rows)[:3] == [(0, 2.0, "a"), (1, 12.0, "b"), (2, 27.0, "b")]
+    # A segment of numbers: its column is no input of a model, and need not fit one.
+    function = tfspark.score_udf(spark, Segments("id", {1: both["a"]}, both["b"]))
+    rows = table.select("id", function().alias("s")).select("id", "s.root", "s.model_name")
+    assert rows_of(rows)[:3] == [(0, 3.0, "b"), (1, 8.0, "a"), (2, 27.0, "b")]
 
 
 def test_what_is_refused(table: DataFrame, tmp_path: Path) -> None:

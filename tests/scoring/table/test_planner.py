@@ -13,7 +13,13 @@ from pyspark.sql import types as T
 from tfspark.scoring.plans.asread import NotPlain
 from tfspark.scoring.table.planner import check_target
 
-SCHEMA = T.StructType.fromDDL("id bigint, y float, day date")
+SCHEMA = T.StructType(
+    [
+        T.StructField("id", T.LongType()),
+        T.StructField("y", T.FloatType()),
+        T.StructField("day", T.DateType()),
+    ]
+)
 TARGETS = {
     "": "id bigint, y float, day date",
     "the target has y: comment": "id bigint, y float COMMENT 'of the model', day date",

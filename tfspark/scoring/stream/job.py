@@ -57,6 +57,7 @@ class StreamSummary:
     quarantined: int = 0
 
     def to_dict(self) -> dict[str, Any]:
+        """Its fields, as jobs print them."""
         return asdict(self)
 
 
@@ -85,6 +86,7 @@ def score_stream(
     ended with the model that it was begun with.
 
     Args:
+        spark: the session that scores.
         source: folder or name of a Delta table; rows are only added to it.
         model: as for `tfspark.score`.
         target: folder or name of the Delta table; made when it is not there.
@@ -94,6 +96,9 @@ def score_stream(
         options: options of Spark's Delta source: `maxFilesPerTrigger`, `startingVersion`...
         quarantine: the table of bad rows; default: the target's name and `_quarantine`.
         limit: how many bad rows of a batch are too many; None: any number may be bad.
+        tracking_uri: the MLflow server; default: MLflow's own.
+        signature: name of the signature; default: the manifest's, else `serving_default`.
+        run_id: the run's name in the tables; default: a new one.
 
     Returns:
         The running stream; `wait` waits for its end.

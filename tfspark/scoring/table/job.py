@@ -53,6 +53,7 @@ class Summary:
     rows_per_second: float
 
     def to_dict(self) -> dict[str, Any]:
+        """Its fields, as jobs print them."""
         return asdict(self)
 
 
@@ -81,6 +82,7 @@ def score_table(
     the contract or that the model cannot score go to the quarantine table with their reasons.
 
     Args:
+        spark: the session that scores.
         source: folder of Parquet or of a Delta table, a table's name, a `Source`, or a DataFrame,
             which is computed once.
         model: the folder of a SavedModel, or an MLflow URI; or several, as for `tfspark.score`:
@@ -94,6 +96,10 @@ def score_table(
         contract: check the rows against it first; labels and weights need not be there.
         quarantine: the table of bad rows; default: the target's name and `_quarantine`.
         limit: how many bad rows are too many; default: the contract's, else 1 in 100.
+        tracking_uri: the MLflow server; default: MLflow's own.
+        signature: name of the signature; default: the manifest's, else `serving_default`.
+        run_id: the run's name in the tables; default: a new one.
+        steps: where the log of the steps goes; default: stderr.
 
     Raises:
         SourceMissing: the source is not there, or has no rows of the day.

@@ -27,6 +27,7 @@ OPEN = "open"
 
 _GROUP_ROWS = 1 << 20  # of a row group that is written
 _GROUP_BYTES = 64 << 20
+_TRIES = 10
 _REASONS_TYPE = pa.list_(pa.field("element", pa.string()))
 
 
@@ -213,11 +214,17 @@ class _Output:
             self._writer.write_table(table, row_group_size=_GROUP_ROWS)
         self._waiting, self._held, self._size = [], 0, 0
 
+    def _created(self) -> pa.NativeFile:
+        fs, inner = storage.filesystem(self.path)
+        for _ in range(_TRIES):
+            fs.create_dir(inner.rpartition("/")[0], recursive=True)
+            with suppress(FileNotFoundError):  # another run that ends took the empty folder away
+                return fs.open_output_stream(inner)
+        raise StorageError(f"cannot write {self.path}: others remove its folder all the time")
+
     def _open(self, schema: pa.Schema) -> None:
         self.check()
-        fs, inner = storage.filesystem(self.path)
-        fs.create_dir(inner.rpartition("/")[0], recursive=True)
-        self._stream = fs.open_output_stream(inner)
+        self._stream = self._created()
         # A late task may be killed before it can remove a file: better to see it now than at the
         # end. The run's end takes OPEN away first and looks for files then.
         self.check()

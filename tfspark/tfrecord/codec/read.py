@@ -58,6 +58,7 @@ class Reading:
         return next(self._batches)
 
     def close(self) -> None:
+        """Close the file; reading to its end does this too."""
         self._batches.close()
         self._source.close()
 
@@ -142,6 +143,11 @@ def count_records(
     path: str, on_corrupt: OnCorrupt = "fail", compression: str | None = None
 ) -> Counted:
     """Count a file's records and check all sums; nothing is decoded.
+
+    Args:
+        path: a local path or a URI.
+        on_corrupt: `fail`, or `skip`: count damaged records and go on.
+        compression: none, gzip or zlib; None: what the name says (`.gz`, `.zlib`).
 
     Raises:
         ConfigError: an unknown policy or compression.

@@ -100,6 +100,10 @@ def layout_of(schema: pa.Schema, narrow: Mapping[str, str] | None = None) -> Lay
 def write_sidecar(folder: str, layout: Layout) -> None:
     """Write `_schema.json` into a folder.
 
+    Args:
+        folder: a local path or a URI.
+        layout: of the files in it.
+
     Raises:
         StorageError: it cannot be written.
     """
@@ -108,6 +112,12 @@ def write_sidecar(folder: str, layout: Layout) -> None:
 
 def read_sidecar(folder: str) -> Layout | None:
     """The layout that a folder's `_schema.json` declares; None where there is none.
+
+    Args:
+        folder: a local path or a URI.
+
+    Returns:
+        The layout, or None.
 
     Raises:
         IntegrityError: the file is not one of ours, or of a later version.

@@ -51,6 +51,7 @@ class Writer:
 
     @property
     def bytes(self) -> int:
+        """The size of the file so far, as it is on disk."""
         return self._sink.bytes
 
     def write(self, batch: pa.RecordBatch) -> None:

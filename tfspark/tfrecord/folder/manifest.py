@@ -200,8 +200,9 @@ def read_manifest(folder: str) -> Manifest | None:
         layout = from_json(schema, path) if schema is not None else None
         return Manifest(layout, partition_by, files, tuple(value["obsolete"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise IntegrityError(
-            f"{path} is no manifest of version {_VERSION} ({error}): read it with the tfspark that "
+            f"{path} is no manifest of version {_VERSION} ({said}): read it with the tfspark that "
             "wrote it, or write the folder again"
         ) from error
 

@@ -53,6 +53,7 @@ def verify(
     at, only that they are messages.
 
     Args:
+        path: a file or a folder.
         compression: none, gzip or zlib; None: what the names say.
         say: gets a line for every file and every damage, when it is found.
 

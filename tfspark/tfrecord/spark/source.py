@@ -66,6 +66,12 @@ def register(spark: SparkSession) -> None:
 
     Where a jar on Spark's class path has the name "tfrecord" it keeps it, and a line in the log
     says so; tfspark itself uses the second name.
+
+    Args:
+        spark: a session that `spark_session` did not make.
+
+    Raises:
+        AnalysisException: Spark cannot register it, for another reason than its name.
     """
     from pyspark.errors import AnalysisException
 
@@ -91,7 +97,10 @@ def write_tfrecord(
     "overwrite" of a Python source, and the partition columns as the option `partitionBy`.
 
     Args:
+        df: the rows.
+        path: the folder to write.
         mode: "error" (or "errorifexists"), "ignore", "append" or "overwrite".
+        partition_by: columns that become folders `name=value`.
         options: those of the source: compression="gzip", narrow={"price": "float"}, ...
 
     Raises:

@@ -43,7 +43,13 @@ def open_reader(
     """A rank's reader of one split.
 
     Args:
+        dataset: a version of a dataset.
+        split: `train`, `validation` or `test`.
+        encoder: makes tensors of Arrow tables.
         batch: rows of a GLOBAL batch, over all ranks.
+        seed: decides the order of the rows, with the epoch.
+        rank: of `size` ranks, from 0.
+        size: how many ranks read together.
         kind: `auto` reads the dataset's own format with our readers; `petastorm` is for Parquet.
         shuffle_rows: rows of a window, over all ranks; four of the largest block at least.
         shuffle: False keeps blocks and rows in file order before they are dealt to lanes.

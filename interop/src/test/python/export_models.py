@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT))
 import tensorflow as tf  # noqa: E402
 
 from tests import saved_models as models  # noqa: E402
-from tfspark.registry.manifest import write_manifest  # noqa: E402
+from tfspark.registry import write_manifest  # noqa: E402
 
 Spec = tf.TensorSpec
 KINDS = (

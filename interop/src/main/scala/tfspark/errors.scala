@@ -1,16 +1,19 @@
 package tfspark
 
+import tfspark.shared.Shared
+
 /** Base of every error raised on purpose; the tree, the messages and the codes are those of
   * `tfspark/errors.py`.
-  *
-  * @param exitCode
-  *   what a job ends with
   */
-sealed abstract class TfsparkException(message: String, val exitCode: Int, cause: Throwable)
-    extends RuntimeException(message, cause)
+sealed abstract class TfsparkException(message: String, cause: Throwable)
+    extends RuntimeException(message, cause) {
+
+  /** What a job ends with. */
+  def exitCode: Int = Shared.errors(getClass.getSimpleName)._2
+}
 
 /** A setting or an argument is wrong. */
-sealed class ConfigError(message: String) extends TfsparkException(message, 2, null)
+sealed class ConfigError(message: String) extends TfsparkException(message, null)
 
 /** A contract file cannot be used; the message starts with `file:line`. */
 final class ContractFileError(message: String) extends ConfigError(message)
@@ -22,11 +25,11 @@ final class ModelNotFound(message: String) extends ConfigError(message)
 final class SignatureError(message: String) extends ConfigError(message)
 
 /** The data breaks its contract beyond what the contract allows. */
-final class ContractViolation(message: String) extends TfsparkException(message, 3, null)
+final class ContractViolation(message: String) extends TfsparkException(message, null)
 
 /** Reading, writing or committing failed. */
 sealed class StorageError(message: String, cause: Throwable = null)
-    extends TfsparkException(message, 6, cause)
+    extends TfsparkException(message, cause)
 
 /** A model fails for every row, so it is not the rows. */
 final class ModelFailed(message: String, cause: Throwable) extends StorageError(message, cause)
@@ -38,4 +41,4 @@ final class IntegrityError(message: String) extends StorageError(message)
 final class UnsafeModelError(message: String) extends StorageError(message)
 
 /** The source table or its day is not there; a later try may find it. */
-final class SourceMissing(message: String) extends TfsparkException(message, 75, null)
+final class SourceMissing(message: String) extends TfsparkException(message, null)

@@ -30,11 +30,16 @@ private[tfspark] object FileLock {
     } finally c.close(descriptor): Unit
   }
 
-  /** Run with the lock of a folder that is there. */
-  def holdingFolder[T](folder: Path)(run: => T): T = {
+  /** Run with the lock of a folder that is there.
+    *
+    * @param must
+    *   fail where a mount knows no locks of folders, as NFS; otherwise go on without
+    */
+  def holdingFolder[T](folder: Path, must: Boolean = true)(run: => T): T = {
     val descriptor = open(folder, closeOnExec)
     try {
-      lock(descriptor, folder, exclusive)
+      try lock(descriptor, folder, exclusive)
+      catch { case _: IOException if !must => () }
       run
     } finally c.close(descriptor): Unit
   }

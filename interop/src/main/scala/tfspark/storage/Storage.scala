@@ -22,6 +22,10 @@ private[tfspark] final class Storage(named: String, conf: Configuration) {
   val shown: String =
     if (named.contains("://")) named.stripSuffix("/") else Storage.absolute(named)
 
+  /** The local path; None on other file systems. */
+  def local: Option[java.nio.file.Path] =
+    if (fs.getUri.getScheme == "file") Some(java.nio.file.Paths.get(path.toUri.getPath)) else None
+
   def exists(name: String = ""): Boolean = fs.exists(at(name))
 
   def isFolder: Boolean = fs.getFileStatus(path).isDirectory

@@ -2,7 +2,9 @@ package tfspark.tfrecord
 
 import java.nio.file.{FileSystems, Paths}
 import org.apache.hadoop.conf.Configuration
+import scala.annotation.tailrec
 import scala.collection.immutable.ListMap
+import scala.util.Try
 import tfspark.{ConfigError, IntegrityError, SourceMissing}
 
 /** What is to be read under a path: what belongs to it, by its manifest or else by its names.
@@ -61,13 +63,12 @@ private[tfspark] object Folder {
       case None => throw new SourceMissing(s"$path is not there")
       case Some(status) if !status.isDirectory => single(path, status.getLen, conf)
       case _ =>
-        Manifest.read(store) match {
-          case None =>
-            val found = byNames(store)
+        look(store) match {
+          case (found, false) =>
             if (found.files.isEmpty && found.layout.isEmpty)
               throw new SourceMissing(s"$path holds no TFRecord file: no write to it has finished")
             Folder(path, found.layout, found.files.values.toSeq, found.partitionBy)
-          case Some(manifest) => listed(store, manifest, conf, check)
+          case (manifest, true) => listed(store, manifest, conf, check)
         }
     }
   }
@@ -121,7 +122,17 @@ private[tfspark] object Folder {
   }
 
   /** What counts in a folder that rows are written to. */
-  def current(folder: Store): Manifest = Manifest.read(folder).getOrElse(byNames(folder))
+  def current(folder: Store): Manifest = look(folder)._1
+
+  /** What a folder holds, and whether its manifest says so; without one its names do. */
+  @tailrec
+  private def look(folder: Store): (Manifest, Boolean) = Manifest.read(folder) match {
+    case Some(manifest) => (manifest, true)
+    case None =>
+      val told = Try(byNames(folder))
+      // With a manifest a first write has begun meanwhile: some of the names may not count yet.
+      if ((folder / Manifest.File).exists) look(folder) else (told.get, false)
+  }
 
   private def single(path: String, size: Long, conf: Configuration): Folder = {
     val at = path.lastIndexOf('/')

@@ -134,7 +134,7 @@ private[tfspark] object Layout {
     */
   def readSidecar(folder: Store): Option[Layout] = {
     val file = folder / Sidecar
-    if (file.exists) Some(fromJson(file.readJson(), file.shown)) else None
+    file.findJson().map(fromJson(_, file.shown))
   }
 
   /** The layout of a sidecar's content; `path` is for messages. */

@@ -1,5 +1,6 @@
 package tfspark.tfrecord
 
+import com.fasterxml.jackson.databind.JsonNode
 import com.fasterxml.jackson.databind.node.{JsonNodeFactory, ObjectNode}
 import scala.collection.immutable.ListMap
 import scala.jdk.CollectionConverters._
@@ -91,8 +92,10 @@ private[tfspark] object Manifest {
     */
   def read(folder: Store): Option[Manifest] = {
     val file = folder / File
-    if (!file.exists) return None
-    val value = file.readJson()
+    file.findJson().map(of(_, folder, file.shown))
+  }
+
+  private def of(value: JsonNode, folder: Store, shown: String): Manifest =
     try {
       val (format, version) = (NotJson.at(value, "format"), NotJson.at(value, "version"))
       if (format.asText != "tfrecord" || version.toString != Version.toString)
@@ -114,15 +117,14 @@ private[tfspark] object Manifest {
         name -> FileEntry((folder / name).shown, rows, bytes, partition.toMap)
       }
       val schema = NotJson.at(value, "schema")
-      val layout = if (schema.isNull) None else Some(Layout.fromJson(schema, file.shown))
+      val layout = if (schema.isNull) None else Some(Layout.fromJson(schema, shown))
       val obsolete = NotJson.at(value, "obsolete").elements().asScala.map(_.asText).toSeq
-      Some(Manifest(layout, columns, ListMap.from(files), obsolete))
+      Manifest(layout, columns, ListMap.from(files), obsolete)
     } catch {
       case error: NotJson =>
         throw new IntegrityError(
-          s"${file.shown} is no manifest of version $Version (${error.getMessage}): read it with " +
+          s"$shown is no manifest of version $Version (${error.getMessage}): read it with " +
             "the tfspark that wrote it, or write the folder again"
         )
     }
-  }
 }

@@ -63,12 +63,15 @@ private[tfspark] final class Store private (val shown: String, path: Path, fs: F
     val bytes = safe("cannot read")(Using.resource(fs.open(path))(_.readAllBytes()))
     try Store.json.readTree(bytes)
     catch {
-      case error: JsonProcessingException =>
-        throw new IntegrityError(
-          s"$shown is not JSON (${error.getOriginalMessage}): it was damaged or cut off"
-        )
+      case _: JsonProcessingException =>
+        throw new IntegrityError(s"$shown is not JSON: it was damaged or cut off")
     }
   }
+
+  /** None: there is none, even if it goes while it is looked for. */
+  def findJson(): Option[JsonNode] =
+    try Some(readJson())
+    catch { case _: StorageError if !exists => None }
 
   def writeJson(value: JsonNode): Unit = {
     val plain = Store.json.treeToValue(value, classOf[Object])

@@ -13,8 +13,8 @@ import pytest
 
 from tfspark.errors import ConfigError, SourceMissing, StorageError
 from tfspark.tfrecord import Written, read_file
-from tfspark.tfrecord.convert import _row_groups, _shares, convert
 from tfspark.tfrecord.folder.manifest import list_folder
+from tfspark.tfrecord.spark.convert import _row_groups, _shares, convert
 
 ROWS = 5000
 
