@@ -56,7 +56,7 @@ def first_line(error: Exception) -> str:
     causes = re.findall(r"Caused by: (.+)", str(error))
     ours = [line for line in causes if line.startswith("tfspark.")]  # of the Scala module
     line = (ours or causes or [text])[-1].strip().split("\n")[0]
-    return re.sub(r"^(?:[a-z]+\.)+[\w$]+(?:Exception|Error): ", "", line)[:500]
+    return re.sub(r"^(?:tfspark\.\w+|(?:[a-z]+\.)+[\w$]+(?:Exception|Error)): ", "", line)[:500]
 
 
 @contextmanager

@@ -27,7 +27,7 @@ private[tfspark] object SparkErrors {
   private val ModelFails = s"Caused by: ${classOf[ModelFailed].getName}: "
   private val Plain = Set("SparkRuntimeException", "SparkUpgradeException")
   private val Cause = "Caused by: (.+)".r
-  private val Class = """^(?:[a-z]+\.)+[\w$]+(?:Exception|Error): """.r
+  private val Class = """^(?:tfspark\.\w+|(?:[a-z]+\.)+[\w$]+(?:Exception|Error)): """.r
 
   /** Read a table.
     *
@@ -86,8 +86,9 @@ private[tfspark] object SparkErrors {
 
   /** The telling line of one of Spark's long messages. */
   def line(error: Throwable): String = {
-    val last = Cause.findAllMatchIn(text(error)).map(_.group(1)).toSeq.lastOption
-    val whole = last.getOrElse(if (isPlain(error)) message(error) else error.toString)
+    val causes = Cause.findAllMatchIn(text(error)).map(_.group(1)).toSeq
+    val ours = causes.filter(_.startsWith("tfspark."))
+    val whole = (causes ++ ours).lastOption.getOrElse(if (isPlain(error)) message(error) else error.toString)
     Class.replaceFirstIn(whole.trim.linesIterator.nextOption().getOrElse(""), "").take(500)
   }
 
