@@ -88,7 +88,8 @@ private[tfspark] object SparkErrors {
   def line(error: Throwable): String = {
     val causes = Cause.findAllMatchIn(text(error)).map(_.group(1)).toSeq
     val ours = causes.filter(_.startsWith("tfspark."))
-    val whole = (causes ++ ours).lastOption.getOrElse(if (isPlain(error)) message(error) else error.toString)
+    val whole = (causes ++ ours).lastOption.getOrElse(if (isPlain(error)) message(error)
+    else error.toString)
     Class.replaceFirstIn(whole.trim.linesIterator.nextOption().getOrElse(""), "").take(500)
   }
 
