@@ -19,8 +19,11 @@ from tfspark.tuning.study import Study
 # Parts of Horovod's server, made ours: nothing imports it where there is no Horovod.
 OF_HOROVOD = "tfspark.training.ranks.rendezvous"
 IMPORT_ALL = f"""
-import pkgutil, sys
+import pkgutil, sys, warnings
 from importlib import import_module
+
+# Old names are there to warn.
+warnings.filterwarnings("ignore", "the module tfspark", DeprecationWarning)
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
