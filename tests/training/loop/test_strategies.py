@@ -23,7 +23,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
-from tfspark.training import work
+from tfspark.training.loop import work
 from tfspark.training.ranks.talk import Direct
 from tfspark.training.ranks.world import World
 scopes = []
