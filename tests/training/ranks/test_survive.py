@@ -31,7 +31,7 @@ import keras
 def while_writing():
     """Rank 0 dies in the middle of the checkpoint of epoch 3, the first time."""
     from tfspark import storage
-    from tfspark.training import checkpoint
+    from tfspark.training.loop import checkpoint
 
     whole = storage.write_bytes
 
