@@ -38,11 +38,11 @@ demo: setup ## passengers: raw table to scored table, on this machine
 	@$(RUN) python -m tfspark demo $(ARGS)
 
 .PHONY: test
-test: setup ## the tests: 12 minutes; all but clusters, kills, packages and the Scala module's own
+test: setup ## the tests: all but clusters, kills, packages and the Scala module's own
 	@$(RUN) $(PYTEST) --lane test $(ARGS)
 
 .PHONY: test-all
-test-all: setup ## all tests, at CI's sizes: 40 minutes (.ci/run)
+test-all: setup ## all tests, at the sizes of CI (.ci/run)
 	@$(RUN) $(PYTEST) --lane all $(ARGS)
 
 .PHONY: soak

@@ -310,7 +310,8 @@ def test_an_error_of_the_driver_ends_the_stage(start: Callable[..., Reports]) ->
         start("sleep", answer=fail)
 
 
-def test_one_rank_needs_no_spark(tmp_path: Path) -> None:
+def test_one_rank_needs_no_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
     said: Reports = []
     spec = {"folder": str(tmp_path)}
     launch(spec, Distributed(), said.append, no_spark, run="rank_functions:surroundings")
