@@ -12,6 +12,8 @@ from typing import Any
 
 from tests.conftest import PASSENGERS, ROOT
 from tfspark.cli import main
+from tfspark.registry.connect import connect
+from tfspark.registry.index import refresh
 
 DAY = dt.date(2026, 11, 20)
 
@@ -44,7 +46,8 @@ def run_all(warehouse: Path | str) -> None:
 
 
 def copy_of(warehouse: Path, target: Path, names: Sequence[str] | None = None) -> Path:
-    """A warehouse, or some of it, elsewhere. MLflow's database holds paths: they follow."""
+    """A warehouse, or some of it, elsewhere. MLflow's database holds paths: they follow, and the
+    index with them."""
     target.mkdir(parents=True)
     for path in warehouse.iterdir():
         if names is None or path.name in names:
@@ -53,6 +56,8 @@ def copy_of(warehouse: Path, target: Path, names: Sequence[str] | None = None) -
     if (target / "mlflow.db").exists():
         with closing(sqlite3.connect(target / "mlflow.db")) as database, database:
             _follow(database, str(warehouse), str(target))
+        uri = f"sqlite:///{target}/mlflow.db"
+        refresh(connect(uri), uri)
     return target
 
 
