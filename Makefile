@@ -43,7 +43,7 @@ test: setup ## the tests: all but clusters, kills, packages and the Scala module
 
 .PHONY: test-all
 test-all: setup ## all tests, at the sizes of CI (.ci/run)
-	@$(RUN) $(PYTEST) --lane all $(ARGS)
+	@$(RUN) $(PYTEST) --lane all --cov=tfspark --cov-branch --cov-report= --cov-fail-under=88 $(ARGS)
 
 .PHONY: soak
 soak: setup ## all tests at full size and count: hours (the model of 3 GB: python -m pytest -m large -s)
