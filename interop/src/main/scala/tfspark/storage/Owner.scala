@@ -2,8 +2,10 @@ package tfspark.storage
 
 import com.fasterxml.jackson.databind.JsonNode
 import com.fasterxml.jackson.databind.node.{JsonNodeFactory, ObjectNode}
+import java.io.IOException
 import java.nio.file.{Files, Path, Paths}
 import scala.util.Try
+import tfspark.StorageError
 
 /** Whose a staging folder is: the note in it, as `tfspark/storage/staging.py` writes and reads it,
   * so that either side clears up after the other.
@@ -29,7 +31,11 @@ private[tfspark] object Owner {
     */
   def alone[T](staging: Option[Path])(run: => T): T = staging match {
     case Some(folder) =>
-      Files.createDirectories(folder)
+      try Files.createDirectories(folder)
+      catch {
+        case error: IOException =>
+          throw new StorageError(s"cannot make the folder $folder: ${error.getMessage}", error)
+      }
       FileLock.holdingFolder(folder, must = false)(run)
     case None => run
   }
