@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pyspark
 
+from tests.java import SHORT_LIVED
+
 SPARK_HOME = Path(pyspark.__file__).parent
 _DEPLOY = "org.apache.spark.deploy"
 _PATIENCE = 120
@@ -89,6 +91,7 @@ class _Daemon:
             "SPARK_HOME": str(SPARK_HOME),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_DAEMON_MEMORY": "256m",
+            "JDK_JAVA_OPTIONS": SHORT_LIVED,  # its executors' too
             "SPARK_WORKER_OPTS": " ".join(options),
             "SPARK_LOCAL_DIRS": str(log.parent / "local"),
             "PYSPARK_PYTHON": sys.executable,

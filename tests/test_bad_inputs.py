@@ -30,10 +30,12 @@ class World:
     spark: Any
 
     def anywhere(self, text: str) -> str:
-        """What is said, with names for these folders."""
-        return text.replace(str(self.warehouse), "<warehouse>").replace(
-            str(self.folder), "<folder>"
-        )
+        """What is said, with names for these folders and for the functions of a model.
+
+        TensorFlow numbers functions anew whenever it saves a model.
+        """
+        named = text.replace(str(self.warehouse), "<warehouse>")
+        return re.sub(r"_\d+\b", "_N", named.replace(str(self.folder), "<folder>"))
 
     def csv(self, change: Callable[[list[str]], list[str]] | bytes) -> dict[str, Any]:
         path = self.folder / "raw.csv"

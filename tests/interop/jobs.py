@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.interop.module import NATIVES, ROOT, classpath, ready
+from tests.java import SHORT_LIVED
 from tests.standalone import SPARK_HOME
 
 _OPENED = (
@@ -77,7 +78,7 @@ def jobs(jars: list[str], scratch: Path) -> Iterator[Jobs]:
         [
             str(java),
             *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENED.split()),
-            *("-Xmx2g", _NATIVES, _QUIET),
+            *("-Xmx2g", *SHORT_LIVED.split(), _NATIVES, _QUIET),
             *(f"-D{name}={value}" for name, value in settings.items()),
             *("-cp", ":".join([str(classes), *jars, f"{SPARK_HOME}/jars/*"])),
             "tfspark.job.ManyJobs",
