@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.stateful import world
 from tfspark import storage
 from tfspark.errors import ConfigError, IntegrityError, SourceMissing, StorageError
 from tfspark.tfrecord import layout_of, read_file, read_sidecar, write_file
+from tfspark.tfrecord.codec.schema import write_sidecar
 from tfspark.tfrecord.folder.commit import Commit, Mode, begin
 from tfspark.tfrecord.folder.manifest import MANIFEST, SUCCESS, list_folder, read_manifest
 from tfspark.tfrecord.folder.parts import Cut, partition_schema, write_parts
@@ -98,7 +100,12 @@ def _count_down(left: int) -> None:
 
     for name in ("move", "delete", "delete_file", "make_dir", "write_bytes"):
         change = before(getattr(storage, name), half=name == "write_bytes")
-        setattr(storage, name, change)
+        for module in (
+            sys.modules[n]
+            for n in ("tfspark.storage", "tfspark.storage.files", "tfspark.storage.staging")
+        ):
+            if hasattr(module, name):
+                setattr(module, name, change)
 
 
 @pytest.mark.usefixtures("kill")
@@ -303,18 +310,26 @@ def test_what_is_listed(tmp_path: Path) -> None:
         list_folder(f"{path}/*.tfrecord")
 
 
-def test_a_first_overwrite_that_fails(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("kill")
+@pytest.mark.parametrize("with_schema", [False, True])
+def test_a_first_overwrite_that_fails(with_schema: bool, tmp_path: Path) -> None:
     """A folder of other files is again as it was: what is added there later counts."""
-    table = pa.table({"id": [7]})
+    table = pa.table({"id": ["7"]})
     path = str(tmp_path)
-    write_file(f"{path}/own.tfrecord", table.to_batches(), table.schema)
+    layout = layout_of(table.schema)
+    write_file(f"{path}/own.tfrecord", table.to_batches(), layout)
+    if with_schema:
+        write_sidecar(path, layout)
+    before = {name for name, _ in storage.files(path)}
     records, by = partition_schema(BY_KEY, ["k"])
     step = 0
     while killed(step := step + 1, lambda: write(path, [1, 2], "overwrite")):
-        if read_manifest(path) and read_manifest(path).layout:  # type: ignore[union-attr]
+        manifest = read_manifest(path)
+        if manifest and manifest.rows is not None:  # it is done
             break
         begin(path, layout_of(records), by, "overwrite").abort()
-        assert {name for name, _ in storage.files(path)} == {"own.tfrecord"}
+        assert {name for name, _ in storage.files(path)} == before, step
+        assert read_sidecar(path) == (layout if with_schema else None)
         assert len(list_folder(path).files) == 1
     write(path, [3], "overwrite")
     assert ids(path) == [3]

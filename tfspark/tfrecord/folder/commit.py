@@ -169,18 +169,18 @@ def _tidy(path: str, jobs: Sequence[str]) -> None:
     for parent in {name.rpartition("/")[0] for name in left} - {""}:
         while parent and _remove_if_empty(storage.join(path, parent)):
             parent = parent.rpartition("/")[0]
+    if manifest and manifest.layout:
+        sidecar = read_sidecar(path)
+        if sidecar is None or to_json(sidecar) != to_json(manifest.layout):
+            write_sidecar(path, manifest.layout)
     if (
         manifest
         and all(e.rows is None for e in listed.values())
         and (listed or not manifest.layout)
     ):
-        # Of a first write that did not end: it says what the names say.
+        # Of a first write that did not end: it says what the names and the schema's file say.
         _delete_files(path, [MANIFEST])
         manifest = None
-    elif manifest and manifest.layout:
-        sidecar = read_sidecar(path)
-        if sidecar is None or to_json(sidecar) != to_json(manifest.layout):
-            write_sidecar(path, manifest.layout)
     for job in jobs:
         with suppress(OSError):  # a twin that is being killed may still write there
             storage.delete(job)

@@ -27,12 +27,12 @@ private[tfrecord] object Tidy {
     val left = moved.toSet ++ old.filter(there.toSet)
     (left ++ there.filter(half.matches)).foreach(name => (folder / name).delete())
     left.filter(_.contains('/')).map(parentOf).foreach(removeEmpty(folder, _))
-    val now = manifest.filterNot(isFirst)
-    // Of a first write that did not end: it says what the names say.
-    if (now.isEmpty) (folder / Manifest.File).delete()
-    for (layout <- now.flatMap(_.layout))
+    for (layout <- manifest.flatMap(_.layout))
       if (!Layout.readSidecar(folder).map(_.toJson).contains(layout.toJson))
         (folder / Layout.Sidecar).writeJson(layout.toJson)
+    val now = manifest.filterNot(isFirst)
+    // Of a first write that did not end: it says what the names and the schema's file say.
+    if (now.isEmpty) (folder / Manifest.File).delete()
     for (job <- jobs)
       try job.delete()
       catch { case _: IOException => } // a twin that is being killed may still write there

@@ -1,6 +1,7 @@
 package tfspark.tfrecord
 
 import java.nio.file.{Files => LocalFiles, Path, Paths}
+import org.apache.hadoop.conf.Configuration
 import org.apache.spark.sql.functions.expr
 import org.apache.spark.sql.Row
 import scala.jdk.CollectionConverters._
@@ -65,6 +66,23 @@ class TFRecordFaultSuite extends TFRecordFolders {
     assert(read(path).count() == 20)
     assert(!names(path).exists(_.contains("0123456789ab")))
     assert(names(path).count(_.contains("ba9876543210")) == 3)
+  }
+
+  test("a first overwrite that was killed leaves the schema's file of the folder") {
+    val path = fresh()
+    save(numbers(10), path, "error")()
+    val store = Store(path, new Configuration)
+    Seq("_manifest.json", "_SUCCESS").foreach(name => (store / name).delete())
+    // The job died between the removal of the old schema's file and its commit.
+    Folder.byNames(store).write(store)
+    (store / "_schema.json").delete()
+    val dead = LocalFiles.createDirectories(Paths.get(path, "_staging/write-0123456789ab"))
+    val host = LocalFiles.readString(Paths.get("/proc/sys/kernel/hostname")).trim
+    val owner = s"""{"host": "$host", "pid": ${Int.MaxValue}, "since": 0}"""
+    LocalFiles.writeString(dead.resolve("_owner.json"), owner)
+    save(numbers(10, 10), path, "append")()
+    assert(read(path).count() == 20)
+    assert(names(path)("_schema.json"))
   }
 
   test("a task that fails leaves the folder as it was") {
