@@ -136,6 +136,9 @@ lazy val interop = (project in file("."))
     Test / baseDirectory := baseDirectory.value,
     Test / javaOptions ++= opened ++ Seq(
       "-Xmx2g",
+      "-XX:TieredStopAtLevel=1",
+      "-XX:ReservedCodeCacheSize=256m",
+      "-XX:+UseParallelGC",
       s"-Dorg.bytedeco.javacpp.cachedir=${baseDirectory.value}/build/sbt/javacpp"
     ),
     Test / envVars += "TFSPARK_MODEL_CACHE" -> s"${baseDirectory.value}/build/scala/models",

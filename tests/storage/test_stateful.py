@@ -264,4 +264,4 @@ steps: Any = _Steps()
 
 @pytest.mark.timeout(7200)  # in the soak
 def test_histories() -> None:
-    histories(Stagings, size(300, soak=5_000))
+    histories(Stagings, size(100, soak=5_000))

@@ -241,5 +241,5 @@ def rows(table: DeltaTable) -> dict[dt.date, list[int]]:
 def test_histories(monkeypatch: pytest.MonkeyPatch) -> None:
     # What a killed task has begun nobody ends.
     monkeypatch.setattr(pq.ParquetWriter, "__del__", lambda writer: None)
-    histories(Tables, size(200, soak=5_000))
+    histories(Tables, size(70, soak=5_000))
     gc.collect()

@@ -52,7 +52,7 @@ def test_any_table(tmp_path: Path, table: pa.Table, compression: str, data: st.D
     assert same(found, table)
 
 
-@settings(ANY, max_examples=size(1_000, soak=10_000))
+@settings(ANY, max_examples=size(300, soak=10_000))
 @given(table=tables())
 def test_thousands_of_tables(tmp_path: Path, table: pa.Table) -> None:
     path = str(tmp_path / "any.tfrecord")

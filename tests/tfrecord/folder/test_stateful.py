@@ -246,4 +246,4 @@ def seen(path: str) -> State:
 
 @pytest.mark.timeout(7200)  # in the soak
 def test_histories() -> None:
-    histories(Folders, size(300, soak=5_000))
+    histories(Folders, size(100, soak=5_000))

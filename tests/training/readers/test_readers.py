@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
+from tests.sizes import size as count
 from tests.training.small_table import COLUMNS, rows_of, write_dataset
 from tfspark.config.recipe import Model, Training
 from tfspark.dataset import Dataset, open_dataset
@@ -96,7 +97,7 @@ def test_every_id_once_an_epoch(kind: str, files: list[int], tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("files", FILES.values(), ids=FILES.keys())
-def test_every_id_once_in_200_epochs(kind: str, files: list[int], tmp_path: Path) -> None:
+def test_every_id_once_in_many_epochs(kind: str, files: list[int], tmp_path: Path) -> None:
     """The windows themselves, their blocks read again from the files every so many epochs."""
     every = {"parquet": 1, "petastorm": 2, "tfrecord": 25}[kind]  # what opening a file costs
     dataset = write(tmp_path, kind, files, row_group=None)
@@ -104,7 +105,7 @@ def test_every_id_once_in_200_epochs(kind: str, files: list[int], tmp_path: Path
         ranks: list[Any] = [
             reader(dataset, kind, rank, size, shuffle_rows=1000) for rank in range(size)
         ]
-        for epoch in range(200):
+        for epoch in range(count(40, soak=200)):
             seen: Counter[int] = Counter()
             for rank in ranks:
                 if epoch % every == 0:
