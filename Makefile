@@ -38,7 +38,7 @@ demo: setup ## passengers: raw table to scored table, on this machine
 	@$(RUN) python -m tfspark demo $(ARGS)
 
 .PHONY: test
-test: setup ## the tests: all but clusters, kills, packages and the Scala module's own
+test: setup ## the tests: all but clusters, ranks, kills, packages and the Scala module's own
 	@$(RUN) $(PYTEST) --lane test $(ARGS)
 
 .PHONY: test-all
