@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tfspark import storage
 from tfspark.config import load_settings
-from tfspark.console import print_summary
+from tfspark.console import print_summary, printable
 from tfspark.errors import ConfigError, SourceMissing
 
 if TYPE_CHECKING:
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
+_LOCKED = (
+    "enable_external_access = false",
+    "python_enable_replacements = false",
+    "lock_configuration = true",
+)
+_FORMULA = "^[=+@\t\r-]"
 VIEW = "scored"
 """The table's name in a `--sql` query."""
 
@@ -117,9 +125,21 @@ class DuckDB:
         question.check(names)
         sql, values = question.to_sql()
         try:
+            # From here on a query has the view alone: no files, no network, none of our variables.
+            for setting in _LOCKED:
+                connection.execute(f"SET {setting}")
+            if question.sql is not None:
+                _refuse_statements(connection, question.sql)
             return connection.sql(sql, params=values or None).to_arrow_reader()
         except duckdb.Error as error:
             raise ConfigError(f"the query does not run: {error}") from None
+
+
+def _refuse_statements(connection: Any, sql: str) -> None:
+    """Refuse what is not one query: `SELECT 1) TO 'file'; ...` would end the one around it."""
+    kinds = [statement.type.name for statement in connection.extract_statements(sql)]
+    if kinds != ["SELECT"]:
+        raise ConfigError(f"--sql: give one query; there are: {', '.join(kinds) or 'none'}")
 
 
 class SparkSQL:
@@ -183,8 +203,11 @@ def _stream(df: Any) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def save(answer: pa.RecordBatchReader, to: str) -> int:
+def save(answer: pa.RecordBatchReader, to: str, escape_formulas: bool = False) -> int:
     """Write an answer to `to`, by its ending `.csv` or `.parquet`; whole or not at all.
+
+    Args:
+        escape_formulas: of CSV: put `'` before texts that a spreadsheet would take for a formula.
 
     Returns:
         The rows written.
@@ -196,6 +219,10 @@ def save(answer: pa.RecordBatchReader, to: str) -> int:
     ending = to.rsplit(".", 1)[-1].lower()
     if ending not in writers:
         raise ConfigError(f"--to {to}: name a file that ends in .csv or .parquet")
+    if escape_formulas:
+        if ending != "csv":
+            raise ConfigError("--escape-formulas is for --to FILE.csv")
+        answer = _without_formulas(answer)
     fs, inner = storage.filesystem(to)
     rows = 0
     with (
@@ -209,16 +236,42 @@ def save(answer: pa.RecordBatchReader, to: str) -> int:
     return rows
 
 
+def _without_formulas(answer: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    def escaped(column: pa.Array) -> pa.Array:
+        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            return column
+        quoted = pc.binary_join_element_wise(pa.scalar("'", column.type), column, "")
+        return pc.if_else(pc.match_substring_regex(column, _FORMULA), quoted, column)
+
+    names = escaped(pa.array(answer.schema.names, pa.string())).to_pylist()
+    schema = pa.schema([f.with_name(n) for f, n in zip(answer.schema, names, strict=True)])
+    batches = (
+        pa.RecordBatch.from_arrays([escaped(column) for column in batch.columns], schema=schema)
+        for batch in answer
+    )
+    return pa.RecordBatchReader.from_batches(schema, batches)
+
+
 def show(answer: pa.RecordBatchReader) -> int:
     """Print an answer as a table, and give its rows."""
     import pandas as pd
 
-    frame = answer.read_all().to_pandas()
+    frame = answer.read_all().to_pandas().map(_printable)
+    frame.columns = [printable(name) for name in frame.columns]
     with pd.option_context(
         "display.max_rows", None, "display.width", 200, "display.max_columns", 50
     ):
         print(frame.to_string(index=False) if len(frame) else "(no rows)")
     return len(frame)
+
+
+def _printable(value: Any) -> Any:
+    """A cell in which nothing controls the terminal."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {_printable(key): _printable(inner) for key, inner in value.items()}
+    return [_printable(inner) for inner in value] if isinstance(value, list | np.ndarray) else value
 
 
 def main(argv: Sequence[str]) -> int:
@@ -234,6 +287,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--limit", type=int, help="default: 20 on the screen, all into a file")
     parser.add_argument("--sql", help=f"a whole query; the table's name in it is {VIEW}")
     parser.add_argument("--to", metavar="FILE", help="write FILE.csv or FILE.parquet")
+    parser.add_argument(
+        "--escape-formulas",
+        action="store_true",
+        help="of FILE.csv: ' before texts that begin as formulas do; default: texts as they are",
+    )
     given = parser.parse_args(argv)
     table = given.table or (load_settings(given.config).scored if given.config else None)
     if not table:
@@ -242,10 +300,12 @@ def main(argv: Sequence[str]) -> int:
     limit = given.limit if given.limit is not None or given.to else 20
     question = Question(given.columns, given.day, where, given.order_by, limit, given.sql)
     answer = _engine(given.engine).answer(table, question)
+    if given.escape_formulas and not given.to:
+        raise ConfigError("--escape-formulas is for --to FILE.csv")
     if not given.to:
         show(answer)
         return 0
-    rows = save(answer, given.to)
+    rows = save(answer, given.to, given.escape_formulas)
     print_summary("query: done", {"table": table, "rows": rows, "file": given.to})
     return 0
 
