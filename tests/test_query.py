@@ -11,9 +11,10 @@ from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfspark.answers import save
 from tfspark.cli import main
 from tfspark.errors import ConfigError, SourceMissing
-from tfspark.query import DuckDB, Question, SparkSQL, save
+from tfspark.query import DuckDB, Question, SparkSQL
 from tfspark.tables import write_day
 
 ODD = "od`d \"co'l; --"
