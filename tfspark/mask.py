@@ -18,13 +18,14 @@ SENSITIVE = (
     "|client|ssh|pem)[._-]?key"
 )
 """In the name of a setting or an option. Without a backslash: it stands in a file of properties."""
-_NAME = rf"(?:{SENSITIVE})[\w.-]*"
+# Repetitions have bounds: no text takes long.
+_NAME = rf"(?:{SENSITIVE})[\w.-]{{0,64}}"
 _VALUE = r"""(?:\*{3}|\\*"[^"]*"?|\\*'[^']*'?|\{[^}]*\}?|[^\s;&]+)"""
 TEXTS = (
     # scheme://user:PASSWORD@host; a password may hold / and @
-    r"(://[^\s/:]*:)\S*(?=@)",
+    r"(://[^\s/:]{0,256}:)\S{0,512}(?=@)",
     # jdbc:oracle:thin:user/PASSWORD@host
-    r"""(jdbc:oracle:\w+:[^\s/@]*/)(?:"[^"]*"|[^\s"])*(?=@)""",
+    r"""(jdbc:oracle:\w{1,9}:[^\s/@]{0,64}/)(?:"[^"]{0,256}"|[^\s"]{0,256})(?=@)""",
     # password=..., "password": "..."
     rf"({_NAME}[\"']?\s*=\s*){_VALUE}",
     rf"({_NAME}\\*[\"']?\s*:\s*)(?:\\*\"[^\"]*\"?|'[^']*'?)",
@@ -32,7 +33,7 @@ TEXTS = (
     r"(authorization\W{1,4}(?:(?:basic|bearer|digest|negotiate|token)\s+)?)\S+",
     r"(bearer\s+)\S+",
     # ?sig=..., &X-Amz-Signature=...
-    rf"([?&](?:x-\w+-)?sig(?:nature)?=){_VALUE}",
+    rf"([?&](?:x-\w{{1,9}}-)?sig(?:nature)?=){_VALUE}",
 )
 """Of each, the first group stays and the rest is hidden."""
 SHOWN = (

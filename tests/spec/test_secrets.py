@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,11 @@ def test_nothing_controls_the_screen(
     said = capsys.readouterr()
     assert said.err == f"\r    {shown}\n"
     assert said.out == f"\nscore: done\n  table  {shown}\n"
+
+
+@pytest.mark.parametrize("part", ["token", "://a:", "jdbc:oracle:thin:a/b", "pwd=\\", "&x-a", '"a'])
+def test_no_text_takes_long(part: str) -> None:
+    """Without bounds these take minutes."""
+    began = time.monotonic()
+    mask_text(part * 20_000)
+    assert time.monotonic() - began < 60
