@@ -122,6 +122,7 @@ lazy val interop = (project in file("."))
     dist := {
       val folder = baseDirectory.value / "dist"
       val thin = (Compile / packageBin).value
+      val listed = classpathFile.value // scripts/sbt.py checks what is in it
       val list = folder / s"${name.value}.packages"
       val whole = folder / s"${name.value}-assembly-${version.value}.jar"
       val nativeJars = (assembly / assemblyExcludedJars).value.map(_.data)

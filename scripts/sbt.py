@@ -2,16 +2,18 @@
 
 sbt's launcher is fetched by the Ivy among Spark's jars and must have the sum in `sbt.lock`; sbt
 takes the rest from Maven Central (TFSPARK_SBT_REPOSITORIES names a repositories file for another
-place). All that it keeps is under `build/sbt` and the `target` folders.
+place). What the module needs beside Spark must have the sums in `scala.lock`, whenever sbt lists or
+packages it. All that it keeps is under `build/sbt` and the `target` folders.
 """
 
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-from steps import java, packages, ui
+from steps import java, packages, scala_jars, ui
 from steps.jars import Jar, is_right, proxy
 from steps.paths import ROOT, SCRIPTS, SPARK_JARS
 
@@ -49,7 +51,11 @@ def main(arguments: list[str]) -> int:
         *("-jar", str(launcher(java_command)), *arguments),
     ]
     environment = os.environ | {"COURSIER_CACHE": str(HOME / "coursier")}
-    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    began = time.time_ns()
+    code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    if code == 0 and scala_jars.LIST.exists() and scala_jars.LIST.stat().st_mtime_ns > began:
+        scala_jars.check()
+    return code
 
 
 def launcher(java_command: Path) -> Path:

@@ -12,11 +12,12 @@ from tfspark import errors
 from tfspark.cli import COMMANDS
 from tfspark.config import Settings
 from tfspark.config.load import OWN_VARIABLES
-from tfspark.config.mask import SECRET, URL_SECRET
+from tfspark.config.mask import FREE
 from tfspark.config.settings import ENV_PREFIX
+from tfspark.console import CONTROL
 from tfspark.contracts import Contract
-from tfspark.registry.connect import PASSWORD
-from tfspark.wording import TEXTS
+from tfspark.mask import SENSITIVE, SHOWN, TEXTS
+from tfspark.wording import TEXTS as WORDS
 
 FOLDER = Path(__file__).parent.parent / "interop" / "src" / "main" / "resources" / "tfspark"
 
@@ -26,15 +27,17 @@ def resources() -> dict[str, str]:
     shared = {
         "prefix": ENV_PREFIX,
         "own variables": OWN_VARIABLES,
-        "secret": SECRET.pattern,
-        "secret in a URL": URL_SECRET.pattern,
-        "password in a URL": PASSWORD.pattern,
+        "secret": SENSITIVE,
+        "secrets in texts": TEXTS,
+        "shown options": SHOWN,
+        "free settings": FREE,
+        "control characters": CONTROL,
         "flags": COMMANDS["score"].short,
         "errors": {
             name: {"exit code": kind.exit_code, "under": kind.__bases__[0].__name__}
             for name, kind in inspect.getmembers(errors, inspect.isclass)
         },
-        "texts": TEXTS,
+        "texts": WORDS,
     }
     made = {
         "settings.json": Settings.model_json_schema(),

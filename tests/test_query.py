@@ -4,14 +4,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfspark.answers import save
 from tfspark.cli import main
 from tfspark.errors import ConfigError, SourceMissing
-from tfspark.query import DuckDB, Question, SparkSQL, save
+from tfspark.query import DuckDB, Question, SparkSQL
 from tfspark.tables import write_day
 
 ODD = "od`d \"co'l; --"
@@ -123,3 +126,76 @@ def test_the_command(
     assert main("query", [*flags, "--where", "nothing"]) == 2
     assert main("query", []) == 2
     assert main("query", ["--table", str(tmp_path / "none"), "--engine", "duckdb"]) == 75
+
+
+EVIL = "\x1b[2J\n=1+1"
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> str:
+    """Without Spark: texts that control a terminal, or are formulas."""
+    texts = [EVIL, "=1+1", "+1", "-1", "@a", "\tx", "\rx", "a=b", None, "'=", ""]
+    lists = [["\x1b[2J", "a"]] * len(texts)
+    rows = pa.table({"id": range(len(texts)), "=s": texts, "l": lists, "x": [-1.5] * len(texts)})
+    write_deltalake(tmp_path / "small", rows)
+    return str(tmp_path / "small")
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELECT * FROM read_text('{canary}')", "disabled|not allowed|permission"),
+        ("SELECT * FROM '{canary}'", "disabled|not allowed|does not exist"),
+        ("SELECT 1) TO '{out}'; COPY (SELECT 1", "the query does not run"),
+        ("SELECT 1; COPY (SELECT 1) TO '{out}'", "give one query; there are: SELECT, COPY"),
+        ("COPY (SELECT 1) TO '{out}'", "give one query; there are: COPY"),
+        ("ATTACH '{out}'", "give one query; there are: ATTACH"),
+        ("SET enable_external_access = true", "give one query; there are: SET"),
+        ("SELECT 1); SET enable_external_access = true; SELECT (1", "the query does not run"),
+        ("", "give one query; there are: none"),
+        ("SELECT * FROM variable_of_ours", "does not exist"),
+    ],
+)
+def test_a_query_has_the_table_alone(small: str, tmp_path: Path, sql: str, said: str) -> None:
+    variable_of_ours = pa.table({"secret": ["CANARY"]})
+    canary, out = tmp_path / "canary.csv", tmp_path / "out.csv"
+    canary.write_text("CANARY,1\n")
+    question = Question(sql=sql.format(canary=canary, out=out))
+    with pytest.raises(ConfigError, match=f"(?i){said}") as caught:
+        DuckDB().answer(small, question).read_all()
+    assert "CANARY" not in str(caught.value)
+    assert not out.exists()
+    assert variable_of_ours.num_rows == 1
+    whole = DuckDB().answer(small, Question(sql="SELECT count(*) AS n FROM scored")).read_all()
+    assert whole["n"].to_pylist() == [11]
+
+
+def test_nothing_in_a_table_controls_the_screen(
+    small: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main("query", ["--table", small, "--engine", "duckdb", "--order-by", "id"]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "\r" not in shown
+    assert r"\x1b[2J\n=1+1" in shown
+    assert len(shown.splitlines()) == 12
+
+
+@pytest.mark.parametrize("escape", [False, True])
+def test_formulas_in_a_csv_file(small: str, tmp_path: Path, escape: bool) -> None:
+    out = tmp_path / "out.csv"
+    flags = ["--table", small, "--engine", "duckdb", "--columns", "=s,x", "--order-by", "id"]
+    assert main("query", [*flags, "--to", str(out), *["--escape-formulas"] * escape]) == 0
+    with out.open(newline="") as file:
+        names, *rows = csv.reader(file)
+    quote = "'" if escape else ""
+    assert names == [f"{quote}=s", "x"]
+    texts = [quote + text for text in ["=1+1", "+1", "-1", "@a", "\tx", "\rx"]]
+    assert [row[0] for row in rows] == [EVIL, *texts, "a=b", "", "'=", ""]
+    assert {row[1] for row in rows} == {"-1.5"}
+
+
+def test_formulas_are_those_of_csv(small: str, tmp_path: Path) -> None:
+    flags = ["--table", small, "--engine", "duckdb", "--escape-formulas"]
+    assert main("query", flags) == 2
+    assert main("query", [*flags, "--to", str(tmp_path / "x.parquet")]) == 2

@@ -18,9 +18,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tfspark.config import Settings, load_settings, masked
-from tfspark.console import Steps, print_summary
+from tfspark.console import Steps, print_summary, printable
 from tfspark.errors import ConfigError, StorageError, TfsparkError
+from tfspark.mask import mask_text
 from tfspark.wording import say
+from tfspark.yamlfile import load_yaml
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def guarded(name: str, run: Callable[[], int | None]) -> int:
             from tfspark.sparkerrors import first_line
 
             return _failed(name, StorageError(f"Spark: {first_line(error)}"))
-        traceback.print_exc()
+        print(mask_text(traceback.format_exc()), end="", file=sys.stderr)
         print(f"{name}: this is a fault of tfspark, please report it", file=sys.stderr)
         return 1
 
@@ -128,7 +130,7 @@ def _job(name: str, argv: list[str]) -> int:
     for setting in spark:
         key, found, value = setting.partition("=")
         if not found or not key.startswith("spark."):
-            raise ConfigError(say("no_spark_setting", text=setting))
+            raise ConfigError(say("no_spark_setting", text=key))
         overrides[f"spark.{key}"] = value
     settings = load_settings(config, overrides)
     if dry_run:
@@ -142,7 +144,8 @@ def _job(name: str, argv: list[str]) -> int:
 
 
 def _failed(name: str, error: TfsparkError) -> int:
-    print(f"\n{name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    said = "\n".join(printable(line) for line in str(error).split("\n"))
+    print(f"\n{name}: {type(error).__name__}: {said}", file=sys.stderr, flush=True)
     return error.exit_code
 
 
@@ -164,7 +167,7 @@ def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> dict[str, Any]:
     except argparse.ArgumentError as error:
         flag = str(error.argument_name).split("/")[-1]
         if isinstance(error.__context__, argparse.ArgumentTypeError):
-            said = say("flag_not_yaml", flag=flag, text=error.__context__)
+            said = say("flag_not_yaml", flag=flag)
         else:
             said = say("a_value" if "explicit" in error.message else "no_value", flag=flag)
         raise ConfigError(said) from None
@@ -219,8 +222,10 @@ def _is_container(info: FieldInfo) -> bool:
 def _value(text: str) -> Any:
     """A list or mapping on the command line is YAML; `a,b` stays text for the setting to split."""
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
+        value, _ = load_yaml(text.encode("utf-8", "replace"), "")
+    except ConfigError:
+        if not text.strip():
+            return text
         raise argparse.ArgumentTypeError(text) from None
     return value if isinstance(value, list | dict) else text
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import sys
 import time
 import uuid
@@ -16,8 +17,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from tfspark.mask import mask_text, mask_value
+
 _BAR, _WIDTH = 24, 110
 _PROGRESS_SECONDS = 5.0
+
+
+CONTROL = "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]"
+"""Characters that move a terminal's cursor, end its lines, or turn the order of what is read."""
+
+
+def printable(text: str) -> str:
+    """A text in which nothing controls the terminal: such characters are written `\\x1b`."""
+    return re.sub(CONTROL, lambda found: ascii(found[0])[1:-1], text)
 
 
 class Steps:
@@ -49,8 +61,9 @@ class Steps:
 
     def note(self, message: str) -> None:
         """Something the user should know that is no step."""
+        message = mask_text(message)
         if self.terminal:
-            print(f"\r    {message}", file=sys.stderr, flush=True)
+            print(f"\r    {printable(message)}", file=sys.stderr, flush=True)
         else:
             self._json("note", message, {})
 
@@ -73,7 +86,7 @@ class Steps:
         seconds = round(time.monotonic() - began, 2)
         if self.terminal:
             sign = "✓" if event == "done" else "✗"
-            details = ", ".join(f"{key} {_short(value)}" for key, value in info.items())
+            details = ", ".join(f"{k} {_short(v)}" for k, v in mask_value(info).items())
             line = f"\r\033[K  {sign} {name:<24}{seconds:>7.1f} s   {details}"
             print(line, file=sys.stderr, flush=True)
         else:
@@ -82,12 +95,17 @@ class Steps:
     def _json(self, event: str, name: str, fields: Mapping[str, Any]) -> None:
         now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
         head = {"time": now, "job": self.job, "run_id": self.run_id, "event": event, "step": name}
-        print(json.dumps({**head, **fields}, default=str), file=sys.stderr, flush=True)
+        line = json.dumps({**head, **mask_value(fields)}, default=str)
+        print(line, file=sys.stderr, flush=True)
 
 
 def print_summary(title: str, fields: Mapping[str, Any]) -> None:
     """One screen: a title and aligned fields. `None` is left out."""
-    shown = {key.replace("_", " "): value for key, value in fields.items() if value is not None}
+    shown = {
+        key.replace("_", " "): value
+        for key, value in mask_value(fields).items()
+        if value is not None
+    }
     width = max((len(key) for key in shown), default=0)
     print(f"\n{title}")
     for key, value in shown.items():
@@ -104,4 +122,4 @@ def _short(value: Any) -> str:
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_short(inner)}" for key, inner in value.items())
-    return str(value)
+    return printable(mask_text(str(value)))

@@ -68,7 +68,10 @@ class Dataset:
     @cached_property
     def statistics(self) -> dict[str, Any]:
         """Of the training split, by column. See `tfspark.prepare.statistics` for the fields."""
-        columns: dict[str, Any] = storage.read_json(storage.join(self.path, STATISTICS))["columns"]
+        path = storage.join(self.path, STATISTICS)
+        columns: dict[str, Any] = storage.checked(storage.read_json(path), path, columns=dict)[
+            "columns"
+        ]
         return columns
 
     def rows(self, split: str) -> int:
@@ -105,7 +108,21 @@ def open_dataset(path: str) -> Dataset:
     """
     if not storage.exists(storage.join(path, MANIFEST)):
         raise ConfigError(f"{path}: no dataset there (no {MANIFEST}); run prepare first")
-    return Dataset(storage.absolute(path), storage.read_json(storage.join(path, MANIFEST)))
+    return Dataset(storage.absolute(path), read_manifest(path))
+
+
+def read_manifest(path: str) -> dict[str, Any]:
+    """The manifest of a version's folder.
+
+    Raises:
+        IntegrityError: it is not one.
+    """
+    path = storage.join(path, MANIFEST)
+    found = storage.read_json(path)
+    storage.checked(found, path, version=int, digest=str, rows=dict, files=dict)
+    for entry in found["files"].values():
+        storage.checked(entry, path, sha256=str)
+    return dict(found)
 
 
 def versions(folder: str) -> list[int]:

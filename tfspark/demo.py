@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 
 from tfspark import run
+from tfspark.answers import show
 from tfspark.config import load_settings
 from tfspark.console import Steps, print_summary
-from tfspark.query import Question, SparkSQL, show
+from tfspark.query import Question, SparkSQL
 
 CONFIG = "conf/passengers.yaml"
 DATE = "2026-11-20"

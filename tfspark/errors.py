@@ -19,6 +19,8 @@ Every message says what is wrong, where (table, column, file, row) and what to d
 
 from __future__ import annotations
 
+from tfspark.mask import mask_text
+
 __all__ = [
     "ConfigError",
     "ContractFileError",
@@ -37,9 +39,16 @@ __all__ = [
 
 
 class TfsparkError(Exception):
-    """Base of every error raised on purpose. `exit_code` is what a job ends with."""
+    """Base of every error raised on purpose. `exit_code` is what a job ends with.
+
+    Its message shows no secret: others' messages, which are quoted in ours, may hold a URL's
+    password.
+    """
 
     exit_code = 1
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(mask_text(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ConfigError(TfsparkError):

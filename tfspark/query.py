@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
-from tfspark import storage
+from tfspark.answers import save, show
 from tfspark.config import load_settings
 from tfspark.console import print_summary
 from tfspark.errors import ConfigError, SourceMissing
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
+_LOCKED = (
+    "enable_external_access = false",
+    "python_enable_replacements = false",
+    "lock_configuration = true",
+)
 VIEW = "scored"
 """The table's name in a `--sql` query."""
 
@@ -117,9 +122,21 @@ class DuckDB:
         question.check(names)
         sql, values = question.to_sql()
         try:
+            # From here on a query has the view alone: no files, no network, none of our variables.
+            for setting in _LOCKED:
+                connection.execute(f"SET {setting}")
+            if question.sql is not None:
+                _refuse_statements(connection, question.sql)
             return connection.sql(sql, params=values or None).to_arrow_reader()
         except duckdb.Error as error:
             raise ConfigError(f"the query does not run: {error}") from None
+
+
+def _refuse_statements(connection: Any, sql: str) -> None:
+    """Refuse what is not one query: `SELECT 1) TO 'file'; ...` would end the one around it."""
+    kinds = [statement.type.name for statement in connection.extract_statements(sql)]
+    if kinds != ["SELECT"]:
+        raise ConfigError(f"--sql: give one query; there are: {', '.join(kinds) or 'none'}")
 
 
 class SparkSQL:
@@ -183,44 +200,6 @@ def _stream(df: Any) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def save(answer: pa.RecordBatchReader, to: str) -> int:
-    """Write an answer to `to`, by its ending `.csv` or `.parquet`; whole or not at all.
-
-    Returns:
-        The rows written.
-    """
-    import pyarrow.csv as pacsv
-    import pyarrow.parquet as pq
-
-    writers = {"csv": pacsv.CSVWriter, "parquet": pq.ParquetWriter}
-    ending = to.rsplit(".", 1)[-1].lower()
-    if ending not in writers:
-        raise ConfigError(f"--to {to}: name a file that ends in .csv or .parquet")
-    fs, inner = storage.filesystem(to)
-    rows = 0
-    with (
-        fs.open_output_stream(f"{inner}.partial") as out,
-        writers[ending](out, answer.schema) as writer,
-    ):
-        for batch in answer:
-            writer.write_batch(batch)
-            rows += batch.num_rows
-    fs.move(f"{inner}.partial", inner)
-    return rows
-
-
-def show(answer: pa.RecordBatchReader) -> int:
-    """Print an answer as a table, and give its rows."""
-    import pandas as pd
-
-    frame = answer.read_all().to_pandas()
-    with pd.option_context(
-        "display.max_rows", None, "display.width", 200, "display.max_columns", 50
-    ):
-        print(frame.to_string(index=False) if len(frame) else "(no rows)")
-    return len(frame)
-
-
 def main(argv: Sequence[str]) -> int:
     """`query --table TABLE ...`; see --help."""
     parser = argparse.ArgumentParser(prog="query", description=__doc__, allow_abbrev=False)
@@ -234,6 +213,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--limit", type=int, help="default: 20 on the screen, all into a file")
     parser.add_argument("--sql", help=f"a whole query; the table's name in it is {VIEW}")
     parser.add_argument("--to", metavar="FILE", help="write FILE.csv or FILE.parquet")
+    parser.add_argument(
+        "--escape-formulas",
+        action="store_true",
+        help="of FILE.csv: ' before texts that begin as formulas do; default: texts as they are",
+    )
     given = parser.parse_args(argv)
     table = given.table or (load_settings(given.config).scored if given.config else None)
     if not table:
@@ -242,10 +226,12 @@ def main(argv: Sequence[str]) -> int:
     limit = given.limit if given.limit is not None or given.to else 20
     question = Question(given.columns, given.day, where, given.order_by, limit, given.sql)
     answer = _engine(given.engine).answer(table, question)
+    if given.escape_formulas and not given.to:
+        raise ConfigError("--escape-formulas is for --to FILE.csv")
     if not given.to:
         show(answer)
         return 0
-    rows = save(answer, given.to)
+    rows = save(answer, given.to, given.escape_formulas)
     print_summary("query: done", {"table": table, "rows": rows, "file": given.to})
     return 0
 

@@ -8,6 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfspark import storage
+from tfspark.mask import SENSITIVE
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -26,6 +29,8 @@ _ALWAYS = {
 _UNLESS_SET = {
     "spark.log.level": "ERROR",
     "spark.ui.showConsoleProgress": "false",
+    # Spark's own pages and logs hide what ours do.
+    "spark.redaction.regex": f"(?i){SENSITIVE}",
 }
 _LOCAL = {
     "spark.driver.memory": "2g",
@@ -63,7 +68,8 @@ def spark_session(app: str, **conf: Any) -> SparkSession:
     settings: dict[str, Any] = {**_UNLESS_SET, **_ALWAYS}
     local = str(conf.get("spark.master", "local")).startswith("local")
     if local and not submitted:
-        scratch = Path(tempfile.gettempdir()) / f"tfspark-{os.getuid()}" / "derby"
+        mine = Path(tempfile.gettempdir()) / f"tfspark-{os.getuid()}"
+        scratch = storage.private_folder(mine / "derby", "TMPDIR")
         java = f"-Dderby.system.home={scratch} -Dlog4j2.configurationFile={_LOGGING.as_uri()}"
         settings |= {
             **_LOCAL,

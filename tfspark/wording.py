@@ -54,6 +54,8 @@ TEXTS = {
     "no_tag": "the tag {tag} is not allowed",
     "no_text_key": "a key must be text",
     "no_character": "a character that YAML does not allow",
+    "no_alias": "aliases such as *{name} are not allowed; write the value again",
+    "too_deep": "more than {most} lists and mappings inside each other",
     "same_key": "{where}:{line}: two keys of one name: {key}",
     "at": "{where}: {path}: {said}",
     # Contracts
@@ -80,11 +82,43 @@ TEXTS = {
     "unknown_variable": "environment: {variable} is no setting; known: {known}",
     "no_json": "environment: {variable}: a list or mapping must be JSON",
     "no_date": "date: this job is for one day; give --date YYYY-MM-DD",
+    # Files of ours
+    "not_json": "{path} is not JSON: it was damaged or cut off",
+    "not_ours": (
+        "{path}: is not what tfspark wrote ({field} is missing or of another type): it was "
+        "damaged; remove it if no job is running that wrote it"
+    ),
+    "not_manifest": "{path}: is no manifest of a model; register the model again",
+    "other_format": (
+        "{path}: format {format} is not known here (known: {known}); use the tfspark that wrote "
+        "it, or a newer one"
+    ),
+    "lost_manifest": (
+        "{path}: is not there, and the registry says that tfspark made this version; do not use "
+        "this model; train and register it again"
+    ),
+    "other_manifest": (
+        "{path}: is not the one that was registered (another sha256); do not use this model; "
+        "train and register it again"
+    ),
+    "link_in_model": (
+        "model {model}: {name} is a link, which may lead to any file; copy the folder with "
+        "`cp -rL`, and use the copy"
+    ),
+    # Folders of a machine
+    "open_folder": (
+        "{folder}: is a link, or others own it or may write to it, so what is in it is not to be "
+        "trusted; remove it, or name another folder in {variable}"
+    ),
+    "open_above": (
+        "{above}: others own it or may write to it, so what is in {folder} is not to be trusted; "
+        "change its owner or its mode, or name another folder in {variable}"
+    ),
     # Command lines
     "no_value": "command line: {flag}: needs a value",
     "a_value": "command line: {flag}: takes no value",
     "unknown_flag": "command line: {flag}: unknown setting; --help lists all of them",
-    "flag_not_yaml": "command line: {flag}: '{text}' is not YAML",
+    "flag_not_yaml": "command line: {flag}: its value is not YAML",
     "no_spark_setting": "command line: --conf {text}: is not spark.NAME=VALUE",
 }
 

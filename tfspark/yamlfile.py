@@ -9,15 +9,19 @@ import yaml
 from tfspark.errors import ConfigError
 from tfspark.wording import say
 
+_DEEPEST = 40
+
 
 def load_yaml(content: bytes, where: str) -> tuple[Any, dict[tuple[Any, ...], int]]:
     """YAML (safe tags only) and the line of every path in it; a key named twice is refused.
 
     Raises:
-        ConfigError: not UTF-8, not YAML, or a mapping with two keys of one name.
+        ConfigError: not UTF-8, not YAML, a mapping with two keys of one name, or what would take
+            endless work: aliases, and more than 40 lists and mappings inside each other.
     """
     try:
         text = content.decode()
+        _refuse_bombs(text, where)
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         lines: dict[tuple[Any, ...], int] = {}
@@ -35,6 +39,21 @@ def load_yaml(content: bytes, where: str) -> tuple[Any, dict[tuple[Any, ...], in
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise _not_yaml(where, line, say("no_character")) from None
+
+
+def _refuse_bombs(text: str, where: str) -> None:
+    """Refuse what a few bytes make endless or huge: aliases, thousands of brackets."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.AliasEvent):
+            raise _not_yaml(where, line, say("no_alias", name=event.anchor))
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            raise _not_yaml(where, line, say("too_deep", most=_DEEPEST))
 
 
 def _walk(
@@ -61,7 +80,7 @@ def _walk(
     else:
         try:
             loader.construct_object(node)
-        except ValueError:  # the 13th month
+        except (ValueError, LookupError, AttributeError):  # the 13th month, `!!bool x`
             kind = node.tag.rsplit(":")[-1].replace("timestamp", "date")
             said = say("no_such_value", text=node.value, kind=kind)
             raise _not_yaml(where, line, said) from None

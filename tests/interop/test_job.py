@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -23,7 +24,8 @@ from tests.spec.test_settings import told
 from tests.test_bad_inputs import CASES, LINES, Case, World
 from tfspark.cli import main
 from tfspark.errors import ModelNotFound
-from tfspark.registry.tracking import COMPLETE, Store, download
+from tfspark.registry.manifest import MANIFEST, write_manifest
+from tfspark.registry.tracking import COMPLETE, SHA256, Store, download
 from tfspark.tables import read_table
 
 pytestmark = pytest.mark.timeout(1500)
@@ -53,6 +55,14 @@ def warehouse(passengers: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="module")
 def picky(tmp_path_factory: pytest.TempPathFactory) -> str:
     return models.picky(tmp_path_factory.mktemp("models") / "picky" / "7")
+
+
+@pytest.fixture(scope="module")
+def registered(picky: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """With a manifest, as every version has that tfspark registers."""
+    folder = shutil.copytree(picky, tmp_path_factory.mktemp("registered") / "picky")
+    write_manifest(str(folder), {})
+    return str(folder)
 
 
 def by_python(
@@ -165,7 +175,7 @@ def test_passengers(jvm: Jobs, warehouse: Path, spark: Any) -> None:
     assert read_table(spark, str(target)).count() == 1424
 
 
-def test_a_model_of_a_server(jvm: Jobs, picky: str, spark: Any, tmp_path: Path) -> None:
+def test_a_model_of_a_server(jvm: Jobs, registered: str, spark: Any, tmp_path: Path) -> None:
     """An MLflow server that keeps the files itself: found by alias and by number, over http."""
     table, target = str(tmp_path / "rows"), str(tmp_path / "scored")
     spark.range(10).selectExpr("id", "float(id) AS x").write.parquet(table)
@@ -174,7 +184,7 @@ def test_a_model_of_a_server(jvm: Jobs, picky: str, spark: Any, tmp_path: Path) 
         for key in ("one", "two"):
             run_id = store.start_run(key, None, key, {})
             number = store.new_version(run_id, key)
-            store.upload(run_id, picky)
+            store.upload(run_id, registered)
             if key == "one":
                 store.set_alias("champion", number)
                 store.tag(number, COMPLETE, "true")
@@ -194,6 +204,14 @@ def test_a_model_of_a_server(jvm: Jobs, picky: str, spark: Any, tmp_path: Path) 
                 with pytest.raises(ModelNotFound) as caught:
                     download(model, where)
                 assert ended.message == f"score: ModelNotFound: {caught.value}"
+        given = ["--input", table, "--model", "models:/served/1", "--output", target]
+        given += ["--date", "2026-11-20", "--registry.tracking_uri", where]
+        right = hashlib.sha256(Path(registered, MANIFEST).read_bytes()).hexdigest()
+        for sha256, code in (("0" * 64, 6), (right, 0)):
+            store.tag(1, SHA256, sha256)
+            ended = jvm.run(given)
+            assert ended.code == code, ended.err
+            assert ("is not the one that was registered" in ended.err) == bool(code)
     found = read_table(spark, target)
     assert found.count() == 10
     assert {tuple(r) for r in found.select("model_name", "model_version").collect()} == {
@@ -202,7 +220,7 @@ def test_a_model_of_a_server(jvm: Jobs, picky: str, spark: Any, tmp_path: Path) 
 
 
 def test_an_alias_that_another_client_moved(
-    jvm: Jobs, picky: str, spark: Any, tmp_path: Path
+    jvm: Jobs, registered: str, spark: Any, tmp_path: Path
 ) -> None:
     """The job reads the index of a SQLite store; one that is behind is refused, not followed."""
     from mlflow import MlflowClient
@@ -212,7 +230,7 @@ def test_an_alias_that_another_client_moved(
     where = f"sqlite:///{tmp_path}/mlflow.db"
     store = Store(where, "indexed")
     run_id = store.start_run("indexed", f"file://{tmp_path}/artifacts", "key", {})
-    store.upload(run_id, picky)
+    store.upload(run_id, registered)
     for _ in range(2):
         store.tag(store.new_version(run_id, "key"), COMPLETE, "true")
     store.set_alias("champion", 1)

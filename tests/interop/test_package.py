@@ -33,7 +33,7 @@ def dist(scala: Any, package: None) -> Path:
 def score(folder: Path, *options: str) -> None:
     """The table of docs/scala.md by spark-sql, in a process that has nothing but `options`.
 
-    Natives are unpacked beside the cache of models: whoever loads TensorFlow leaves them there.
+    Natives are unpacked in the cache of models: whoever loads TensorFlow leaves them there.
     """
     model = models.linear(folder / "model")
     (folder / "driver").mkdir(mode=0o700)

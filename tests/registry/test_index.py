@@ -56,7 +56,7 @@ def is_current(store: Store) -> bool:
 
 def test_the_index_follows_what_we_write(store: Store) -> None:
     source = store.client.get_model_version_download_uri("m", "1")
-    version = {"source": source, "tags": sorted([COMPLETE, TRAIN_KEY])}
+    version = {"source": source, "tags": {COMPLETE: "true", TRAIN_KEY: "key"}}
     models = {"m": {"aliases": {"champion": "1"}, "versions": {"1": version, "2": version}}}
     assert index(store)["models"] == models
     assert is_current(store)
@@ -112,9 +112,10 @@ def test_a_change_while_it_is_made_is_in_it(store: Store, monkeypatch: pytest.Mo
 
 def test_a_damaged_index_is_made_anew(store: Store) -> None:
     before = index(store)
-    index_file(file(store)).write_text('{"chan')
-    store.aliases()
-    assert index(store) == before
+    for damaged in ('{"chan', "[]", "[" * 100_000, json.dumps({**before, "format": 1})):
+        index_file(file(store)).write_text(damaged)
+        store.aliases()
+        assert index(store) == before
 
 
 def test_a_store_that_may_only_be_read(store: Store) -> None:
@@ -123,7 +124,7 @@ def test_a_store_that_may_only_be_read(store: Store) -> None:
     path.unlink()
     path.mkdir()
     (path / "x").touch()
-    assert download("models:/m@champion", store.uri)[1:] == ("m", "1")
+    assert download("models:/m@champion", store.uri)[1:3] == ("m", "1")
 
 
 def test_a_store_with_a_wal_has_no_index(store: Store) -> None:

@@ -71,6 +71,20 @@ def test_a_tampered_model_is_not_opened(tmp_path: Path) -> None:
         resolve_model(folder)
 
 
+@pytest.mark.parametrize("to", ["canary.txt", "."])
+def test_a_link_below_a_model_is_refused(tmp_path: Path, to: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "canary.txt").write_text("secret")
+    folder = models.mlp(tmp_path / "m")
+    (tmp_path / "link").symlink_to(folder)
+    assert resolve_model(str(tmp_path / "link")).name == "link"
+    (tmp_path / "m" / "assets").mkdir(exist_ok=True)
+    (tmp_path / "m" / "assets" / "vocab.txt").symlink_to(outside / to)
+    with pytest.raises(IntegrityError, match=r"m: assets/vocab.txt is a link, which may lead"):
+        resolve_model(folder)
+
+
 def test_an_unsafe_model_is_not_opened(tmp_path: Path) -> None:
     folder = models.mlp(tmp_path / "m")
     (tmp_path / "m" / "saved_model.pbtxt").write_text("")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from tests import saved_models as models
 from tests.mlflow_server import mlflow_server
-from tfspark.errors import ConfigError, ModelNotFound, StorageError
+from tfspark.errors import ConfigError, IntegrityError, ModelNotFound, StorageError
 from tfspark.registry import connect as connecting
 from tfspark.registry.connect import connect
-from tfspark.registry.tracking import COMPLETE, Store, download
+from tfspark.registry.manifest import MANIFEST, write_manifest
+from tfspark.registry.resolve import resolve_model
+from tfspark.registry.tracking import COMPLETE, SHA256, Store, download
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +69,7 @@ def test_names_versions_and_aliases(uri: str, model: Path) -> None:
     assert number == 1
     store.set_alias("champion", 1)
     for named in ("models:/one@champion", "models:/one/1"):
-        folder, name, version = download(named, uri)
+        folder, name, version, *_ = download(named, uri)
         assert (name, version) == ("one", "1")
         assert (Path(folder) / "variables" / "variables.index").read_bytes() == b"index"
     assert store.aliases() == {"champion": 1}
@@ -101,7 +105,27 @@ def test_a_version_that_others_registered(uri: str, model: Path) -> None:
     client = connect(uri)
     client.create_registered_model("theirs")
     client.create_model_version("theirs", str(model))
-    assert download("models:/theirs/1", uri) == (str(model), "theirs", "1")
+    assert download("models:/theirs/1", uri) == (str(model), "theirs", "1", False, None)
+
+
+def test_a_version_of_ours_keeps_the_manifest_that_was_registered(uri: str, tmp_path: Path) -> None:
+    folder = Path(models.mlp(tmp_path / "m"))
+    write_manifest(str(folder), {"name": "pinned"})
+    store, number, _ = register(uri, "pinned", folder)
+    (file,) = (tmp_path / "artifacts").rglob(MANIFEST)
+    named, honest = "models:/pinned/1", file.read_bytes()
+    # Versions of before have no such tag.
+    assert resolve_model(named, uri).version == "1"
+    store.tag(number, SHA256, hashlib.sha256(honest).hexdigest())
+    assert resolve_model(named, uri).version == "1"
+    data = next(file.parent.rglob("*.data*"))
+    data.write_bytes(data.read_bytes()[::-1])
+    file.unlink()
+    with pytest.raises(IntegrityError, match="is not there, and the registry says that tfspark"):
+        resolve_model(named, uri)
+    write_manifest(str(file.parent), {"name": "pinned"})
+    with pytest.raises(IntegrityError, match="is not the one that was registered"):
+        resolve_model(named, uri)
 
 
 def test_files_that_are_gone(uri: str, model: Path) -> None:
@@ -172,7 +196,7 @@ def test_a_server_keeps_the_files(server: str, model: Path) -> None:
     store.set_alias("champion", number)
     store.tag(number, COMPLETE, "true")
     assert [v.complete for v in store.versions("k")] == [True]
-    folder, name, version = download("models:/served@champion", server)
+    folder, name, version, *_ = download("models:/served@champion", server)
     assert (name, version) == ("served", "1")
     assert (Path(folder) / "saved_model.pb").read_bytes() == b"graph"
     with pytest.raises(ModelNotFound, match="no such version"):

@@ -21,7 +21,8 @@ def test_a_manifest(case: dict[str, Any], tmp_path: Path) -> None:
     there = {k: v for k, v in SPEC["base"].items() if k != case.get("without")}
     there |= case.get("with", {})
     file = tmp_path / MANIFEST
-    file.write_text(case.get("text") or json.dumps(there))
+    deep = "[" * case.get("deep", 0)
+    file.write_text(deep or case.get("text") or json.dumps(there))
     if "says" in case:
         with pytest.raises(IntegrityError) as caught:
             read_manifest(str(tmp_path))

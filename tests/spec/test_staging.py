@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tfspark.errors import IntegrityError
 from tfspark.storage.staging import abandoned, new_staging
 
 SPEC = yaml.safe_load((ROOT / "spec" / "staging.yaml").read_text("utf-8"))
@@ -40,6 +41,17 @@ def test_who_removes_it(case: dict[str, Any], pids: dict[str, int], tmp_path: Pa
     assert abandoned(str(tmp_path), "score-u") == []
     new_staging(str(tmp_path), "score-t")
     assert folder.exists() != case["abandoned"]
+
+
+@pytest.mark.parametrize("case", SPEC["damaged"], ids=lambda case: str(case["note"]))
+def test_a_damaged_note(case: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / SPEC["folder"] / "score-t-0123456789ab" / SPEC["owner"]
+    file.parent.mkdir(parents=True)
+    file.write_text(case["note"])
+    with pytest.raises(IntegrityError) as caught:
+        new_staging(str(tmp_path), "score-t")
+    assert str(caught.value).replace(str(file), "FILE") == case["says"]
+    assert file.exists()
 
 
 def test_a_folder_of_ones_own(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from tfspark.console import Steps
 from tfspark.errors import ConfigError, GateError, IntegrityError, ModelNotFound, TrainingError
 from tfspark.registry import tracking
 from tfspark.registry.connect import connect
-from tfspark.registry.manifest import read_manifest, verify
+from tfspark.registry.manifest import MANIFEST, read_manifest, verify
 from tfspark.registry.resolve import resolve_model
-from tfspark.registry.tracking import Store
+from tfspark.registry.tracking import SHA256, Store
 from tfspark.tensors import TensorSpec
 from tfspark.training.train import train
 
@@ -73,6 +73,8 @@ def test_the_manifest_says_what_the_model_is(settings_of: Make, steps: Steps) ->
     manifest = read_manifest(summary["folder"])
     assert manifest is not None
     verify(summary["folder"], manifest)
+    tags = connect(settings_of().tracking_uri).get_model_version("small", "1").tags
+    assert tags[SHA256] == storage.sha256(storage.join(summary["folder"], MANIFEST))
     assert manifest["name"] == "small"
     assert manifest["version"] == "1"
     assert manifest["inputs"]["x"] == {"dtype": "float64", "shape": [], "null": "NaN"}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from tfspark.config.settings import Settings
+from tfspark.mask import mask_value
 
-SECRET = re.compile(r"password|passwd|secret|token|credential|api_?key|access_?key", re.I)
-URL_SECRET = re.compile(r"(://[^/\s:@]*:)[^@/\s]+@|((?:password|pwd|token)=)[^;&\s]+", re.I)
+FREE = ("options", "spark")
+"""Settings that hold options of others' choice: what is not known to be harmless is hidden."""
 
 
 def masked(settings: Settings) -> dict[str, Any]:
@@ -20,17 +20,10 @@ def masked(settings: Settings) -> dict[str, Any]:
     Returns:
         Nested mappings, fit for YAML.
     """
+    return {key: _mask(value, key) for key, value in settings.model_dump(mode="json").items()}
 
-    def mask(value: Any, key: str = "") -> Any:
-        if isinstance(value, dict):
-            return {name: mask(inner, str(name)) for name, inner in value.items()}
-        if isinstance(value, list):
-            return [mask(inner, key) for inner in value]
-        if value and SECRET.search(key):
-            return "***"
-        if isinstance(value, str):
-            return URL_SECRET.sub(lambda m: f"{m[1]}***@" if m[1] else f"{m[2]}***", value)
-        return value
 
-    result: dict[str, Any] = mask(settings.model_dump(mode="json"))
-    return result
+def _mask(value: Any, key: str) -> Any:
+    if isinstance(value, dict) and key not in FREE:
+        return {name: _mask(inner, str(name)) for name, inner in value.items()}
+    return mask_value(value, key, free=key in FREE)

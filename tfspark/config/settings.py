@@ -190,7 +190,7 @@ class Environment(EnvSettingsSource):
     ) -> Any:
         try:
             return super().prepare_field_value(field_name, field, value, value_is_complex)
-        except ValueError:
+        except (ValueError, RecursionError):
             first = f"{ENV_PREFIX}{field_name}".upper()
             named = [v for v in os.environ if v.upper().split("__")[0] == first]
             variable = next(v for v in named if os.environ[v] == self._unread)
@@ -217,7 +217,9 @@ class Settings(BaseSettings):
     )
     _file: ClassVar[dict[str, Any]] = {}
 
-    name: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$", description="of the dataset and the model")
+    name: str = Field(
+        "", pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]*)?$", description="of the dataset and the model"
+    )
     contract: str = Field("", description="the contract's file")
     warehouse: str = Field("warehouse", description="folder of datasets, models, tables")
     date: dt.date | None = Field(None, description="the logical date, YYYY-MM-DD")

@@ -16,6 +16,7 @@ from tfspark.dataset import (
     STATISTICS,
     digest_of,
     open_dataset,
+    read_manifest,
     versions,
 )
 from tfspark.errors import ConfigError, StorageError
@@ -204,7 +205,7 @@ def _publish(folder: str, new: str, manifest: dict[str, Any]) -> tuple[str, bool
     """Give the folder its number; the manifest, written last, makes it a dataset."""
     for number in reversed(versions(folder)):
         path = storage.join(folder, str(number))
-        there = storage.read_json(storage.join(path, MANIFEST))
+        there = read_manifest(path)
         # Other bytes of the same rows are no other dataset.
         own = {"version": None, "files": None}
         if {**there, **own} == {**manifest, **own}:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,6 @@ from typing import Any
 
 from tfspark import storage
 from tfspark.errors import ConfigError, StorageError
-
-PASSWORD = re.compile(r"(://[^/\s:@]*:)[^@/\s]+@")
 
 
 def connect(tracking_uri: str) -> Any:
@@ -48,12 +45,8 @@ def reported(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-        first = masked(str(error).strip().split("\n")[0])
-        raise StorageError(f"MLflow at {masked(uri)}: {first}") from error
-
-
-def masked(text: str) -> str:
-    return PASSWORD.sub(r"\1***@", text)
+        first = str(error).strip().split("\n")[0]
+        raise StorageError(f"MLflow at {uri}: {first}") from error
 
 
 def import_mlflow() -> Any:

@@ -15,9 +15,11 @@ from typing import Any
 
 from tfspark import storage
 from tfspark.errors import ConfigError
-from tfspark.registry.connect import connect, masked, reported, sqlite_file
+from tfspark.registry.connect import connect, reported, sqlite_file
 
 _TRIES = 10
+_FORMAT = 2
+_OURS = "tfspark."
 
 
 def index_file(store: Path) -> Path:
@@ -39,7 +41,8 @@ def refresh(client: Any, uri: str) -> None:
             return
         models = _models(client)
         if _changes(store) == changes:  # nobody wrote while they were read
-            storage.write_json(str(index), {"changes": changes, "models": models})
+            held = {"format": _FORMAT, "changes": changes, "models": models}
+            storage.write_json(str(index), held)
 
 
 def _changes(store: Path) -> int | None:
@@ -51,19 +54,21 @@ def _changes(store: Path) -> int | None:
 
 def _indexed(index: Path) -> int | None:
     try:
-        return int(json.loads(index.read_bytes())["changes"])
-    except (OSError, ValueError, KeyError):
+        found = json.loads(index.read_bytes())
+        return int(found["changes"]) if found["format"] == _FORMAT else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def _models(client: Any) -> dict[str, Any]:
-    """Name → its aliases, and its versions with the places of their files and their tags."""
+    """Name → its aliases, and its versions with the places of their files and our tags."""
     models: dict[str, Any] = {
         model.name: {"aliases": {k: str(v) for k, v in model.aliases.items()}, "versions": {}}
         for model in _pages(client.search_registered_models)
     }
     for version in _pages(client.search_model_versions):
-        about = {"source": _source(client, version), "tags": sorted(version.tags)}
+        tags = {key: str(v) for key, v in sorted(version.tags.items()) if key.startswith(_OURS)}
+        about = {"source": _source(client, version), "tags": tags}
         models.setdefault(version.name, {"aliases": {}, "versions": {}})["versions"][
             str(version.version)
         ] = about
@@ -100,7 +105,7 @@ def main(argv: Sequence[str]) -> int:
     uri = parser.parse_args(argv).uri
     store = sqlite_file(uri)
     if store is None or not store.exists():
-        raise ConfigError(f"{masked(uri)}: there is no SQLite file; give sqlite:///FILE")
+        raise ConfigError(f"{uri}: there is no SQLite file; give sqlite:///FILE")
     with reported(uri):
         refresh(connect(uri), uri)
     print(f"{index_file(store)}: is up to date")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from tfspark import storage
 from tfspark.errors import IntegrityError
+from tfspark.wording import say
 
 MANIFEST = "tfspark.json"
 FORMAT = 1
@@ -37,30 +39,62 @@ def digest_folder(folder: str) -> str:
     return digest_of(file_sums(folder))
 
 
-def read_manifest(folder: str) -> dict[str, Any] | None:
+def read_manifest(
+    folder: str, sha256: str | None = None, must: bool = False
+) -> dict[str, Any] | None:
     """The manifest, or None where the folder has none (a model that others exported).
 
     Args:
         folder: of the model.
+        sha256: what the registry says that the file has; None: it says nothing.
+        must: whether the registry says that it has one.
 
     Returns:
         The manifest's fields, or None.
 
     Raises:
-        IntegrityError: it is not JSON, or not a manifest.
+        IntegrityError: it is not JSON, not a manifest, not the one of that sum, or not there.
     """
     path = storage.join(folder, MANIFEST)
     if not storage.exists(path):
+        if must:
+            raise IntegrityError(say("lost_manifest", path=path))
         return None
-    manifest = storage.read_json(path)
-    if not isinstance(manifest, dict) or not {"format", "files", "digest"} <= manifest.keys():
-        raise IntegrityError(f"{path}: is no manifest of a model; register the model again")
+    content = storage.read_bytes(path)
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise IntegrityError(say("other_manifest", path=path))
+    manifest = storage.parse_json(content, path)
+    if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
+        raise IntegrityError(say("not_manifest", path=path))
     if manifest["format"] != FORMAT:
-        raise IntegrityError(
-            f"{path}: format {manifest['format']} is not known here (known: {FORMAT}); "
-            "use the tfspark that wrote it, or a newer one"
-        )
+        said = say("other_format", path=path, format=manifest["format"], known=FORMAT)
+        raise IntegrityError(said)
+    if not _is_manifest(manifest):
+        raise IntegrityError(say("not_manifest", path=path))
     return manifest
+
+
+def _is_manifest(manifest: dict[str, Any]) -> bool:
+    """Whether what is read of a manifest has its shape; the rest is for people."""
+    files = manifest.get("files")
+    return (
+        isinstance(files, dict)
+        and all(isinstance(entry, dict) for entry in files.values())
+        and all(type(entry.get("bytes")) is int for entry in files.values())
+        and all(isinstance(entry.get("sha256"), str) for entry in files.values())
+        and isinstance(manifest.get("digest"), str)
+        and all(isinstance(manifest.get(key, ""), str) for key in ("name", "version", "signature"))
+        and all(isinstance(spec, dict) for spec in _values(manifest.get("inputs", {})))
+        and all(isinstance(key, str) for key in _items(manifest.get("keys", [])))
+    )
+
+
+def _values(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else [None]
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, list) else [None]
 
 
 def write_manifest(folder: str, fields: dict[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tfspark import storage
-from tfspark.errors import ModelNotFound
+from tfspark.errors import IntegrityError, ModelNotFound
 from tfspark.registry.manifest import digest_of, file_sums, read_manifest, verify
 from tfspark.registry.safety import check_ops
 from tfspark.registry.savedmodel import FILE
 from tfspark.registry.signature import DEFAULT, Signature, read_signature
 from tfspark.tensors import TensorSpec, default_null
+from tfspark.wording import say
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,23 @@ def resolve_model(
 
     Raises:
         ModelNotFound: there is no model there.
-        IntegrityError: a file differs from the manifest.
+        IntegrityError: a file differs from the manifest, or is a link; or the manifest is not the
+            one that was registered.
         UnsafeModelError: it holds ops that are not allow-listed.
         SignatureError: it has no such signature.
     """
     name = version = ""
     path = model
+    ours, sha256 = False, None
     if model.startswith("models:/"):
         from tfspark.registry.tracking import download
 
-        path, name, version = download(model, tracking_uri)
+        path, name, version, ours, sha256 = download(model, tracking_uri)
     _is_model(path, model)
     path = storage.absolute(path)
-    manifest = read_manifest(path)
+    for link in storage.links(path):
+        raise IntegrityError(say("link_in_model", model=path, name=link))
+    manifest = read_manifest(path, sha256, must=ours)
     if manifest is None:
         files = file_sums(path)
         digest = digest_of(files)

@@ -1,8 +1,9 @@
 """MLflow: runs, model versions, the aliases `champion` and `challenger`.
 
-A version of ours carries the tags `tfspark.train_key` (what it was trained from) and, last of
-all, `tfspark.complete`. One without it was not finished: nothing points to it, and the same
-training, run again, finishes it under its number.
+A version of ours carries the tags `tfspark.train_key` (what it was trained from),
+`tfspark.manifest_sha256` (of its manifest, which names all its files; older versions
+have none) and, last of all, `tfspark.complete`. One without that was not finished:
+nothing points to it, and the same training, run again, finishes it under its number.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfspark.errors import ModelNotFound, StorageError
-from tfspark.registry.connect import connect, import_mlflow, masked, reported, sqlite_file
+from tfspark.registry.connect import connect, import_mlflow, reported, sqlite_file
 from tfspark.registry.index import refresh
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 TRAIN_KEY, COMPLETE, GATE = "tfspark.train_key", "tfspark.complete", "tfspark.gate"
+SHA256 = "tfspark.manifest_sha256"
 ARTIFACT = "model"
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
@@ -39,8 +41,23 @@ class Version:
     gate: str | None
 
 
-def download(uri: str, tracking_uri: str | None = None) -> tuple[str, str, str]:
-    """The files of a registered version on this machine: (folder, name, version).
+class Downloaded(NamedTuple):
+    """The files of a registered version on this machine.
+
+    Attributes:
+        ours: whether tfspark made it, so that it has a manifest.
+        sha256: of that manifest, where the registry knows it.
+    """
+
+    folder: str
+    name: str
+    version: str
+    ours: bool
+    sha256: str | None
+
+
+def download(uri: str, tracking_uri: str | None = None) -> Downloaded:
+    """The files of a registered version on this machine.
 
     Args:
         uri: `models:/name@alias` or `models:/name/3`.
@@ -60,14 +77,14 @@ def download(uri: str, tracking_uri: str | None = None) -> tuple[str, str, str]:
     file = sqlite_file(where)
     if file and not file.exists():
         raise ModelNotFound(
-            f"{uri}: there is no registry at {masked(where)}; train a model, or name its "
+            f"{uri}: there is no registry at {where}; train a model, or name its "
             "MLflow server with registry.tracking_uri"
         )
     client, name = connect(where), match["name"]
     with reported(where):
         found = _find(client, name, match["alias"], match["version"])
         if found is None:
-            raise ModelNotFound(f"{uri}: {_known(client, name)} in {masked(where)}")
+            raise ModelNotFound(f"{uri}: {_known(client, name)} in {where}")
         if TRAIN_KEY in found.tags and COMPLETE not in found.tags:
             raise ModelNotFound(
                 f"{uri}: version {found.version} was not finished; run the same training again"
@@ -75,7 +92,8 @@ def download(uri: str, tracking_uri: str | None = None) -> tuple[str, str, str]:
         with contextlib.suppress(StorageError):  # a store that may only be read
             refresh(client, where)
         source = client.get_model_version_download_uri(name, found.version)
-        return _fetch(source, where), name, str(found.version)
+        folder, tags = _fetch(source, where), found.tags
+        return Downloaded(folder, name, str(found.version), TRAIN_KEY in tags, tags.get(SHA256))
 
 
 class Store:

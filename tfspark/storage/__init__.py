@@ -2,6 +2,7 @@
 
 from tfspark.storage.files import (
     absolute,
+    checked,
     delete,
     delete_file,
     exists,
@@ -10,9 +11,11 @@ from tfspark.storage.files import (
     find_json,
     is_dir,
     join,
+    links,
     make_dir,
     move,
     names,
+    parse_json,
     read_bytes,
     read_json,
     sha256,
@@ -20,11 +23,13 @@ from tfspark.storage.files import (
     write_json,
 )
 from tfspark.storage.lock import locked
+from tfspark.storage.private import private_folder
 from tfspark.storage.staging import abandoned, new_staging
 
 __all__ = [
     "abandoned",
     "absolute",
+    "checked",
     "delete",
     "delete_file",
     "exists",
@@ -33,11 +38,14 @@ __all__ = [
     "find_json",
     "is_dir",
     "join",
+    "links",
     "locked",
     "make_dir",
     "move",
     "names",
     "new_staging",
+    "parse_json",
+    "private_folder",
     "read_bytes",
     "read_json",
     "sha256",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from urllib.parse import unquote, urlparse
 from pyarrow import fs as pafs
 
 from tfspark.errors import IntegrityError, StorageError
+from tfspark.wording import say
 
 
 def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
@@ -73,6 +75,20 @@ def files(folder: str) -> list[tuple[str, int]]:
     )
 
 
+def links(folder: str) -> list[str]:
+    """The links below a folder of this machine, sorted; other file systems have none."""
+    fs, inner = filesystem(folder)
+    if not isinstance(fs, pafs.LocalFileSystem):
+        return []
+    below = Path(inner)
+    return sorted(
+        Path(parent, name).relative_to(below).as_posix()
+        for parent, folders, names in os.walk(below)
+        for name in [*folders, *names]
+        if Path(parent, name).is_symlink()
+    )
+
+
 def read_bytes(path: str) -> bytes:
     fs, inner = filesystem(path)
     try:
@@ -96,10 +112,19 @@ def write_bytes(path: str, content: bytes) -> None:
 
 
 def read_json(path: str) -> Any:
+    return parse_json(read_bytes(path), path)
+
+
+def parse_json(content: bytes, path: str) -> Any:
+    """What a file's bytes say.
+
+    Raises:
+        IntegrityError: they are not JSON, or nested deeper than Python can read.
+    """
     try:
-        return json.loads(read_bytes(path))
-    except ValueError as error:
-        raise IntegrityError(f"{path} is not JSON: it was damaged or cut off") from error
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise IntegrityError(say("not_json", path=path)) from None
 
 
 def find_json(path: str) -> Any:
@@ -115,6 +140,19 @@ def find_json(path: str) -> Any:
     if found is None:
         raise IntegrityError(f"{path} holds nothing but null: it was damaged")
     return found
+
+
+def checked(value: Any, path: str, **kinds: type | tuple[type, ...]) -> dict[str, Any]:
+    """A file's content, if it is a mapping that has these fields, of these very types.
+
+    Raises:
+        IntegrityError: it is not; `path` is for the message.
+    """
+    for field, kind in kinds.items():
+        found = value.get(field) if isinstance(value, dict) else None
+        if type(found) not in (kind if isinstance(kind, tuple) else (kind,)) or found == "":
+            raise IntegrityError(say("not_ours", path=path, field=field))
+    return dict(value)
 
 
 def write_json(path: str, value: Any) -> None:

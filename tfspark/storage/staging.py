@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from tfspark.storage.files import delete, find_json, join, make_dir, names, write_json
+from tfspark.storage.files import checked, delete, find_json, join, make_dir, names, write_json
 from tfspark.storage.lock import locked
 
 _OWNER = "_owner.json"
@@ -48,9 +48,10 @@ def abandoned(parent: str, label: str) -> list[str]:
 
 
 def _abandoned(folder: str) -> bool:
-    owner = find_json(join(folder, _OWNER))
-    if owner is None:
+    note = find_json(path := join(folder, _OWNER))
+    if note is None:
         return True
+    owner = checked(note, path, host=str, pid=int, since=(int, float))
     if owner["host"] == socket.gethostname():
         return not _runs(owner["pid"])
     return bool(time.time() - owner["since"] > _FOREIGN_STAGING_SECONDS)

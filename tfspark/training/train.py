@@ -19,8 +19,16 @@ from tfspark.console import Steps
 from tfspark.dataset import Dataset, find_dataset
 from tfspark.errors import ConfigError, GateError, StorageError
 from tfspark.quality.gate import check_names, failures
-from tfspark.registry.manifest import read_manifest, verify
-from tfspark.registry.tracking import CHALLENGER, CHAMPION, COMPLETE, GATE, Store, Version
+from tfspark.registry.manifest import MANIFEST, read_manifest, verify
+from tfspark.registry.tracking import (
+    CHALLENGER,
+    CHAMPION,
+    COMPLETE,
+    GATE,
+    SHA256,
+    Store,
+    Version,
+)
 from tfspark.training.key import git_revision, recipe, train_key
 from tfspark.training.loop.work import work
 from tfspark.training.make import Maker
@@ -159,6 +167,7 @@ def _publish(maker: Maker, version: Version) -> dict[str, Any]:
     verify(maker.folder(number), manifest)
     failed = failures(maker.settings.registry.gate, manifest["metrics"]["test"])
     store.end_run(version.run_id)
+    store.tag(number, SHA256, storage.sha256(storage.join(maker.folder(number), MANIFEST)))
     if not failed and not (version.complete and version.gate == "passed"):
         champion = store.aliases().get(CHAMPION)
         store.set_alias(CHAMPION if champion in (None, number) else CHALLENGER, number)

@@ -129,13 +129,16 @@ def test_the_cache_is_ours_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("TFSPARK_MODEL_CACHE", str(tmp_path / "open"))
     with pytest.raises(StorageError, match="may write to it"):
         cache_folder()
+    monkeypatch.setenv("TFSPARK_MODEL_CACHE", str(tmp_path / "open" / "cache"))
+    with pytest.raises(StorageError, match="open: others own it or may write to it"):
+        cache_folder()
     (tmp_path / "link").symlink_to(tmp_path / "new")
     monkeypatch.setenv("TFSPARK_MODEL_CACHE", str(tmp_path / "link"))
     with pytest.raises(StorageError, match="is a link"):
         cache_folder()
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TFSPARK_MODEL_CACHE", str(tmp_path / "file"))
-    with pytest.raises(StorageError, match="cannot hold models"):
+    with pytest.raises(StorageError, match="cannot be used"):
         cache_folder()
 
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from tests import saved_models as models
 from tests.scoring.scorers import scorer
 from tfspark.errors import SignatureError, StorageError
-from tfspark.registry.manifest import write_manifest
+from tfspark.registry.manifest import digest_folder, write_manifest
 from tfspark.registry.resolve import resolve_model
+from tfspark.scoring.model.pack import repair, unpack
 from tfspark.scoring.worker import opened as process
 from tfspark.scoring.worker import predict
 from tfspark.scoring.worker.batchsize import Tuner
@@ -210,6 +211,36 @@ def test_however_it_is_cut_the_rows_are_the_same(tmp_path: Path) -> None:
         assert [reason.is_valid for reason in reasons] == [i in bad for i in range(rows)]
 
     check()
+
+
+def test_what_a_machine_has_kept_of_a_model_is_mended_once(tmp_path: Path, cache: Path) -> None:
+    model = resolve_model(models.mlp(tmp_path / "m"))
+    run = scorer(model)
+    kept = unpack(run.packed)
+    data = next((kept / "variables").glob("*.data*"))
+    for damage in (data, kept / "saved_model.pb"):
+        damage.write_bytes(bytes(damage.stat().st_size))
+        process._open.clear()
+        assert process.open_model(run.packed, run.signature, 1).failures == 0
+        assert digest_folder(str(kept)) == model.digest
+    assert not repair(run.packed)
+
+
+def test_a_model_that_does_not_open_is_tried_twice_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = scorer(resolve_model(models.mlp(tmp_path / "m")))
+    tried = []
+
+    def fails(folder: Path, *_: Any) -> None:
+        tried.append(folder)
+        (folder / "saved_model.pb").write_bytes(b"changed again")
+        raise OSError("broken")
+
+    monkeypatch.setattr(process, "_opened", fails)
+    with pytest.raises(OSError, match="broken"):
+        process.open_model(run.packed, run.signature, 1)
+    assert len(tried) == 2
 
 
 def test_a_model_has_one_size_of_calls(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pickle
 import queue
 import socket
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing import AuthenticationError
 
 import pytest
@@ -96,27 +96,83 @@ def test_silent_and_babbling_strangers_hold_up_nobody(
         sock.close()
 
 
-def test_too_many_strangers_are_turned_away_until_they_go(
-    reports: Reports, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tfspark.training.ranks.reports._STRANGERS", 2)
-    silent = [socket.create_connection(reports.address) for _ in range(3)]
-    silent[2].settimeout(120)
-    assert silent[2].recv(1) == b""
+def test_many_strangers_keep_no_rank_out(reports: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfspark.training.ranks.reports._SHAKE_SECONDS", 10_000)
+    silent = [socket.create_connection(reports.address) for _ in range(300)]
+    channel = Channel(reports.address, reports.key, rank=0)
+    assert next_of(reports, "beat").values["rank"] == 0
+    for sock in silent[:40]:  # the oldest had to go
+        sock.settimeout(120)
+        assert len(sock.recv(100)) < 100
+    channel.close()
     for sock in silent:
         sock.close()
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            channel = Channel(reports.address, reports.key, rank=0)
-            break
-        except OSError:
-            assert time.monotonic() < deadline
-    channel.close()
+
+
+def test_strangers_of_one_address_push_out_their_own(
+    reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfspark.training.ranks.reports._SHAKE_SECONDS", 10_000)
+    monkeypatch.setattr("tfspark.training.ranks.reports._STRANGERS", 3)
+
+    def come(address: str) -> socket.socket:
+        sock = socket.create_connection(reports.address, source_address=(address, 0))
+        sock.settimeout(120)
+        assert sock.recv(1)  # it is served: the challenge begins
+        return sock
+
+    early = come("127.0.0.2")
+    many = [come("127.0.0.3") for _ in range(6)]
+    for sock in many[:4]:
+        while sock.recv(1000):
+            pass
+    early.sendall(b"x")  # what was asked before all of them is still there
+    early.setblocking(False)
+    early.recv(1000)
+    with pytest.raises(BlockingIOError):
+        early.recv(1)
+    for sock in (early, *many):
+        sock.close()
+
+
+def test_a_rank_that_was_pushed_out_tries_again(reports: Reports) -> None:
+    """Before the driver there is one that hangs up twice."""
+    ready, served = threading.Event(), []
+
+    def hang_up(at: socket.socket) -> None:
+        for _ in range(2):
+            ready.set()
+            sock, _ = at.accept()
+            sock.close()
+            served.append(sock)
+        sock, _ = at.accept()
+        served.append(sock)
+        with sock, socket.create_connection(reports.address) as driver:
+            ways = ((sock, driver), (driver, sock))
+            threads = [threading.Thread(target=_pass_on, args=way) for way in ways]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+    with socket.create_server(("127.0.0.1", 0)) as at:
+        thread = threading.Thread(target=hang_up, args=(at,))
+        thread.start()
+        ready.wait()
+        reach_driver(at.getsockname(), reports.key).close()
+        thread.join()
+    assert len(served) == 3
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while content := source.recv(1000):
+            target.sendall(content)
+        target.shutdown(socket.SHUT_WR)
 
 
 @pytest.mark.parametrize(
-    "said", [pickle.dumps({"kind": "note"}), b"{", b"[]", b'"kind"', b"{}", b"\xff"]
+    "said", [pickle.dumps({"kind": "note"}), b"{", b"[]", b'"kind"', b"{}", b"\xff", b"[" * 100_000]
 )
 def test_what_is_no_report_ends_the_connection(reports: Reports, said: bytes) -> None:
     with reach_driver(reports.address, reports.key) as connection:

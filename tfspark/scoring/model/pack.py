@@ -16,7 +16,6 @@ import fcntl
 import hashlib
 import os
 import shutil
-import stat
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfspark import storage
 from tfspark.errors import ConfigError, IntegrityError, StorageError
+from tfspark.registry.manifest import digest_folder
 from tfspark.registry.resolve import ModelFolder
 from tfspark.scoring.model import cache as models
 
@@ -133,6 +133,26 @@ def unpack(packed: Packed, cache: Path | None = None) -> Path:
     return folder
 
 
+def repair(packed: Packed, cache: Path | None = None) -> bool:
+    """Unpack a model again if its files on this machine are not those that were sent.
+
+    Returns:
+        Whether they were not.
+
+    Raises:
+        IntegrityError, StorageError: as `unpack`.
+    """
+    root = cache_folder() if cache is None else cache
+    try:
+        with _lock(root, packed.digest):
+            if digest_folder(str(root / packed.digest)) == packed.digest:
+                return False
+            _unpack_within(cache_budget(), root, packed)
+    except OSError as error:
+        raise StorageError(f"model {packed.model}: cannot be unpacked again: {error}") from error
+    return True
+
+
 def _unpack_within(budget: int, root: Path, packed: Packed) -> None:
     """Unpack, and keep the cache within its budget: what is in use above it goes after its use."""
     folder = root / packed.digest
@@ -174,28 +194,9 @@ def cache_folder() -> Path:
     Raises:
         StorageError: others could write to it.
     """
-    if named := os.environ.get(CACHE_VARIABLE):
-        root = Path(named)
-        parents = [root]
-    else:
-        mine = Path(tempfile.gettempdir()) / f"tfspark-{os.getuid()}"
-        root = mine / "models"
-        parents = [mine, root]
-    for folder in parents:
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True, parents=folder is root)
-            found = folder.lstat()
-        except OSError as error:
-            raise StorageError(
-                f"{folder}: cannot hold models ({error}); name another folder in {CACHE_VARIABLE}"
-            ) from error
-        mine_alone = found.st_uid == os.getuid() and not found.st_mode & 0o022
-        if not stat.S_ISDIR(found.st_mode) or not mine_alone:
-            raise StorageError(
-                f"{folder}: is a link, or others own it or may write to it, so models in it are "
-                f"not to be trusted; remove it, or name another folder in {CACHE_VARIABLE}"
-            )
-    return root
+    named = os.environ.get(CACHE_VARIABLE)
+    mine = Path(tempfile.gettempdir()) / f"tfspark-{os.getuid()}"
+    return storage.private_folder(Path(named) if named else mine / "models", CACHE_VARIABLE)
 
 
 def _write(folder: Path, packed: Packed) -> None:

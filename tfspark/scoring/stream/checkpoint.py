@@ -47,7 +47,7 @@ class Checkpoint:
         """
         mine = {"source": source, "target": target, "quarantine": quarantine}
         if storage.exists(storage.join(self.folder, "metadata")):
-            there = storage.read_json(self._stream) if storage.exists(self._stream) else {}
+            there = _read(self._stream, source=str, target=str)
             differ = [f"{k}: {there.get(k)}" for k in mine if there.get(k) != mine[k]]
             if differ:
                 raise ConfigError(
@@ -75,7 +75,7 @@ class Checkpoint:
         Raises:
             IntegrityError: the files of the other one were changed.
         """
-        begun = storage.read_json(self._batch) if storage.exists(self._batch) else {}
+        begun = _read(self._batch, batch=int, digest=str, model=dict)
         if begun.get("batch") != batch:
             note = {"batch": batch, "digest": model.digest, "model": model.pinned()}
             storage.write_json(self._batch, note)
@@ -89,3 +89,10 @@ class Checkpoint:
                 "since; bring them back, and start the stream again"
             )
         return first
+
+
+def _read(path: str, **kinds: type) -> dict[str, Any]:
+    """A note of ours; empty where there is none."""
+    if not storage.exists(path):
+        return {}
+    return storage.checked(storage.read_json(path), path, **kinds)

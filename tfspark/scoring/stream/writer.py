@@ -30,7 +30,8 @@ class BatchWriter:
     @property
     def app(self) -> str:
         """Under what name Delta notes the batches of this stream."""
-        about = storage.read_json(storage.join(self.checkpoint, "metadata"))
+        path = storage.join(self.checkpoint, "metadata")
+        about = storage.checked(storage.read_json(path), path, id=str)
         return f"tfspark-{about['id']}"
 
     def append(self, rows: DataFrame, table: str, *partition: str) -> None:

@@ -44,7 +44,8 @@ def sweep(staging: str) -> None:
         return
     with suppress(FileNotFoundError):
         storage.delete_file(storage.join(staging, OPEN))  # late tasks remove their own files
-    about = storage.read_json(storage.join(staging, _CLAIM))
+    claim = storage.join(staging, _CLAIM)
+    about = storage.checked(storage.read_json(claim), claim, folder=str, target=str, token=str)
     found = [name for name in storage.names(about["folder"]) if about["token"] in name]
     if found:
         counting = _committed(about["target"], about["token"])

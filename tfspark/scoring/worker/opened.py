@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tfspark.errors import SignatureError
 from tfspark.quiet import quiet
 from tfspark.registry.safety import check_ops
 from tfspark.registry.signature import Signature
-from tfspark.scoring.model.pack import Packed, unpack
+from tfspark.scoring.model.pack import Packed, repair, unpack
 from tfspark.scoring.worker import gpus
 from tfspark.scoring.worker.batchsize import Tuner
 from tfspark.scoring.worker.deadline import Deadline
@@ -42,8 +43,12 @@ def open_model(
         if key not in _open:
             _set_up_tensorflow(threads)
             folder = unpack(packed)
-            check_ops(str(folder))
-            model = OpenModel(str(folder), signature, warm_up)
+            try:
+                model = _opened(folder, signature, warm_up)
+            except Exception:  # is it the model, or what this machine has kept of it?
+                if not repair(packed):
+                    raise
+                model = _opened(folder, signature, warm_up)
             alone = threads == 1 and not model.on_gpu
             model.clock = time.process_time if alone else time.perf_counter
             # People and tests count loads by it: a line a load.
@@ -51,6 +56,11 @@ def open_model(
                 log.write(f"{os.getpid()} {packed.digest}\n")
             _open[key] = model
         return _open[key]
+
+
+def _opened(folder: Path, signature: Signature, warm_up: bool) -> OpenModel:
+    check_ops(str(folder))
+    return OpenModel(str(folder), signature, warm_up)
 
 
 class OpenModel:

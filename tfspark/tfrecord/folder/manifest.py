@@ -179,32 +179,48 @@ def read_manifest(folder: str) -> Manifest | None:
     if value is None:
         return None
     try:
-        if (value["format"], value["version"]) != ("tfrecord", _VERSION):
+        if (_at(value, "format"), _at(value, "version")) != ("tfrecord", _VERSION):
             raise ValueError(f"{value['format']!r}, version {value['version']}")
         partition_by = pa.schema(
-            [(column["name"], types.from_json(column["type"])) for column in value["partition_by"]]
+            [
+                (column["name"], types.from_json(column["type"]))
+                for column in _at(value, "partition_by", list)
+            ]
         )
         files = {
             name: FileEntry(
                 storage.join(folder, name),
-                entry["rows"],
-                entry["bytes"],
+                _at(entry, "rows"),
+                _at(entry, "bytes"),
                 {
                     key: _from_plain(text, partition_by.field(key).type)
-                    for key, text in entry.get("partition", {}).items()
+                    for key, text in _partition(entry).items()
                 },
             )
-            for name, entry in value["files"].items()
+            for name, entry in _at(value, "files", dict).items()
         }
         schema = value["schema"]
         layout = from_json(schema, path) if schema is not None else None
-        return Manifest(layout, partition_by, files, tuple(value["obsolete"]))
+        return Manifest(layout, partition_by, files, tuple(_at(value, "obsolete", list)))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         said = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise IntegrityError(
             f"{path} is no manifest of version {_VERSION} ({said}): read it with the tfspark that "
             "wrote it, or write the folder again"
         ) from error
+
+
+def _partition(entry: dict[str, Any]) -> dict[str, Any]:
+    """The values of a file's partition; a folder without partitions may say nothing of them."""
+    found: dict[str, Any] = _at(entry, "partition", dict) if "partition" in entry else {}
+    return found
+
+
+def _at(value: Any, name: str, kind: type = object) -> Any:
+    """A field; one of another shape is none."""
+    if not isinstance(value, dict) or not isinstance(value.get(name, None), kind):
+        raise KeyError(name)
+    return value[name]
 
 
 def write_manifest(folder: str, manifest: Manifest) -> None:

@@ -93,6 +93,6 @@ class Options:
             return {name.strip(): way.strip() for name, _, way in pairs}
         try:
             value: Any = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"tfrecord: narrow is no JSON: {error}") from None
         return {str(name): str(way) for name, way in value.items()}

@@ -13,6 +13,7 @@ import secrets
 import socket
 import threading
 import time
+from collections import Counter
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -23,9 +24,17 @@ from tfspark.errors import ConfigError
 from tfspark.training.ranks.network import keep_alive, limit_waiting
 from tfspark.training.ranks.talk import LONGEST, Address, Report, send
 
-_SHAKE_SECONDS = 30
+_SHAKE_SECONDS = 5
 _STRANGERS = 256  # connections that have not proved themselves
-_BROKEN = (EOFError, OSError, AuthenticationError, ValueError, KeyError, TypeError)
+_BROKEN = (
+    EOFError,
+    OSError,
+    AuthenticationError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,8 @@ class Reports:
     """The driver's end: every rank's messages in one queue, `inbox`.
 
     A thread a connection; one that is silent or cannot prove that it knows `key` is dropped and
-    holds up nobody.
+    holds up nobody. Where there are too many of them, a new one takes the place of the oldest of
+    the address that has most, so that nobody keeps the others out.
 
     Raises:
         ConfigError: nothing can listen on that address.
@@ -70,6 +80,7 @@ class Reports:
         self._lock = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}
         self._known: set[socket.socket] = set()
+        self._strangers: dict[socket.socket, str] = {}  # their addresses, the oldest first
         self._waiting: set[Future[Report | None]] = set()
         self._ended = False
         self._accepting = threading.Thread(target=self._accept, daemon=True)
@@ -119,19 +130,31 @@ class Reports:
     def _accept(self) -> None:
         while True:
             try:
-                sock, _ = self._socket.accept()
+                sock, (peer, _) = self._socket.accept()
             except OSError:
                 if self._ended:
                     return
                 time.sleep(0.1)  # out of descriptors, or a peer that gave up: go on
                 continue
             with self._lock:
-                if self._ended or len(self._open) - len(self._known) >= _STRANGERS:
+                if self._ended:
                     sock.close()
                     continue
+                if len(self._strangers) >= _STRANGERS:
+                    self._drop_oldest()
+                self._strangers[sock] = peer
                 thread = threading.Thread(target=self._serve, args=(sock,), daemon=True)
                 self._open[sock] = thread
                 thread.start()
+
+    def _drop_oldest(self) -> None:
+        """Of the address that has most strangers: ranks may share it, and try again."""
+        counts = Counter(self._strangers.values())
+        most = max(counts.values())
+        oldest = next(sock for sock, peer in self._strangers.items() if counts[peer] == most)
+        del self._strangers[oldest]
+        with suppress(OSError):
+            oldest.shutdown(socket.SHUT_RDWR)
 
     def _serve(self, sock: socket.socket) -> None:
         try:
@@ -142,6 +165,7 @@ class Reports:
                 limit_waiting(sock, 0)
                 keep_alive(sock)
                 with self._lock:
+                    self._strangers.pop(sock, None)
                     self._known.add(sock)
                 while True:
                     self._take(connection, json.loads(connection.recv_bytes(LONGEST)))
@@ -150,6 +174,7 @@ class Reports:
         finally:
             with self._lock:
                 self._open.pop(sock, None)
+                self._strangers.pop(sock, None)
                 self._known.discard(sock)
 
     def _take(self, connection: Connection, values: Report) -> None:

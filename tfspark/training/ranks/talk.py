@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Client, Connection
@@ -17,6 +19,7 @@ from tfspark.training.ranks.watch import BEGIN, MEET
 Report = dict[str, Any]
 Address = tuple[str, int]
 LONGEST = 16 << 20  # bytes of one message
+_REACH_SECONDS = 20
 
 
 class Talk(Protocol):
@@ -125,12 +128,22 @@ class Channel:
 def reach_driver(address: Address, key: bytes) -> Connection:
     """A proven connection to the driver's `Reports`.
 
+    Strangers at the driver's port may push it out before it has proved itself: it tries again.
+
     Raises:
         ConnectionError: nobody is there.
         AuthenticationError: the key is another run's.
     """
+    until = time.monotonic() + _REACH_SECONDS
     try:
-        connection: Connection = Client(address, family="AF_INET", authkey=key)
+        while True:
+            try:
+                connection: Connection = Client(address, family="AF_INET", authkey=key)
+                break
+            except (ConnectionResetError, BrokenPipeError, EOFError):
+                if time.monotonic() > until:
+                    raise
+                time.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - not at once with all others
     except (OSError, EOFError) as error:
         raise ConnectionError(
             f"cannot reach the driver at {address[0]}:{address[1]} ({error}). Is that an address "

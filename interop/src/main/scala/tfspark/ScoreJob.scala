@@ -1,10 +1,11 @@
 package tfspark
 
-import java.io.{FileNotFoundException, IOException}
+import java.io.{FileNotFoundException, IOException, PrintWriter, StringWriter}
 import java.nio.file.FileSystemException
 import org.apache.hadoop.conf.Configuration
 import org.apache.spark.{SparkException, SparkThrowable}
 import tfspark.job._
+import tfspark.shared.Mask
 
 /** The scoring job for `spark-submit --class tfspark.ScoreJob`: the settings, the exit codes, the
   * messages and the tables of `jobs/score.py`.
@@ -30,7 +31,9 @@ object ScoreJob {
       case error: FileNotFoundException => failed(new StorageError(s": ${error.getMessage}"))
       case error: IOException => failed(new StorageError(s": ${error.getMessage}"))
       case error: Throwable =>
-        error.printStackTrace()
+        val trace = new StringWriter()
+        error.printStackTrace(new PrintWriter(trace))
+        System.err.print(Mask.text(trace.toString))
         System.err.println(s"$Name: this is a fault of tfspark, please report it")
         1
     }
@@ -54,7 +57,8 @@ object ScoreJob {
   }
 
   private def failed(error: TfsparkException): Int = {
-    System.err.println(s"\n$Name: ${error.getClass.getSimpleName}: ${error.getMessage}")
+    val said = error.getMessage.split("\n", -1).map(Steps.printable).mkString("\n")
+    System.err.println(s"\n$Name: ${error.getClass.getSimpleName}: $said")
     System.err.flush()
     error.exitCode
   }

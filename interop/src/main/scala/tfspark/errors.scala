@@ -1,12 +1,12 @@
 package tfspark
 
-import tfspark.shared.Shared
+import tfspark.shared.{Mask, Shared}
 
 /** Base of every error raised on purpose; the tree, the messages and the codes are those of
-  * `tfspark/errors.py`.
+  * `tfspark/errors.py`. A message shows no secret.
   */
 sealed abstract class TfsparkException(message: String, cause: Throwable)
-    extends RuntimeException(message, cause) {
+    extends RuntimeException(if (message == null) null else Mask.text(message), cause) {
 
   /** What a job ends with. */
   def exitCode: Int = Shared.errors(getClass.getSimpleName)._2

@@ -4,8 +4,9 @@ import java.nio.charset.StandardCharsets.UTF_8
 import java.nio.file.{Files, Path, Paths}
 import org.apache.hadoop.conf.Configuration
 import org.scalatest.funsuite.AnyFunSuite
+import scala.jdk.CollectionConverters._
 import tfspark.job._
-import tfspark.shared.Shared
+import tfspark.shared.{Mask, Shared}
 
 /** The cases in `spec/` that need no Spark; `tests/spec/` has the same ones of Python. */
 class SpecSuite extends AnyFunSuite {
@@ -120,6 +121,29 @@ class SpecSuite extends AnyFunSuite {
       }
     }
 
+  private val secrets = map(read("secrets.yaml"))
+
+  test("secrets: no option is shown unless its name is known") {
+    val written = map(secrets("options")) ++ map(secrets("settings")) ++
+      list(secrets("texts")).zipWithIndex.map { case (text, i) => s"x$i" -> text }
+    val shown = map(secrets("shown"))
+    val masked = map(Mask.value(written ++ shown, free = true))
+    assert(masked.removedAll(shown.keys).values.toSet == Set("***"))
+    assert(shown.forall { case (name, value) => masked(name) == value })
+  }
+
+  for (text <- list(secrets("texts")).map(_.toString))
+    test(s"secrets: $text") {
+      assert(!Mask.text(text).contains("CANARY"))
+      assert(!new StorageError(text).getMessage.contains("CANARY"))
+    }
+
+  for (text <- list(secrets("plain")).map(_.toString))
+    test(s"no secret: $text")(assert(new StorageError(text).getMessage == text))
+
+  for (pair <- list(secrets("controls")).map(list))
+    test(s"screen: ${pair.last}")(assert(Steps.printable(pair.head.toString) == pair.last))
+
   test("the tree of errors is Python's, and so are the exit codes") {
     // Of jobs that this module does not have.
     val others = Set("GateError", "TrainingError")
@@ -149,6 +173,16 @@ object SpecSuite {
   def map(value: Any): Map[String, Any] = value.asInstanceOf[Map[String, Any]]
 
   def list(value: Any): Vector[Any] = value.asInstanceOf[Seq[Any]].toVector
+
+  /** Plain values as Java's, for JSON. */
+  def javas(value: Any): Any = value match {
+    case map: Map[_, _] =>
+      val made = new _root_.java.util.LinkedHashMap[String, Any]
+      map.foreach { case (k, v) => made.put(k.toString, javas(v)) }
+      made
+    case list: Seq[_] => list.map(javas).asJava
+    case other => other
+  }
 
   /** A name that no other case has, as tests' names must differ. */
   def name(spec: Map[String, Any]): String =

@@ -1,7 +1,6 @@
 package tfspark.job
 
 import com.fasterxml.jackson.databind.JsonNode
-import org.yaml.snakeyaml.error.YAMLException
 import scala.jdk.CollectionConverters._
 import tfspark.ConfigError
 import tfspark.shared.Shared
@@ -120,12 +119,13 @@ private[tfspark] object Arguments {
         case _ => text
       }
     catch {
-      case _: YAMLException =>
-        refuse("flag_not_yaml", "flag" -> flag, "text" -> text)
+      case _: ConfigError if text.trim.isEmpty => text
+      case _: ConfigError =>
+        refuse("flag_not_yaml", "flag" -> flag)
     }
 
   private def sparkSetting(text: String): (String, Any) = text.split("=", 2) match {
     case Array(key, value) if key.startsWith("spark.") => s"spark.$key" -> value
-    case _ => refuse("no_spark_setting", "text" -> text)
+    case parts => refuse("no_spark_setting", "text" -> parts.head)
   }
 }

@@ -1,6 +1,5 @@
 package tfspark.job
 
-import com.fasterxml.jackson.databind.ObjectMapper
 import java.nio.file.{Files, Paths}
 import java.time.LocalDate
 import java.util.ConcurrentModificationException
@@ -10,7 +9,7 @@ import org.apache.spark.sql.types.StructType
 import scala.util.Try
 import scala.util.control.NonFatal
 import tfspark.compat.{DayFile, DeltaFolder}
-import tfspark.storage.Storage
+import tfspark.storage.{Note, Storage}
 import tfspark.table.{Part, TableFiles}
 import tfspark.{StorageError, TfsparkException}
 
@@ -24,7 +23,6 @@ private[tfspark] object Commit {
   val Claim = "scan.json"
   private val Token = "tfsparkFiles"
   private val Tries = 10
-  private val json = new ObjectMapper()
 
   /** Replace a day of a Delta table by files that lie in its folder; made when it is not there.
     *
@@ -82,7 +80,12 @@ private[tfspark] object Commit {
     val here = new Storage(staging, conf)
     if (!here.exists(Claim)) return
     here.delete(TableFiles.Open) // late tasks remove their own files
-    val about = json.readTree(here.read(Claim))
+    val path = s"${here.shown}/$Claim"
+    val about = Note.checked(Note.parse(here.read(Claim), path), path)(
+      "folder" -> Note.Text,
+      "target" -> Note.Text,
+      "token" -> Note.Text
+    )
     def text(name: String) = about.path(name).asText
     val (target, token) = (text("target"), text("token"))
     val folder = new Storage(text("folder"), conf)

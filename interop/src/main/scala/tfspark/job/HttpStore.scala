@@ -38,7 +38,9 @@ private[tfspark] final class HttpStore(uri: String) extends Store {
     val about = found.path("model_version")
     val (name, number) = (about.path("name").asText, about.path("version").asText)
     val where = ask("model-versions/get-download-uri", "name" -> name, "version" -> number)
-    val tags = about.path("tags").asScala.map(_.path("key").asText).toSet
+    val tags = about.path("tags").asScala.map { tag =>
+      tag.path("key").asText -> tag.path("value").asText
+    }.toMap
     val source = where.path("artifact_uri").asText match {
       case OfRun(run, path) => s"${artifacts(run)}/$path"
       case other => other

@@ -16,6 +16,7 @@ private[tfspark] final class IndexedStore(
     file: String,
     patience: Duration = Duration.ofSeconds(10)
 ) extends Store {
+  private val Format = 2
   private val store = Paths.get(file)
   private val index = Paths.get(s"$file.models.json")
   private val found = models(System.nanoTime() + patience.toNanos)
@@ -25,8 +26,9 @@ private[tfspark] final class IndexedStore(
 
   def byNumber(name: String, number: String): Option[Version] =
     Option(found.path(name).path("versions").get(number)).map { version =>
-      val tags = version.path("tags").asScala.map(_.asText).toSet
-      Version(number, version.path("source").asText, tags)
+      val tags =
+        version.path("tags").properties.asScala.map(tag => tag.getKey -> tag.getValue.asText)
+      Version(number, version.path("source").asText, tags.toMap)
     }
 
   def aliases(name: String): Option[Map[String, String]] = Option(found.get(name)).map { model =>
@@ -41,12 +43,16 @@ private[tfspark] final class IndexedStore(
   /** Python brings the index up to date right after each change of its own. */
   @tailrec private def models(until: Long): JsonNode = {
     val said = read()
-    if (said.exists(_.path("changes").asLong(-1) == changes)) said.get.path("models")
+    val current = said.filter(_.path("format").asInt == Format)
+    if (current.exists(_.path("changes").asLong(-1) == changes)) current.get.path("models")
     else if (said.nonEmpty && System.nanoTime() < until) {
       Thread.sleep(100)
       models(until)
     } else {
-      val why = if (said.isEmpty) "is not there" else "does not know the store's last change"
+      val why =
+        if (said.isEmpty) "is not there"
+        else if (current.isEmpty) "is of another version of tfspark"
+        else "does not know the store's last change"
       throw new MlflowError(
         "",
         s"its index $index $why: run `python -m tfspark registry sqlite:///$file`, or name the " +

@@ -3,16 +3,26 @@ package tfspark.job
 import com.fasterxml.jackson.databind.JsonNode
 import java.nio.file.{Files, Paths}
 import org.apache.hadoop.conf.Configuration
-import tfspark.model.ModelFolder
-import tfspark.shared.Shared
+import tfspark.model.{ModelFolder, Registered}
 import tfspark.{ConfigError, ModelNotFound, StorageError}
 
 /** A registered version of a model.
   *
   * @param source
   *   where its files are
+  * @param tags
+  *   name → value, of those that tfspark gives
   */
-private[tfspark] final case class Version(number: String, source: String, tags: Set[String])
+private[tfspark] final case class Version(
+    number: String,
+    source: String,
+    tags: Map[String, String]
+) {
+
+  /** What it says of the manifest. */
+  def registered: Registered =
+    Registered(tags.contains("tfspark.train_key"), tags.get("tfspark.manifest_sha256"))
+}
 
 /** What is asked of an MLflow store. */
 private[tfspark] trait Store extends AutoCloseable {
@@ -33,7 +43,6 @@ private[tfspark] trait Store extends AutoCloseable {
   */
 private[tfspark] object Registry {
   private val Uri = """models:/([^/@]+)(?:@([^/@]+)|/(\d+))""".r
-  private val Secret = Shared.text("password in a URL").r
 
   /** A model that is verified: a folder's, or a registered one's under its name and version.
     *
@@ -44,36 +53,35 @@ private[tfspark] object Registry {
     if (!model.startsWith("models:/")) ModelFolder.resolve(model, conf)
     else {
       val (folder, name, version) = find(model, trackingUri)
-      ModelFolder.resolve(folder, conf, shown = Some(model)).copy(name = name, version = version)
+      ModelFolder
+        .resolve(folder, conf, shown = Some(model), registered = version.registered)
+        .copy(name = name, version = version.number)
     }
 
-  /** The folder of a registered version, its name and its number. */
-  private def find(uri: String, trackingUri: String): (String, String, String) = {
+  /** The folder of a registered version, its name and what the registry says of it. */
+  private def find(uri: String, trackingUri: String): (String, String, Version) = {
     def missing(said: String) = throw new ModelNotFound(s"$uri: $said")
     val (name, alias, number) = uri match {
       case Uri(name, alias, number) => (name, Option(alias), number)
       case _ => missing("write models:/name@alias or models:/name/3")
     }
-    val where = masked(trackingUri)
     val file = sqliteFile(trackingUri)
     if (file.exists(name => !Files.exists(Paths.get(name))))
       missing(
-        s"there is no registry at $where; train a model, or name its MLflow server with " +
+        s"there is no registry at $trackingUri; train a model, or name its MLflow server with " +
           "registry.tracking_uri"
       )
-    reported(where) {
+    reported(trackingUri) {
       val store = file.fold(overHttp(trackingUri))(name => new IndexedStore(name))
       try {
         val found = alias.fold(store.byNumber(name, number))(store.byAlias(name, _))
-        val version = found.getOrElse(missing(s"${known(store, name)} in $where"))
-        if (version.tags("tfspark.train_key") && !version.tags("tfspark.complete"))
+        val version = found.getOrElse(missing(s"${known(store, name)} in $trackingUri"))
+        if (version.registered.ours && !version.tags.contains("tfspark.complete"))
           missing(s"version ${version.number} was not finished; run the same training again")
-        (store.fetch(version.source), name, version.number)
+        (store.fetch(version.source), name, version)
       } finally store.close()
     }
   }
-
-  def masked(text: String): String = Secret.replaceAllIn(text, "$1***@")
 
   private def sqliteFile(uri: String): Option[String] =
     Option.when(uri.startsWith("sqlite:///"))(uri.stripPrefix("sqlite:///"))
@@ -82,7 +90,7 @@ private[tfspark] object Registry {
     if (uri.matches("https?://.+")) new HttpStore(uri)
     else
       throw new ConfigError(
-        s"registry.tracking_uri ${masked(uri)}: this job reads registries over http(s) and in " +
+        s"registry.tracking_uri $uri: this job reads registries over http(s) and in " +
           "sqlite:/// files; name the model's folder, or run jobs/score.py"
       )
 
@@ -92,7 +100,7 @@ private[tfspark] object Registry {
     catch {
       case error @ (_: java.io.IOException | _: MlflowError) =>
         val said = Option(error.getMessage).getOrElse(error.toString).trim.linesIterator
-        val first = masked(said.nextOption().getOrElse(""))
+        val first = said.nextOption().getOrElse("")
         throw new StorageError(s"MLflow at $where: $first", error)
     }
 

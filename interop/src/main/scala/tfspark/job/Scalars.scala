@@ -13,7 +13,8 @@ private[tfspark] object Scalars {
       val least = spec.path("minLength").asInt(0)
       if (text.length < least) refuse(path, say("too_short", "min_length" -> least))
       val pattern = spec.path("pattern").asText
-      if (pattern.nonEmpty && pattern.r.findFirstIn(text).isEmpty)
+      // The end of the text, as Python has it, and not before a line's end there.
+      if (pattern.nonEmpty && pattern.replaceAll("\\$$", "\\\\z").r.findFirstIn(text).isEmpty)
         refuse(path, say("string_pattern_mismatch", "pattern" -> pattern))
       text
     case _ => refuse(path, say("string_type"))

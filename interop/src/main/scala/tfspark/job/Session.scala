@@ -2,6 +2,7 @@ package tfspark.job
 
 import org.apache.spark.SparkConf
 import org.apache.spark.sql.classic.SparkSession
+import tfspark.shared.Mask
 
 /** The SparkSession of the job, with what `tfspark/session.py` sets. */
 private[tfspark] object Session {
@@ -15,7 +16,9 @@ private[tfspark] object Session {
   )
   private val UnlessSet = Seq(
     "spark.log.level" -> "ERROR",
-    "spark.ui.showConsoleProgress" -> "false"
+    "spark.ui.showConsoleProgress" -> "false",
+    // Spark's own pages and logs hide what ours do.
+    "spark.redaction.regex" -> Mask.Secret
   )
   // Delta reads its log in so many tasks; the default, 50, is for large tables on a cluster.
   private val Local = Seq("spark.databricks.delta.snapshotPartitions" -> "2")

@@ -3,9 +3,8 @@ package tfspark.job
 import java.time.LocalDate
 import org.apache.hadoop.conf.Configuration
 import scala.collection.immutable.VectorMap
-import scala.util.matching.Regex
 import tfspark.ConfigError
-import tfspark.shared.Shared
+import tfspark.shared.{Mask, Shared}
 import tfspark.shared.Shared.say
 import tfspark.storage.Storage
 
@@ -73,8 +72,6 @@ private[tfspark] final class Settings(val all: VectorMap[String, Any]) {
 private[tfspark] object Settings {
   private val Prefix = Shared.text("prefix")
   private val Own = Shared.texts("own variables").toSet
-  private val Secret = s"(?i)${Shared.text("secret")}".r.unanchored
-  private val UrlSecret = s"(?i)${Shared.text("secret in a URL")}".r
 
   /** What is known of settings: the schema that Python makes. */
   val schema: Schema = Schema.read(
@@ -128,20 +125,10 @@ private[tfspark] object Settings {
   /** The effective settings, every secret replaced by `***`. */
   def masked(settings: Settings): Map[String, Any] = {
     def mask(value: Any, key: String): Any = value match {
-      case map: Map[_, _] => map.map { case (name, inner) => name -> mask(inner, name.toString) }
-      case list: Seq[_] => list.map(mask(_, key))
+      case map: Map[_, _] if !Mask.Free(key) =>
+        map.map { case (name, inner) => name -> mask(inner, name.toString) }
       case date: LocalDate => date.toString
-      case null | "" | false | 0L | 0.0 => value
-      case _ if Secret.matches(key) => "***"
-      case text: String =>
-        UrlSecret.replaceAllIn(
-          text,
-          found =>
-            Regex.quoteReplacement(
-              if (found.group(1) != null) s"${found.group(1)}***@" else s"${found.group(2)}***"
-            )
-        )
-      case other => other
+      case other => Mask.value(other, key, free = Mask.Free(key))
     }
     mask(settings.all, "").asInstanceOf[Map[String, Any]]
   }

@@ -5,7 +5,7 @@ import java.util.UUID
 import org.apache.hadoop.conf.Configuration
 import org.apache.spark.sql.SparkSession
 import scala.util.{Failure, Success, Try}
-import tfspark.storage.{Owner, Storage}
+import tfspark.storage.{Note, Owner, Storage}
 
 /** The folder of a run beside its target, `_staging/score-TARGET-ID`: the same names and the same
   * owner's note as in `tfspark/storage/staging.py`, so that either side clears up after the other.
@@ -28,7 +28,7 @@ private[tfspark] object Staging {
         end(s"${root.shown}/$name", conf)(sweep)
       val id = UUID.randomUUID().toString.replace("-", "").take(12)
       val folder = s"${root.shown}/$label-$id"
-      new Storage(folder, conf).write(Owner.Note, json.writeValueAsBytes(Owner.note()))
+      new Storage(folder, conf).write(Owner.File, json.writeValueAsBytes(Owner.note()))
       folder
     }
   }
@@ -41,10 +41,12 @@ private[tfspark] object Staging {
     }: Unit
 
   private def abandoned(root: Storage, name: String): Boolean =
-    Try(json.readTree(root.read(s"$name/${Owner.Note}"))) match {
-      case Success(note) => Owner.gone(note)
+    Try(root.read(s"$name/${Owner.File}")) match {
+      case Success(content) =>
+        val path = s"${root.shown}/$name/${Owner.File}"
+        Owner.gone(Note.parse(content, path), path)
       // None is there, or its run has ended just now.
-      case Failure(_) if !root.exists(s"$name/${Owner.Note}") => true
+      case Failure(_) if !root.exists(s"$name/${Owner.File}") => true
       case Failure(error) => throw error
     }
 

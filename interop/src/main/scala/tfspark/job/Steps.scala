@@ -9,6 +9,8 @@ import java.time.{Instant, OffsetDateTime}
 import java.util.UUID
 import scala.collection.mutable
 import scala.util.Try
+import scala.util.matching.Regex
+import tfspark.shared.{Mask, Shared}
 
 /** What a job says while it runs, and at its end, as `tfspark/console.py` does: on a terminal a
   * line a step, elsewhere one JSON object a line on stderr; the summary goes to stdout, last.
@@ -48,7 +50,9 @@ private[tfspark] final class Steps(job: String) {
     val seconds = Steps.round((System.nanoTime() - began) / 1e9, 2)
     if (terminal) {
       val sign = if (event == "done") "✓" else "✗"
-      val details = info.map { case (key, value) => s"$key ${Steps.short(value)}" }.mkString(", ")
+      val details = info.map { case (key, value) =>
+        s"$key ${Steps.short(Mask.value(value, key))}"
+      }.mkString(", ")
       System.err.println(f"\r\u001b[K  $sign $name%-24s$seconds%7.1f s   $details")
     } else say(event, name, info :+ ("seconds" -> seconds))
   }
@@ -64,22 +68,38 @@ private[tfspark] final class Steps(job: String) {
       "step" -> name
     )
     for ((key, value) <- head ++ fields)
-      line.set[JsonNode](key, json.valueToTree[JsonNode](value)): Unit
+      line.set[JsonNode](key, json.valueToTree[JsonNode](Mask.value(value, key))): Unit
     System.err.println(json.writeValueAsString(line))
     System.err.flush()
   }
 }
 
 private[tfspark] object Steps {
+  private val Control = Shared.text("control characters").r
 
   /** One screen: a title and aligned fields. */
   def summary(title: String, fields: Seq[(String, Any)], out: PrintStream): Unit = {
-    val shown = fields.map { case (key, value) => key.replace("_", " ") -> short(value) }
+    val shown = fields.map { case (key, value) =>
+      key.replace("_", " ") -> short(Mask.value(value, key))
+    }
     val width = shown.map(_._1.length).max
     out.println(s"\n$title")
     for ((key, value) <- shown) out.println(s"  ${key.padTo(width, ' ')}  $value")
     out.flush()
   }
+
+  /** A text in which nothing controls the terminal, as `tfspark/console.py` has it. */
+  def printable(text: String): String = Control.replaceAllIn(
+    text,
+    found =>
+      Regex.quoteReplacement(found.matched.head match {
+        case '\n' => "\\n"
+        case '\r' => "\\r"
+        case '\t' => "\\t"
+        case c if c < 256 => f"\\x${c.toInt}%02x"
+        case c => f"\\u${c.toInt}%04x"
+      })
+  )
 
   def round(value: Double, digits: Int): Double =
     BigDecimal(value).setScale(digits, BigDecimal.RoundingMode.HALF_EVEN).toDouble
@@ -90,6 +110,6 @@ private[tfspark] object Steps {
     case real: Double =>
       val four = BigDecimal(real).round(new java.math.MathContext(4)).bigDecimal
       if (four.signum == 0) "0" else four.stripTrailingZeros.toPlainString
-    case other => other.toString
+    case other => printable(Mask.text(other.toString))
   }
 }

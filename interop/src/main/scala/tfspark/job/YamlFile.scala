@@ -9,6 +9,7 @@ import java.util.{List => JavaList, Map => JavaMap}
 import org.yaml.snakeyaml.constructor.{AbstractConstruct, SafeConstructor}
 import org.yaml.snakeyaml.error.{MarkedYAMLException, YAMLException}
 import org.yaml.snakeyaml.reader.ReaderException
+import org.yaml.snakeyaml.events.{AliasEvent, CollectionEndEvent, CollectionStartEvent}
 import org.yaml.snakeyaml.nodes.{MappingNode, Node, ScalarNode, SequenceNode, Tag}
 import org.yaml.snakeyaml.{DumperOptions, LoaderOptions, Yaml}
 import scala.collection.immutable.VectorMap
@@ -28,6 +29,7 @@ private[tfspark] final case class YamlFile(value: Any, lines: Map[Vector[Any], I
 }
 
 private[tfspark] object YamlFile {
+  private val Deepest = 40
   private val Options = {
     val options = new LoaderOptions()
     options.setTagInspector(_ => true) // `walk` names those that are not allowed
@@ -76,6 +78,7 @@ private[tfspark] object YamlFile {
     def refuse(line: Int, said: String) =
       notYaml(where, line, words(said))
     try {
+      refuseBombs(text, where)
       val node = new Yaml(Options).compose(new StringReader(text))
       if (node == null) throw new ConfigError(say("empty", "where" -> where))
       val lines = mutable.Map.empty[Vector[Any], Int]
@@ -91,15 +94,34 @@ private[tfspark] object YamlFile {
     }
   }
 
+  /** Refuse what a few bytes make endless or huge: aliases, thousands of brackets. */
+  private def refuseBombs(text: String, where: String): Unit = {
+    var depth = 0
+    for (event <- new Yaml(Options).parse(new StringReader(text)).asScala) {
+      val line = event.getStartMark.getLine + 1
+      event match {
+        case alias: AliasEvent =>
+          notYaml(where, line, say("no_alias", "name" -> alias.getAnchor))
+        case _: CollectionStartEvent => depth += 1
+        case _: CollectionEndEvent => depth -= 1
+        case _ =>
+      }
+      if (depth > Deepest) notYaml(where, line, say("too_deep", "most" -> Deepest))
+    }
+  }
+
   private def words(said: String): String =
     Tab.replaceAllIn(Found.replaceAllIn(said, "$1 '$2'"), found => s"'\\\\t'${found.group(1)}")
 
   private def notYaml(where: String, line: Int, problem: String): Nothing =
     throw new ConfigError(say("not_yaml", "where" -> where, "line" -> line, "problem" -> problem))
 
-  /** The value of a text, as on the command line. */
-  def value(text: String): Any =
-    plain(new Yaml(new Plain()).load[Any](text))
+  /** The value of a text, as on the command line.
+    *
+    * @throws ConfigError
+    *   it has none
+    */
+  def value(text: String): Any = parse(text.getBytes(UTF_8), "").value
 
   /** Values as YAML, in blocks. */
   def dump(value: Any): String = {
@@ -146,11 +168,16 @@ private[tfspark] object YamlFile {
       case sequence: SequenceNode =>
         for ((inner, index) <- sequence.getValue.asScala.zipWithIndex)
           walk(inner, path :+ index, lines, where)
-      case scalar: ScalarNode if scalar.getTag == Tag.TIMESTAMP && scalar.getValue.length <= 10 =>
-        try date(scalar.getValue)
-        catch {
-          case error: YAMLException =>
-            notYaml(where, line, error.getMessage)
+      case scalar: ScalarNode =>
+        val found =
+          try new Plain().of(scalar)
+          catch {
+            case error: ConfigError => throw error
+            case _: RuntimeException => null
+          }
+        if (found == null && scalar.getTag != Tag.NULL) {
+          val kind = scalar.getTag.getValue.split(":").last.replace("timestamp", "date")
+          notYaml(where, line, say("no_such_value", "text" -> scalar.getValue, "kind" -> kind))
         }
       case _ =>
     }

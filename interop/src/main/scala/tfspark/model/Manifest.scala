@@ -1,15 +1,24 @@
 package tfspark.model
 
-import com.fasterxml.jackson.core.JsonProcessingException
-import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
+import com.fasterxml.jackson.databind.JsonNode
 import java.nio.charset.StandardCharsets.UTF_8
 import java.security.MessageDigest
 import scala.jdk.CollectionConverters._
 import tfspark.IntegrityError
-import tfspark.storage.{Hex, Storage}
+import tfspark.shared.Shared.say
+import tfspark.storage.{Hex, Note, Storage}
 
 /** One file of a model: its path in the folder, its length, its sum. */
 private[tfspark] final case class ModelFile(path: String, bytes: Long, sha256: String)
+
+/** What the registry says of a version's manifest.
+  *
+  * @param ours
+  *   tfspark made the version, so that it has one
+  * @param sha256
+  *   of it; older versions have none
+  */
+private[tfspark] final case class Registered(ours: Boolean = false, sha256: Option[String] = None)
 
 /** The manifest of a model version, `tfspark.json`, as the Python side writes it. */
 private[tfspark] final case class Manifest(
@@ -50,31 +59,32 @@ private[tfspark] final case class Manifest(
 private[tfspark] object Manifest {
   val File = "tfspark.json"
   private val Format = 1
-  private val json = new ObjectMapper()
 
-  /** None where the folder has no manifest: a model that others exported. */
-  def read(folder: Storage): Option[Manifest] = {
-    if (!folder.exists(File)) return None
+  /** None where the folder has no manifest: a model that others exported.
+    *
+    * @throws IntegrityError
+    *   it is not JSON, not a manifest, or not the one that was registered
+    */
+  def read(folder: Storage, registered: Registered = Registered()): Option[Manifest] = {
     val where = s"${folder.shown}/$File"
-    def refuse() =
-      throw new IntegrityError(s"$where: is no manifest of a model; register the model again")
-    val root =
-      try json.readTree(folder.read(File))
-      catch {
-        case _: JsonProcessingException =>
-          throw new IntegrityError(s"$where is not JSON: it was damaged or cut off")
-      }
-    if (root == null || !root.isObject || !Seq("format", "files", "digest").forall(root.has))
-      refuse()
-    if (root.get("format") != json.getNodeFactory.numberNode(Format))
-      throw new IntegrityError(
-        s"$where: format ${root.get("format").asText} is not known here (known: $Format); " +
-          "use the tfspark that wrote it, or a newer one"
-      )
+    def refuse(text: String, values: (String, Any)*) =
+      throw new IntegrityError(say(text, values :+ ("path" -> where): _*))
+    if (!folder.exists(File)) {
+      if (registered.ours) refuse("lost_manifest")
+      return None
+    }
+    val content = folder.read(File)
+    if (registered.sha256.exists(_ != Hex.sha256(content))) refuse("other_manifest")
+    val root = Note.parse(content, where)
+    if (root == null || !root.isObject || !root.path("format").isIntegralNumber)
+      refuse("not_manifest")
+    if (root.get("format").bigIntegerValue != BigInt(Format).bigInteger)
+      refuse("other_format", "format" -> root.get("format").asText, "known" -> Format)
+    if (!isManifest(root)) refuse("not_manifest")
     val files = root.get("files").properties().asScala.toSeq.map { entry =>
       ModelFile(
         entry.getKey,
-        entry.getValue.path("bytes").asLong(-1),
+        entry.getValue.get("bytes").asLong,
         text(entry.getValue, "sha256")
       )
     }
@@ -93,6 +103,20 @@ private[tfspark] object Manifest {
         root.path("keys").asScala.map(_.asText).toSeq
       )
     )
+  }
+
+  /** Whether what is read of a manifest has its shape; the rest is for people. */
+  private def isManifest(root: JsonNode): Boolean = {
+    def optional(name: String)(fits: JsonNode => Boolean) = Option(root.get(name)).forall(fits)
+    val files = root.path("files")
+    files.isObject && files.elements.asScala.forall { entry =>
+      entry.isObject && entry.path("sha256").isTextual &&
+      entry.path("bytes").isIntegralNumber && entry.get("bytes").canConvertToLong
+    } &&
+    root.path("digest").isTextual &&
+    Seq("name", "version", "signature").forall(optional(_)(_.isTextual)) &&
+    optional("inputs")(all => all.isObject && all.elements.asScala.forall(_.isObject)) &&
+    optional("keys")(all => all.isArray && all.elements.asScala.forall(_.isTextual))
   }
 
   /** The files as they are now. */

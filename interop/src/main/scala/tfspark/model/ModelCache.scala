@@ -1,15 +1,15 @@
 package tfspark.model
 
 import java.io.IOException
-import java.nio.file.attribute.PosixFilePermission._
-import java.nio.file.attribute.{FileTime, PosixFilePermission, PosixFilePermissions}
+import java.nio.file.attribute.FileTime
 import java.nio.file.{Files, LinkOption, NoSuchFileException, Path, Paths}
 import java.security.MessageDigest
 import java.util.UUID
+import org.apache.hadoop.conf.Configuration
 import scala.collection.mutable
 import scala.jdk.CollectionConverters._
 import scala.util.Using
-import tfspark.storage.{FileLock, Hex}
+import tfspark.storage.{FileLock, Hex, Private, Storage}
 import tfspark.{IntegrityError, StorageError}
 
 /** Where a machine keeps unpacked models: the folder, the names in it and the locks are those of
@@ -19,10 +19,6 @@ import tfspark.{IntegrityError, StorageError}
 private[tfspark] object ModelCache {
   private val held = mutable.Set.empty[Path]
   val Variable = "TFSPARK_MODEL_CACHE"
-  private val mine = PosixFilePermissions.asFileAttribute(
-    java.util.Set.of(OWNER_READ, OWNER_WRITE, OWNER_EXECUTE)
-  )
-  private val writableByOthers = Set[PosixFilePermission](GROUP_WRITE, OTHERS_WRITE)
 
   /** The folder of a model on this machine; unpacked now if no process did it before.
     *
@@ -36,18 +32,7 @@ private[tfspark] object ModelCache {
     try {
       hold(root, packed.digest)
       if (!complete(target, packed))
-        FileLock.holding(root.resolve(s"${packed.digest}.lock")) {
-          if (!complete(target, packed)) {
-            removeLeftovers(root, packed.digest)
-            val name = s".${packed.digest}-${UUID.randomUUID().toString.replace("-", "")}.partial"
-            val partial = root.resolve(name)
-            try {
-              write(partial, packed)
-              remove(target)
-              Files.move(partial, target)
-            } finally remove(partial)
-          }
-        }
+        locked(root, packed.digest)(if (!complete(target, packed)) replace(target, packed))
     } catch {
       case error: IOException =>
         throw new StorageError(
@@ -57,6 +42,32 @@ private[tfspark] object ModelCache {
         )
     }
     target
+  }
+
+  /** Unpack a model again if its files on this machine are not those that were sent; whether they
+    * were not.
+    */
+  def repair(packed: Packed, root: Path): Boolean = locked(root, packed.digest) {
+    val target = root.resolve(packed.digest)
+    val folder = new Storage(target.toString, new Configuration())
+    val same = Files.isDirectory(target) && Manifest.digest(Manifest.sums(folder)) == packed.digest
+    if (!same) replace(target, packed)
+    !same
+  }
+
+  private def locked[T](root: Path, digest: String)(run: => T): T =
+    FileLock.holding(root.resolve(s"$digest.lock"))(run)
+
+  /** Whoever does it holds the lock. */
+  private def replace(target: Path, packed: Packed): Unit = {
+    removeLeftovers(target.getParent, packed.digest)
+    val name = s".${packed.digest}-${UUID.randomUUID().toString.replace("-", "")}.partial"
+    val partial = target.resolveSibling(name)
+    try {
+      write(partial, packed)
+      remove(target)
+      Files.move(partial, target)
+    } finally remove(partial)
   }
 
   /** Have this process use a model until it ends: nobody removes it meanwhile. */
@@ -72,41 +83,9 @@ private[tfspark] object ModelCache {
 
   /** The machine's folder of unpacked models, which is its user's alone. */
   def folder(): Path = {
-    val uid = Files.getAttribute(Paths.get("/proc/self"), "unix:uid").asInstanceOf[Int]
-    val (root, parents) = sys.env.get(Variable).filter(_.nonEmpty) match {
-      case Some(named) =>
-        val root = Paths.get(named)
-        (root, Seq(root))
-      case None =>
-        val parent = temporary().resolve(s"tfspark-$uid")
-        val root = parent.resolve("models")
-        (root, Seq(parent, root))
-    }
-    for (folder <- parents) {
-      val (owner, permissions) =
-        try {
-          if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS))
-            Files.createDirectories(folder, mine)
-          val attributes =
-            Files.readAttributes(folder, "unix:uid,permissions", LinkOption.NOFOLLOW_LINKS)
-          val permissions =
-            attributes.get("permissions").asInstanceOf[java.util.Set[PosixFilePermission]]
-          (attributes.get("uid").asInstanceOf[Int], permissions.asScala.toSet)
-        } catch {
-          case error: IOException =>
-            throw new StorageError(
-              s"$folder: cannot hold models ($error); name another folder in $Variable",
-              error
-            )
-        }
-      val isFolder = Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS)
-      if (!isFolder || owner != uid || permissions.exists(writableByOthers))
-        throw new StorageError(
-          s"$folder: is a link, or others own it or may write to it, so models in it are not to be " +
-            s"trusted; remove it, or name another folder in $Variable"
-        )
-    }
-    root
+    val named = sys.env.get(Variable).filter(_.nonEmpty).map(Paths.get(_))
+    val mine = temporary().resolve(s"tfspark-${Private.uid}")
+    Private.folder(named.getOrElse(mine.resolve("models")), Variable)
   }
 
   /** Python's folder for temporary files, which is not Java's. */
@@ -122,7 +101,7 @@ private[tfspark] object ModelCache {
     val pieces = packed.stream()
     for (file <- packed.files.sortBy(_.path)) {
       val target = folder.resolve(inside(file.path))
-      Files.createDirectories(target.getParent, mine)
+      Files.createDirectories(target.getParent, Private.Mine)
       val digest = MessageDigest.getInstance("SHA-256")
       Using.resource(Files.newOutputStream(target)) { out =>
         var left = file.bytes

@@ -2,9 +2,10 @@ package tfspark.model
 
 import com.fasterxml.jackson.databind.JsonNode
 import org.apache.hadoop.conf.Configuration
+import tfspark.shared.Shared.say
 import tfspark.storage.Storage
 import tfspark.tensors.TensorSpec
-import tfspark.{ModelNotFound, SignatureError}
+import tfspark.{IntegrityError, ModelNotFound, SignatureError}
 
 /** A SavedModel that is verified: its files are those of its manifest, its ops are allowed.
   *
@@ -34,17 +35,22 @@ object ModelFolder {
     *   default: the one that the manifest names, else `serving_default`
     * @param shown
     *   what messages call a folder without a model; default: its name
+    * @param registered
+    *   what the registry says of its manifest
     */
   def resolve(
       model: String,
       conf: Configuration,
       signature: Option[String] = None,
-      shown: Option[String] = None
+      shown: Option[String] = None,
+      registered: Registered = Registered()
   ): ModelFolder = {
     val named = model.stripSuffix("/" + Manifest.File)
     val folder = new Storage(named, conf)
     isModel(folder, shown.getOrElse(named))
-    val manifest = Manifest.read(folder)
+    for (link <- folder.links())
+      throw new IntegrityError(say("link_in_model", "model" -> folder.shown, "name" -> link))
+    val manifest = Manifest.read(folder, registered)
     manifest.foreach(_.verify(folder))
     val files = manifest.fold(Manifest.sums(folder))(_.files)
     val saved = new SavedModelFile(folder.shown, folder.read(SavedModelFile.Name))

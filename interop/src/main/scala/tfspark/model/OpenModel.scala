@@ -17,7 +17,7 @@ import org.tensorflow.internal.c_api.{
 import org.tensorflow.proto.ConfigProto
 import scala.collection.mutable
 import scala.util.control.NonFatal
-import tfspark.storage.FileLock
+import tfspark.storage.{FileLock, Private}
 import tfspark.tensors.{NativeTensor, TensorSpec, Values}
 
 /** A SavedModel in memory, for all tasks of this JVM. */
@@ -143,8 +143,16 @@ private[tfspark] object OpenModel {
         val root = ModelCache.folder()
         setUp(root)
         val folder = ModelCache.unpack(packed, root)
-        check(folder)
-        val model = new OpenModel(folder, signature, threads)
+        def opened(): OpenModel = {
+          check(folder)
+          new OpenModel(folder, signature, threads)
+        }
+        val model =
+          try opened()
+          catch {
+            // Is it the model, or what this machine has kept of it?
+            case NonFatal(_) if ModelCache.repair(packed, root) => opened()
+          }
         // People and tests count loads by it: a line a load.
         Files.write(
           root.resolve(s"${packed.digest}.loads"),
@@ -165,14 +173,20 @@ private[tfspark] object OpenModel {
     Safety.check(names, new SavedModelFile(folder.toString, content))
   }
 
-  /** JavaCPP's: natives are unpacked once per machine, beside the models; and it must not take the
-    * memory of TensorFlow, which is no part of the heap, for a leak of Java's.
+  /** Where JavaCPP unpacks libraries, once per machine. It trusts one that it finds there by name,
+    * length and time.
+    */
+  private[model] def natives(root: Path): Path =
+    Private.folder(root.resolve("javacpp"), ModelCache.Variable)
+
+  /** JavaCPP's; it must not take the memory of TensorFlow, which is no part of the heap, for a leak
+    * of Java's.
     */
   private def setUp(root: Path): Unit = {
     def default(name: String, value: => String): Unit =
       if (System.getProperty(name) == null) System.setProperty(name, value): Unit
     FileLock.setEnvironment("TF_CPP_MIN_LOG_LEVEL", "2")
-    default("org.bytedeco.javacpp.cachedir", root.resolveSibling("javacpp").toString)
+    default("org.bytedeco.javacpp.cachedir", natives(root).toString)
     default("org.bytedeco.javacpp.maxBytes", "0")
     default("org.bytedeco.javacpp.maxPhysicalBytes", "0")
   }

@@ -11,7 +11,7 @@ import tfspark.StorageError
   * so that either side clears up after the other.
   */
 private[tfspark] object Owner {
-  val Note = "_owner.json"
+  val File = "_owner.json"
   private val ForeignSeconds = 7L * 24 * 3600
 
   /** This process's note. */
@@ -21,10 +21,22 @@ private[tfspark] object Owner {
     .put("pid", ProcessHandle.current.pid)
     .put("since", System.currentTimeMillis / 1000.0)
 
-  /** Its process is gone from this machine or, if another machine made it, a week is over. */
-  def gone(note: JsonNode): Boolean =
+  /** Its process is gone from this machine or, if another machine made it, a week is over.
+    *
+    * @param path
+    *   of the note, for the message
+    * @throws IntegrityError
+    *   it is no such note
+    */
+  def gone(found: JsonNode, path: String): Boolean = {
+    val note = Note.checked(found, path)(
+      "host" -> Note.Text,
+      "pid" -> Note.Whole,
+      "since" -> Note.Number
+    )
     if (note.path("host").asText == host) !runs(note.path("pid").asLong)
     else System.currentTimeMillis / 1000.0 - note.path("since").asDouble > ForeignSeconds
+  }
 
   /** Run alone among those that begin or clear up in a folder `_staging`: a folder that has no note
     * yet looks abandoned. Only local folders can be locked.

@@ -2,10 +2,12 @@ package tfspark.storage
 
 import java.io.{FileNotFoundException, IOException, InputStream}
 import java.net.URI
+import java.nio.file.Files
 import java.security.MessageDigest
 import java.util.UUID
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.{FileSystem, LocalFileSystem, Path}
+import scala.jdk.CollectionConverters._
 import scala.util.Using
 import tfspark.StorageError
 
@@ -45,6 +47,15 @@ private[tfspark] final class Storage(named: String, conf: Configuration) {
     walk(path, "")
     found.result()
   }
+
+  /** The links below the folder on this machine, sorted; other file systems have none. */
+  def links(): Seq[String] = local.toSeq.flatMap { root =>
+    Using.resource(Files.walk(root)) { paths =>
+      // The folder may be a link itself.
+      paths.iterator.asScala.filter(path => path != root && Files.isSymbolicLink(path))
+        .map(path => root.relativize(path).toString).toVector
+    }
+  }.sorted
 
   def read(name: String): Array[Byte] = reading(name)(_.readAllBytes())
 
@@ -118,5 +129,11 @@ private[tfspark] object Storage {
 }
 
 private[tfspark] object Hex {
+  def sha256(content: Array[Byte]): String = {
+    val digest = MessageDigest.getInstance("SHA-256")
+    digest.update(content)
+    Hex(digest)
+  }
+
   def apply(digest: MessageDigest): String = digest.digest().map(b => f"$b%02x").mkString
 }

@@ -139,6 +139,16 @@ private[tfspark] object NotJson {
   def at(value: JsonNode, name: String): JsonNode =
     Option(value.get(name)).getOrElse(throw new NotJson(s"no '$name'"))
 
+  /** A mapping; anything else is none. */
+  def fields(value: JsonNode, name: String): Seq[(String, JsonNode)] =
+    if (!value.path(name).isObject) throw new NotJson(s"no '$name'")
+    else value.get(name).properties().asScala.toSeq.map(e => e.getKey -> e.getValue)
+
+  /** A list; anything else is none. */
+  def list(value: JsonNode, name: String): Seq[JsonNode] =
+    if (!value.path(name).isArray) throw new NotJson(s"no '$name'")
+    else value.get(name).elements().asScala.toSeq
+
   def text(value: JsonNode, name: String): String = {
     val found = at(value, name)
     if (!found.isTextual) throw new NotJson(s"'$name' is $found")

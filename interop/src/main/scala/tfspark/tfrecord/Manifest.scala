@@ -3,7 +3,6 @@ package tfspark.tfrecord
 import com.fasterxml.jackson.databind.JsonNode
 import com.fasterxml.jackson.databind.node.{JsonNodeFactory, ObjectNode}
 import scala.collection.immutable.ListMap
-import scala.jdk.CollectionConverters._
 import tfspark.IntegrityError
 
 /** One data file.
@@ -100,25 +99,24 @@ private[tfspark] object Manifest {
       val (format, version) = (NotJson.at(value, "format"), NotJson.at(value, "version"))
       if (format.asText != "tfrecord" || version.toString != Version.toString)
         throw new NotJson(s"${Repr(format)}, version $version")
-      val columns = NotJson.at(value, "partition_by").elements().asScala.map { column =>
+      val columns = NotJson.list(value, "partition_by").map { column =>
         val kind = ArrowType.fromJson(NotJson.at(column, "type"))
         ArrowField(NotJson.text(column, "name"), kind, nullable = true)
-      }.toSeq
+      }
       val kinds = columns.map(column => column.name -> column.kind).toMap
-      val files = NotJson.at(value, "files").properties().asScala.toSeq.map { named =>
-        val (name, entry) = (named.getKey, named.getValue)
-        val partition = entry.path("partition").properties().asScala.map { pair =>
-          val kind = kinds.getOrElse(pair.getKey, throw new NotJson(s"no '${pair.getKey}'"))
-          pair.getKey -> Partition.fromJson(pair.getValue, kind)
-        }
+      val files = NotJson.fields(value, "files").map { case (name, entry) =>
         val rows = if (NotJson.at(entry, "rows").isNull) None
         else Some(NotJson.long(entry, "rows"))
         val bytes = NotJson.long(entry, "bytes")
+        val told = if (entry.has("partition")) NotJson.fields(entry, "partition") else Nil
+        val partition = told.map { case (key, text) =>
+          key -> Partition.fromJson(text, kinds.getOrElse(key, throw new NotJson(s"no '$key'")))
+        }
         name -> FileEntry((folder / name).shown, rows, bytes, partition.toMap)
       }
       val schema = NotJson.at(value, "schema")
       val layout = if (schema.isNull) None else Some(Layout.fromJson(schema, shown))
-      val obsolete = NotJson.at(value, "obsolete").elements().asScala.map(_.asText).toSeq
+      val obsolete = NotJson.list(value, "obsolete").map(_.asText)
       Manifest(layout, columns, ListMap.from(files), obsolete)
     } catch {
       case error: NotJson =>

@@ -19,7 +19,7 @@ private[tfrecord] object Staging {
       val id = UUID.randomUUID().toString.replace("-", "").take(12)
       val folder = root / s"$Label$id"
       folder.makeFolder()
-      (folder / Owner.Note).writeJson(Owner.note())
+      (folder / Owner.File).writeJson(Owner.note())
       folder
     }
   }
@@ -31,5 +31,8 @@ private[tfrecord] object Staging {
   }
 
   private def isAbandoned(folder: Store)
-      : Boolean = (folder / Owner.Note).findJson().forall(Owner.gone)
+      : Boolean = {
+    val note = folder / Owner.File
+    note.findJson().forall(Owner.gone(_, note.shown))
+  }
 }

@@ -1,6 +1,5 @@
 package tfspark.tfrecord
 
-import com.fasterxml.jackson.core.JsonProcessingException
 import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper, SerializationFeature}
 import java.io.{FileNotFoundException, IOException, InputStream, OutputStream}
 import java.net.{URI, URLDecoder}
@@ -12,8 +11,8 @@ import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.{FileContext, FileStatus, FileSystem, Options, Path}
 import scala.util.Using
 import scala.util.control.NonFatal
-import tfspark.storage.Storage
-import tfspark.{IntegrityError, StorageError}
+import tfspark.storage.{Note, Storage}
+import tfspark.StorageError
 
 /** A file or folder, local or of any file system that Hadoop opens.
   *
@@ -61,11 +60,7 @@ private[tfspark] final class Store private (val shown: String, path: Path, fs: F
 
   def readJson(): JsonNode = {
     val bytes = safe("cannot read")(Using.resource(fs.open(path))(_.readAllBytes()))
-    try Store.json.readTree(bytes)
-    catch {
-      case _: JsonProcessingException =>
-        throw new IntegrityError(s"$shown is not JSON: it was damaged or cut off")
-    }
+    Note.parse(bytes, shown)
   }
 
   /** None: there is none, even if it goes while it is looked for. */

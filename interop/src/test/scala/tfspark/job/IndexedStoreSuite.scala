@@ -15,10 +15,10 @@ class IndexedStoreSuite extends AnyFunSuite {
     Files.write(store, ByteBuffer.allocate(28).putInt(24, times).array): Unit
 
   private def indexed(changes: Int, champion: String): Unit = {
-    val version = """{"source": "/m/%s", "tags": ["tfspark.complete"]}"""
+    val version = """{"source": "/m/%s", "tags": {"tfspark.complete": "true"}}"""
     val versions = Seq("1", "2").map(n => s""""$n": ${version.format(n)}""").mkString(", ")
     val model = s"""{"aliases": {"champion": "$champion"}, "versions": {$versions}}"""
-    val text = s"""{"changes": $changes, "models": {"squares": $model, "cubes": {}}}"""
+    val text = s"""{"format": 2, "changes": $changes, "models": {"squares": $model, "cubes": {}}}"""
     Files.writeString(index, text): Unit
   }
 
@@ -29,7 +29,7 @@ class IndexedStoreSuite extends AnyFunSuite {
     changed(7)
     indexed(7, champion = "2")
     val here = open()
-    val second = Version("2", "/m/2", Set("tfspark.complete"))
+    val second = Version("2", "/m/2", Map("tfspark.complete" -> "true"))
     assert(here.byAlias("squares", "champion").contains(second))
     assert(here.byNumber("squares", "2").contains(second))
     assert(here.byNumber("squares", "3").isEmpty && here.byAlias("squares", "best").isEmpty)
@@ -49,9 +49,22 @@ class IndexedStoreSuite extends AnyFunSuite {
     assert(intercept[MlflowError](open(60)).getMessage.contains("models.json is not there: run"))
   }
 
+  test("an index of an older version of tfspark does not name what is pinned") {
+    changed(8)
+    Files.writeString(index, """{"changes": 8, "models": {}}""")
+    assert(intercept[MlflowError](open()).getMessage.contains("is of another version of tfspark"))
+  }
+
+  test("what the registry says of a manifest") {
+    def said(tags: (String, String)*) = Version("1", "/m", tags.toMap).registered
+    assert(said() == tfspark.model.Registered())
+    assert(said("tfspark.train_key" -> "k") == tfspark.model.Registered(ours = true))
+    assert(said("tfspark.train_key" -> "k", "tfspark.manifest_sha256" -> "0").sha256.contains("0"))
+  }
+
   test("a counter above two thousand million is a number too") {
     changed(-2)
-    Files.writeString(index, s"""{"changes": ${(1L << 32) - 2}, "models": {}}""")
+    Files.writeString(index, s"""{"format": 2, "changes": ${(1L << 32) - 2}, "models": {}}""")
     assert(open().models().isEmpty)
   }
 

@@ -5,7 +5,14 @@ import java.util.concurrent.{Callable, Executors}
 import org.apache.hadoop.conf.Configuration
 import scala.jdk.CollectionConverters._
 import tfspark.storage.Storage
-import tfspark.{IntegrityError, Local, ModelNotFound, SignatureError, UnsafeModelError}
+import tfspark.{
+  IntegrityError,
+  Local,
+  ModelNotFound,
+  SignatureError,
+  StorageError,
+  UnsafeModelError
+}
 
 /** What is opened, and what is refused. */
 class ModelFolderSuite extends Local {
@@ -115,6 +122,52 @@ class ModelFolderSuite extends Local {
     val wrong = packed.copy(digest = "0" * 64, pieces = pieces.reverse)
     intercept[IntegrityError](ModelCache.unpack(wrong, root))
     assert(!Files.exists(root.resolve("0" * 64)))
+  }
+
+  test("a link below a model, to a file or to a folder") {
+    val outside = Local.temporary("outside")
+    Files.writeString(outside.resolve("canary"), "secret")
+    for (to <- Seq(outside, outside.resolve("canary"))) {
+      val folder = copied("mlp")
+      Files.createDirectories(folder.resolve("assets"))
+      Files.createSymbolicLink(folder.resolve("assets/vocab.txt"), to)
+      val error = intercept[IntegrityError](resolve(folder.toString))
+      assert(error.getMessage.startsWith(s"model $folder: assets/vocab.txt is a link"))
+    }
+    val link = Files.createSymbolicLink(outside.resolve("link"), Path.of(model("mlp")))
+    assert(resolve(link.toString).digest == resolve(model("mlp")).digest)
+  }
+
+  test("a version that tfspark registered has the manifest that was registered") {
+    def resolved(name: String, sha256: Option[String]) = ModelFolder.resolve(
+      model(name),
+      conf,
+      registered = Registered(ours = true, sha256)
+    )
+    val file = Path.of(model("linear/3"), Manifest.File)
+    val own = tfspark.storage.Hex.sha256(Files.readAllBytes(file))
+    assert(resolved("linear/3", Some(own)) == resolved("linear/3", None))
+    intercept[IntegrityError](resolved("linear/3", Some("0" * 64)))
+    intercept[IntegrityError](resolved("mlp", None))
+  }
+
+  test("what a machine has kept of a model is mended once when it does not open") {
+    val found = resolve(model("mlp"))
+    val root = ModelCache.folder()
+    val packed = Packed.broadcast(spark.sparkContext, found).copy(model = "mended")
+    val folder = ModelCache.unpack(packed, root)
+    assert(!ModelCache.repair(packed, root))
+    val file = folder.resolve("saved_model.pb")
+    Files.write(file, Files.readAllBytes(file).map(_ => 1.toByte))
+    OpenModel.of(packed, found.signature.copy(name = "serving_default"), 1)
+    assert(Manifest.sums(new Storage(folder.toString, conf)) == found.files)
+  }
+
+  test("JavaCPP's folder is among the models, and checked as theirs") {
+    val root = Local.temporary("natives")
+    assert(OpenModel.natives(root) == root.resolve("javacpp"))
+    Files.setAttribute(root.resolve("javacpp"), "unix:mode", Integer.parseInt("777", 8))
+    intercept[StorageError](OpenModel.natives(root))
   }
 
   test("a process of Python that unpacks is waited for, and what it made is taken") {

@@ -43,6 +43,22 @@ class StagingSpecSuite extends AnyFunSuite {
     made
   }
 
+  for (told <- list(spec("damaged")).map(map))
+    test(s"a damaged note: ${told("note")}") {
+      val parent = Local.temporary("staging")
+      for (name <- Seq("score-t", "write")) {
+        val file = folder(parent, s"$name-0123456789ab", null).resolve(owner)
+        Files.writeString(file, told("note").toString)
+        val said = told("says").toString.replace("FILE", file.toString)
+        val error = intercept[tfspark.IntegrityError] {
+          if (name == "write") Staging.abandoned(Store(parent.toString, conf))
+          else tfspark.job.Staging.make(parent.toString, name, conf)(_ => ())
+        }
+        assert(error.getMessage == said)
+        assert(Files.exists(file))
+      }
+    }
+
   for (told <- list(spec("cases")).map(map)) {
     test(s"the scoring job: ${told("name")}") {
       val parent = Local.temporary("staging")

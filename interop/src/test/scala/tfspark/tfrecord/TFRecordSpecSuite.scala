@@ -12,7 +12,7 @@ import org.apache.spark.sql.vectorized.{ColumnVector, ColumnarBatch}
 import org.scalatest.funsuite.AnyFunSuite
 import scala.collection.immutable.VectorMap
 import scala.jdk.CollectionConverters._
-import tfspark.SpecSuite.{list, map, read}
+import tfspark.SpecSuite.{javas, list, map, read}
 import tfspark.{IntegrityError, Local}
 
 /** `spec/tfrecord.yaml`: rows as the bytes of a file; `tests/spec/test_tfrecord.py` has the same of
@@ -20,16 +20,6 @@ import tfspark.{IntegrityError, Local}
   */
 class TFRecordSpecSuite extends AnyFunSuite {
   private val json = new ObjectMapper()
-
-  /** Plain values as Java's, for JSON. */
-  private def javas(value: Any): Any = value match {
-    case map: Map[_, _] =>
-      val made = new _root_.java.util.LinkedHashMap[String, Any]
-      map.foreach { case (k, v) => made.put(k.toString, javas(v)) }
-      made
-    case list: Seq[_] => list.map(javas).asJava
-    case other => other
-  }
 
   private def schema(spec: Map[String, Any]): StructType = {
     val fields = map(spec("schema")).toVector.map { case (name, kind) =>
@@ -127,7 +117,8 @@ class TFRecordSpecSuite extends AnyFunSuite {
       val there = json.writeValueAsString(javas(base ++ map(spec.getOrElse("with", Map.empty))))
       val folder = Local.temporary("manifest")
       val file = folder.resolve(Manifest.File)
-      LocalFiles.writeString(file, spec.get("text").fold(there)(_.toString))
+      val deep = spec.get("deep").map("[" * _.toString.toInt)
+      LocalFiles.writeString(file, deep.getOrElse(spec.get("text").fold(there)(_.toString)))
       val store = Store(folder.toString, new Configuration())
       spec.get("says") match {
         case Some(said) =>
