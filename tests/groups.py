@@ -50,10 +50,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def group_of(item: pytest.Item) -> str:
-    """One Spark session in all, one test of many processes at a time, module fixtures made once."""
+    """One Spark session in all, one test of many processes at a time, module fixtures made once.
+
+    Whole jobs have a session of their own: one alone would end minutes after all else.
+    """
     names = _fixtures(item)
     if "spark" in names:
-        return "spark"
+        return "jobs" if {"passengers", "reader"} & set(names) else "spark"
     if {mark.name for mark in item.iter_markers()} & {"cluster", "package", "scala"}:
         return "processes"
     found: dict[str, Any] = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009

@@ -23,7 +23,6 @@ from tfspark.scoring.worker.guard import Scorer
 
 DAY, PLANS, RUNS = "2026-11-20", ("scan", "arrow"), ("clean", "worker", "slow", "executor")
 FOLDER = Path(os.environ["FAULT_FOLDER"])
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 class Faulty(Scorer):
@@ -93,9 +92,6 @@ def main(master: str) -> None:
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.host": "127.0.0.1",
             "spark.ui.enabled": "false",
-            # Processes that live for seconds are not worth an optimising compiler's time.
-            "spark.driver.extraJavaOptions": QUICK,
-            "spark.executor.extraJavaOptions": QUICK,
             "spark.executor.memory": "700m",
             "spark.executor.cores": "1",
             "spark.default.parallelism": "4",
