@@ -86,6 +86,8 @@ def make_models(folder: Path) -> None:
     (folder / "scribbled" / "tfspark.json").write_text('{"digest": 1')
     shutil.copytree(folder / "mlp", folder / "damaged")
     (folder / "damaged" / "saved_model.pb").write_bytes(b"\xff" * 100)
+    shutil.copytree(folder / "mlp", folder / "forms")
+    (folder / "forms" / "saved_model.cpb").write_bytes(b"another graph")
     (folder / "empty").mkdir()
     (folder / "file").write_text("no model")
 

@@ -42,7 +42,7 @@ def open_model(
         if key not in _open:
             _set_up_tensorflow(threads)
             folder = unpack(packed)
-            check_ops(str(folder))
+            check_ops(str(folder), tensorflow=True)
             model = OpenModel(str(folder), signature, warm_up)
             alone = threads == 1 and not model.on_gpu
             model.clock = time.process_time if alone else time.perf_counter
