@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import keras
 import pytest
 from py4j.protocol import Py4JJavaError
 
@@ -51,11 +52,18 @@ def test_hostile_models(honest: Honest, jvm: Jvm, tmp_path: Path) -> None:
     assert ("", "") not in python.values()
 
 
-def test_honest_models(jvm: Jvm, tmp_path: Path) -> None:
-    for build in (models.mixed, models.picky, models.tokens, models.quoted, models.cnn):
-        folder = Path(build(tmp_path / build.__name__))
-        content = (folder / "saved_model.pb").read_bytes()
-        assert (said(folder, content), jvm.said(folder, content)) == (("", ""), ("", ""))
+def test_honest_models(honest: Honest, jvm: Jvm, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("a\nb\n")
+    word = keras.Input((1,), dtype="string", name="word")
+    lookup = keras.layers.StringLookup(vocabulary=str(tmp_path / "words.txt"))
+    keras.Model(word, keras.layers.Dense(1)(lookup(word))).export(
+        str(tmp_path / "keras"), verbose=False
+    )
+    builds = (models.mixed, models.picky, models.tokens, models.quoted, models.cnn)
+    folders = [Path(build(tmp_path / build.__name__)) for build in builds]
+    contents = [(f / "saved_model.pb").read_bytes() for f in (*folders, tmp_path / "keras")]
+    for content in (*contents, honest.mlp, honest.lookup):
+        assert (said(tmp_path, content), jvm.said(tmp_path, content)) == (("", ""), ("", ""))
 
 
 def test_damaged_models(honest: Honest, jvm: Jvm, tmp_path: Path) -> None:

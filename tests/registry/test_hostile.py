@@ -16,6 +16,7 @@ from tests.registry.fuzz import fuzzed, joined, split
 from tests.registry.hostile import Honest, plain, product, said
 from tests.registry.hostile_cases import CASES
 from tests.sizes import size
+from tfspark.registry import safety
 from tfspark.registry.savedmodel import parse
 
 SAYS = yaml.safe_load((ROOT / "spec" / "hostile.yaml").read_text("utf-8"))["models"]
@@ -35,6 +36,19 @@ def test_it_is_refused(case: dict[str, Any], honest: Honest, tmp_path: Path) -> 
     content = CASES[case["name"].replace(" ", "_")](honest)
     name, text = said(tmp_path, content)
     assert (name, plain(text, tmp_path)) == (case["class"], case["says"])
+
+
+def test_tensorflow_s_own_classes_are_asked_too(
+    honest: Honest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever our parser sees: here an honest model."""
+    monkeypatch.setattr(safety, "parse", lambda content, where: parse(honest.mlp, where))
+    for case in SAYS:
+        if case["class"] == "UnsafeModelError":
+            content = CASES[case["name"].replace(" ", "_")](honest)
+            _name, text = said(tmp_path, content, tensorflow=True)
+            assert plain(text, tmp_path) == case["says"]
+    assert said(tmp_path, honest.lookup, tensorflow=True) == ("", "")
 
 
 def test_everything_everywhere_is_refused(honest: Honest, tmp_path: Path) -> None:

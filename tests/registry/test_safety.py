@@ -251,6 +251,22 @@ def test_a_tensorflow_1_model_is_refused(tmp_path: Path) -> None:
         check_ops(folder)
 
 
+def test_an_input_may_have_a_default(tmp_path: Path) -> None:
+    folder = models.mlp(tmp_path / "m")
+
+    def default(meta: Any) -> None:
+        name = meta.signature_def["serving_default"].inputs["features"].name.split(":")[0]
+        nodes = meta.graph_def.node
+        given = next(node for node in nodes if node.name == name)
+        nodes.add().CopyFrom(given)
+        nodes[-1].op = "PlaceholderWithDefault"
+        nodes[-1].input.append("default")
+        given.name, given.op = "default", "Const"
+
+    edit(folder, default)
+    check_ops(folder)
+
+
 def test_a_custom_op_is_refused(tmp_path: Path) -> None:
     folder = models.mlp(tmp_path / "m")
 

@@ -38,6 +38,7 @@ _TEXT_TABLE = "InitializeTableFromTextFileV2"
 _PRINT = "PrintV2"
 _STREAMS = (b"stderr", b"stdout", b"log(info)", b"log(warning)", b"log(error)")
 _LOOKED_AT = {*_SAVE, _RESTORE, _TEXT_TABLE, _PRINT}
+_INPUTS = {"Placeholder", "PlaceholderWithDefault"}
 # A resource or a variant that is read from bytes may be anybody's.
 _HANDLES = {20, 21, 120, 121}
 _READ_BYTES = {"ParseTensor", "DeserializeSparse", "DeserializeManySparse", _RESTORE}
@@ -201,12 +202,12 @@ class _Check:
 
     def _inputs(self) -> None:
         """What a caller feeds is made to be fed: an input, and no file's name."""
+        files, nodes = self.assets.placeholders | {self.filename}, self.program.main.nodes
         for name, signature in sorted(self.meta.signature_def.items()):
             for key, info in sorted(signature.inputs.items()):
                 for tensor in _tensors(info):
-                    node = self.program.main.nodes.get(node_of(tensor))
-                    files = self.assets.placeholders | {self.filename}
-                    if node is None or node.op != "Placeholder" or node.name in files:
+                    node = nodes.get(node_of(tensor))
+                    if node is None or node.op not in _INPUTS or node.name in files:
                         said = {"signature": name, "input": key, "tensor": tensor}
                         raise UnsafeModelError(say("unsafe_input", folder=self.folder, **said))
 

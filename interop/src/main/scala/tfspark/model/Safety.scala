@@ -48,6 +48,7 @@ private[tfspark] object Safety {
   private val Print = "PrintV2"
   private val Streams = Set("stderr", "stdout", "log(info)", "log(warning)", "log(error)")
   private val LookedAt = Save + Restore + TextTable + Print
+  private val Inputs = Set("Placeholder", "PlaceholderWithDefault")
   // A resource or a variant that is read from bytes may be anybody's.
   private val Handles = Set(20, 21, 120, 121)
   private val ReadBytes =
@@ -178,7 +179,7 @@ private[tfspark] object Safety {
         tensor <- tensors(info)
       } {
         val isInput = main.nodes.get(nodeOf(tensor)).exists { node =>
-          node.getOp == "Placeholder" && !assets.placeholders(node.getName) &&
+          Inputs(node.getOp) && !assets.placeholders(node.getName) &&
           node.getName != filename
         }
         if (!isInput) {
