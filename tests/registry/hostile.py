@@ -24,6 +24,7 @@ from tfspark.registry.safety import check_ops
 CALL = "StatefulPartitionedCall"
 _OUTPUTS = {"Const": "output", "HashTableV2": "table_handle", "Identity": "output"}
 Attr = attr_value_pb2.AttrValue
+Change = Callable[[Any], None]
 
 
 class Body:
@@ -138,6 +139,24 @@ def in_attribute(meta: Any, payload: Any) -> None:
 
 
 PLACES = (in_main, in_function, in_init_op, in_restore, in_collection, in_gradient, in_attribute)
+
+
+class Cases(dict[str, Callable[["Honest"], bytes]]):
+    """Hostile models by name: functions that make them of honest ones."""
+
+    def of(self, name: str) -> Callable[[Change], Change]:
+        """A change of the meta graph of `mlp` or `lookup`."""
+
+        def register(change: Change) -> Change:
+            self[change.__name__] = lambda honest: edited(getattr(honest, name), change)
+            return change
+
+        return register
+
+    def raw(self, make: Callable[[Honest], bytes]) -> Callable[[Honest], bytes]:
+        """A change of a model's bytes."""
+        self[make.__name__] = make
+        return make
 
 
 class Honest:
