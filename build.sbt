@@ -65,12 +65,13 @@ lazy val interop = (project in file("."))
     target := baseDirectory.value / "build" / "scala",
     Compile / sourceDirectory := baseDirectory.value / "interop" / "src" / "main",
     Test / sourceDirectory := baseDirectory.value / "interop" / "src" / "test",
-    // The list that the Python side checks models against, and no other.
+    // The lists that the Python side checks models against, and no others.
     Compile / resourceGenerators += Def.task {
-      val list = baseDirectory.value / "tfspark" / "registry" / "allowed_ops.txt"
-      val copy = (Compile / resourceManaged).value / "tfspark" / "allowed_ops.txt"
-      IO.copyFile(list, copy)
-      Seq(copy)
+      for (name <- Seq("allowed_ops.txt", "saved_model_fields.txt")) yield {
+        val copy = (Compile / resourceManaged).value / "tfspark" / name
+        IO.copyFile(baseDirectory.value / "tfspark" / "registry" / name, copy)
+        copy
+      }
     }.taskValue,
     scalacOptions ++= Seq(
       // A Java runtime without a compiler, as the one of `make setup`, knows no other release's API.
@@ -95,7 +96,8 @@ lazy val interop = (project in file("."))
       "net.java.dev.jna" % "jna" % jnaVersion,
       "org.scalatest" %% "scalatest" % "3.2.20" % Test
     ),
-    dependencyOverrides += "com.google.protobuf" % "protobuf-java" % "3.21.9",
+    // The last of the line that TensorFlow's classes are made for.
+    dependencyOverrides += "com.google.protobuf" % "protobuf-java" % "3.25.8",
     classpathFile := {
       val file = target.value / "classpath.txt"
       val jars = (Runtime / fullClasspathAsJars).value.map(_.data)

@@ -114,6 +114,48 @@ TEXTS = {
         "{above}: others own it or may write to it, so what is in {folder} is not to be trusted; "
         "change its owner or its mode, or name another folder in {variable}"
     ),
+    # Models
+    "no_saved_model": (
+        "{where}: is no {file} as TensorFlow writes it: it was damaged, cut off or changed; export "
+        "or copy it again"
+    ),
+    "no_graph": "{where}: holds no graph: it was damaged or cut off; copy it again",
+    "second_form": (
+        "model {folder}: {name} stands beside {file}, and only {file} is checked; remove {name}"
+    ),
+    "tensorflow_1": (
+        "model {folder}: is a TensorFlow 1 model, whose graph is opened in another way than the "
+        "one that is checked; export it again with TensorFlow 2"
+    ),
+    "many_graphs": (
+        "model {folder}: holds {count} graphs, and TensorFlow opens one of them; export it with "
+        "that one"
+    ),
+    "asset_outside": "model {folder}: asset '{asset}' is not in the model's folder",
+    "unsafe_op": (
+        "model {folder}: op {op} (node {node} in {place}) {why}; the model is not opened: it could "
+        "do more than compute. Export it without this op"
+    ),
+    "unsafe_function": (
+        "model {folder}: function {function} {why}; the model is not opened: it could do more than "
+        "compute. Export it again with TensorFlow"
+    ),
+    "unsafe_input": (
+        "model {folder}: input {input} of signature {signature} is {tensor}, which is no "
+        "placeholder for an input; the model is not opened: it could do more than compute. Export "
+        "it again with TensorFlow"
+    ),
+    "op_unlisted": "is not allow-listed",
+    "op_no_function": "calls {name}, which the model does not hold",
+    "op_no_asset": "reads a file that is no asset of the model",
+    "op_no_checkpoint": "reads a checkpoint that is not the model's",
+    "op_prints": "prints to a file",
+    "op_attribute": "has an attribute {name} that the check cannot follow",
+    "op_resource": "makes a resource from bytes",
+    "op_twice": "has a name that stands twice in its graph",
+    "function_is_op": "has the name of an op",
+    "function_twice": "stands twice",
+    "function_arguments": "takes arguments that are not told apart",
     # Command lines
     "no_value": "command line: {flag}: needs a value",
     "a_value": "command line: {flag}: takes no value",

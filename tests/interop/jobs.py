@@ -60,10 +60,25 @@ def build() -> list[str]:
     return classpath().split(":")
 
 
+def java(
+    main: str, jars: list[str], *arguments: str, options: Sequence[str] = ("-Xmx1g",)
+) -> list[str]:
+    """The command line of a main class among the module's test classes."""
+    classes = ROOT / "build" / "scala" / "scala-2.13" / "test-classes"
+    home = os.environ.get("JAVA_HOME")
+    return [
+        str(Path(home, "bin", "java")) if home else "java",
+        *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENED.split()),
+        *SHORT_LIVED.split(),
+        *options,
+        *("-cp", ":".join([str(classes), *jars, f"{SPARK_HOME}/jars/*"])),
+        *(main, *arguments),
+    ]
+
+
 @contextmanager
 def jobs(jars: list[str], scratch: Path) -> Iterator[Jobs]:
     """A JVM of its own session."""
-    classes = ROOT / "build" / "scala" / "scala-2.13" / "test-classes"
     settings = {
         "spark.master": "local[2]",
         "spark.ui.enabled": "false",
@@ -73,16 +88,9 @@ def jobs(jars: list[str], scratch: Path) -> Iterator[Jobs]:
         "spark.sql.warehouse.dir": str(scratch / "tables"),
         "derby.system.home": str(scratch),
     }
-    java = Path(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
+    given = (f"-D{name}={value}" for name, value in settings.items())
     process = subprocess.Popen(
-        [
-            str(java),
-            *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENED.split()),
-            *("-Xmx2g", *SHORT_LIVED.split(), _NATIVES, _QUIET),
-            *(f"-D{name}={value}" for name, value in settings.items()),
-            *("-cp", ":".join([str(classes), *jars, f"{SPARK_HOME}/jars/*"])),
-            "tfspark.job.ManyJobs",
-        ],
+        java("tfspark.job.ManyJobs", jars, options=["-Xmx2g", _NATIVES, _QUIET, *given]),
         cwd=ROOT,
         env=os.environ | {"TFSPARK_LOG": "json"},
         stdin=subprocess.PIPE,

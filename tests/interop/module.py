@@ -43,6 +43,7 @@ _SOURCES = (
     "interop",
     "spec",
     "tfspark/registry/allowed_ops.txt",
+    "tfspark/registry/saved_model_fields.txt",
 )
 
 

@@ -89,6 +89,8 @@ def make_models(folder: Path) -> None:
     (folder / "linked" / "assets" / "words.txt").symlink_to(folder / "words.txt")
     shutil.copytree(folder / "mlp", folder / "damaged")
     (folder / "damaged" / "saved_model.pb").write_bytes(b"\xff" * 100)
+    shutil.copytree(folder / "mlp", folder / "forms")
+    (folder / "forms" / "saved_model.cpb").write_bytes(b"another graph")
     (folder / "empty").mkdir()
     (folder / "file").write_text("no model")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tests import saved_models as models
 from tfspark.errors import UnsafeModelError
 from tfspark.registry.allowlist import allowed_ops
+from tfspark.registry.fields import saved_model_fields
 from tfspark.registry.safety import allowed, check_ops
 
 NEVER = """
@@ -35,6 +37,11 @@ def edit(folder: str, change: Callable[[Any], None]) -> None:
 
 def test_the_list_is_what_the_rule_gives() -> None:
     assert sorted(allowed()) == allowed_ops()
+
+
+def test_the_table_of_fields_is_what_the_rule_gives() -> None:
+    table = files("tfspark.registry").joinpath("saved_model_fields.txt").read_text("utf-8")
+    assert table.splitlines() == saved_model_fields()
 
 
 @pytest.mark.parametrize("op", NEVER.split())
@@ -242,6 +249,22 @@ def test_a_tensorflow_1_model_is_refused(tmp_path: Path) -> None:
     edit(folder, lambda meta: meta.ClearField("object_graph_def"))
     with pytest.raises(UnsafeModelError, match="TensorFlow 1"):
         check_ops(folder)
+
+
+def test_an_input_may_have_a_default(tmp_path: Path) -> None:
+    folder = models.mlp(tmp_path / "m")
+
+    def default(meta: Any) -> None:
+        name = meta.signature_def["serving_default"].inputs["features"].name.split(":")[0]
+        nodes = meta.graph_def.node
+        given = next(node for node in nodes if node.name == name)
+        nodes.add().CopyFrom(given)
+        nodes[-1].op = "PlaceholderWithDefault"
+        nodes[-1].input.append("default")
+        given.name, given.op = "default", "Const"
+
+    edit(folder, default)
+    check_ops(folder)
 
 
 def test_a_custom_op_is_refused(tmp_path: Path) -> None:

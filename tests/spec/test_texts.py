@@ -22,6 +22,8 @@ SHARED = [
     "contracts/contract.py",
     "contracts/load.py",
     "contracts/types.py",
+    "registry/safety.py",
+    "registry/savedmodel.py",
 ]
 # The Scala job does not check the settings of other jobs against each other.
 OF_OTHER_JOBS = {"Split", "Distributed", "Space"}

@@ -2,30 +2,46 @@
 
 A SavedModel is a program. Opening one runs its initialisers, scoring runs the rest, so the check
 comes before both and reads the file without TensorFlow. What is not known to be harmless is
-refused (`allowed_ops.txt`, made by `tfspark.registry.allowlist`). Three ops are looked at closer:
+refused (`allowed_ops.txt`, made by `tfspark.registry.allowlist`), and so is what the check cannot
+follow. Ops that are looked at closer:
 
-- `SaveV2`, `MergeV2Checkpoints` and `RestoreV2` may stand in what the saver alone reaches;
+- `SaveV2`, `MergeV2Checkpoints` may stand in what the saver's call to save alone reaches;
+- `RestoreV2` in what its call to restore alone reaches, with the file that the saver is given;
 - `InitializeTableFromTextFileV2` may read an asset of the model, and no other file;
 - `PrintV2` may print to the process's own streams, and to no file.
 """
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any, NoReturn
 
 from tfspark import storage
 from tfspark.errors import UnsafeModelError
-from tfspark.registry.savedmodel import FILE, parse, read_saved_model
+from tfspark.registry.assets import Assets, is_inside
+from tfspark.registry.program import (
+    CALLS,
+    Graph,
+    Program,
+    attributes,
+    funcs,
+    named,
+    node_of,
+)
+from tfspark.registry.savedmodel import FILE, parse
+from tfspark.wording import say
 
-_SAVER_OPS = {"SaveV2", "MergeV2Checkpoints", "RestoreV2"}
+_SAVE = {"SaveV2", "MergeV2Checkpoints"}
+_RESTORE = "RestoreV2"
 _TEXT_TABLE = "InitializeTableFromTextFileV2"
 _PRINT = "PrintV2"
 _STREAMS = (b"stderr", b"stdout", b"log(info)", b"log(warning)", b"log(error)")
-_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+_LOOKED_AT = {*_SAVE, _RESTORE, _TEXT_TABLE, _PRINT}
+_INPUTS = {"Placeholder", "PlaceholderWithDefault"}
+# A resource or a variant that is read from bytes may be anybody's.
+_HANDLES = {20, 21, 120, 121}
+_READ_BYTES = {"ParseTensor", "DeserializeSparse", "DeserializeManySparse", _RESTORE}
 
 
 @cache
@@ -35,139 +51,202 @@ def allowed() -> frozenset[str]:
     return frozenset(text.split())
 
 
-def check_ops(folder: str) -> None:
+def check_ops(folder: str, tensorflow: bool = False) -> None:
     """Refuse a SavedModel that could do more than compute.
 
+    Args:
+        tensorflow: look at it with TensorFlow's own classes as well, where TensorFlow is there.
+
     Raises:
+        IntegrityError: the file is cut off, no SavedModel, or can be read in two ways.
         UnsafeModelError: an op that is not allow-listed (op, node and function are named), an
             asset outside the folder, or a second form of the model beside `saved_model.pb`.
     """
     for name in storage.names(folder):
         if name.startswith("saved_model.") and name != FILE:
-            raise UnsafeModelError(
-                f"model {folder}: {name} stands beside {FILE}, and only {FILE} is checked; "
-                f"remove {name}"
-            )
-    for graph in read_saved_model(folder).meta_graphs:
-        if not graph.objects:
-            raise UnsafeModelError(
-                f"model {folder}: is a TensorFlow 1 model, which runs its main graph when it is "
-                "opened; export it again with TensorFlow 2"
-            )
-        for asset in graph.assets:
-            path = posixpath.normpath(asset.filename)
-            if path.startswith(("/", "..")) or "://" in asset.filename or "\\" in path:
-                raise UnsafeModelError(
-                    f"model {folder}: asset {asset.filename!r} is not in the model's folder"
-                )
-        _Walk(folder, graph).check()
+            raise UnsafeModelError(say("second_form", folder=folder, name=name, file=FILE))
+    path = storage.join(folder, FILE)
+    content = storage.read_bytes(path)
+    _check(folder, parse(content, path))
+    if tensorflow:
+        from tensorflow.core.protobuf import saved_model_pb2
+
+        _check(folder, saved_model_pb2.SavedModel.FromString(content))
 
 
-class _Walk:
-    """One meta graph: its main graph, its functions, and who calls whom."""
+def _check(folder: str, model: Any) -> None:
+    # TensorFlow opens several graphs, too, as it opens a TensorFlow 1 model.
+    if len(model.meta_graphs) > 1:
+        raise UnsafeModelError(say("many_graphs", folder=folder, count=len(model.meta_graphs)))
+    (meta,) = model.meta_graphs
+    if not meta.HasField("object_graph_def"):
+        raise UnsafeModelError(say("tensorflow_1", folder=folder))
+    for asset in meta.asset_file_def:
+        if not is_inside(asset.filename):
+            raise UnsafeModelError(say("asset_outside", folder=folder, asset=asset.filename))
+    _Check(folder, meta).run()
+
+
+class _Check:
+    """The rules for one meta graph."""
 
     def __init__(self, folder: str, meta: Any) -> None:
         self.folder, self.meta = folder, meta
-        where = storage.join(folder, FILE)
-        self.graph = parse("Graph", meta.graph, where)
-        self.functions = {f.head.name: f for f in self.graph.library.functions}
-        self.objects = parse("ObjectGraph", meta.objects, where)
-        self.concrete = {e.key: list(e.value.bound_inputs) for e in self.objects.functions}
+        self._names_are_clear()
+        self.program = Program(meta)
+        self.assets = Assets(meta, self.program)
+        self.filename = node_of(meta.saver_def.filename_tensor_name)
+        self.restored: set[tuple[str, int]] = set()
 
-    def check(self) -> None:
-        known = allowed()
-        saver = {self.meta.saver.save.split(":")[0], self.meta.saver.restore} - {""}
-        others = [node for node in self.graph.nodes if node.name not in saver]
-        # The saver's nodes of the main graph are not run when a TensorFlow 2 model is opened.
-        open_to_all = self._reached([*_called(others), *self.concrete])
-        saver_only = self._reached(_called(self.graph.nodes)) - open_to_all
-        for function, node in self._all_nodes():
-            if node.op in known:
-                self._functions_exist(node, function)
-            elif node.op in _SAVER_OPS and function in saver_only:
-                continue
-            elif node.op == _TEXT_TABLE:
-                self._reads_an_asset(node, function)
-            elif node.op == _PRINT:
-                streams = [attr.value.s for attr in node.attrs if attr.key == "output_stream"]
-                if not all(stream in _STREAMS for stream in streams):
-                    self._refuse(node, function, "prints to a file")
-            else:
-                self._refuse(node, function, "is not allow-listed")
+    def run(self) -> None:
+        program = self.program
+        save, restore = self._saver()
+        # The saver's calls are run by nobody but TensorFlow, which tells them the file.
+        others = [node for node in program.main.listed if node.name not in (save, restore)]
+        called = [name for node in others for name in named(node)]
+        by_others = program.reached([*called, *program.objects, *program.elsewhere])
+        by_save = program.reached(program.called_by(save))
+        by_restore = program.reached(program.called_by(restore))
+        self.saves = by_save - by_restore - by_others
+        self.restores = by_restore - by_save - by_others
+        for graph in program.graphs():
+            for node in graph.listed:
+                self._op(graph, node)
+                self._attributes(graph, node)
+        self._inputs()
 
-    def _all_nodes(self) -> Iterator[tuple[str, Any]]:
-        for node in self.graph.nodes:
-            yield "", node
-        for name, function in self.functions.items():
-            for node in function.nodes:
-                yield name, node
+    def _names_are_clear(self) -> None:
+        """Whether every name means one thing: TensorFlow looks up ops and functions by name."""
+        known = allowed() | _LOOKED_AT
+        library, seen = self.meta.graph_def.library, set()
+        for function in library.function:
+            name = function.signature.name
+            if name in known:
+                self._refuse_function(name, "function_is_op")
+            if name in seen:
+                self._refuse_function(name, "function_twice")
+            seen.add(name)
+            args = function.signature.input_arg
+            if any(arg.number_attr or arg.type_list_attr for arg in args):
+                self._refuse_function(name, "function_arguments")
+            self._nodes_are_clear(name, function.node_def, [arg.name for arg in args])
+        self._nodes_are_clear("", self.meta.graph_def.node, [])
 
-    def _reached(self, names: Iterable[str]) -> set[str]:
-        reached: set[str] = set()
-        todo = list(names)
-        while todo:
-            name = todo.pop()
-            if name in self.functions and name not in reached:
-                reached.add(name)
-                todo += _called(self.functions[name].nodes)
-        return reached
+    def _nodes_are_clear(self, graph: str, nodes: Any, names: list[str]) -> None:
+        seen = set(names)
+        if len(seen) < len(names):
+            self._refuse_function(graph, "function_arguments")
+        for node in nodes:
+            if node.name in seen:
+                self._refuse(graph, node, "op_twice")
+            seen.add(node.name)
 
-    def _functions_exist(self, node: Any, function: str) -> None:
-        for name in _named(node):
-            if name not in self.functions:
-                self._refuse(node, function, f"calls {name}, which the model does not hold")
+    def _saver(self) -> tuple[str, str]:
+        """The calls by which TensorFlow saves and restores, where nothing else runs them."""
+        saver = self.meta.saver_def
+        used = {node_of(i.removeprefix("^")) for n in self.program.main.listed for i in n.input}
+        for signature in self.meta.signature_def.values():
+            for info in (*signature.inputs.values(), *signature.outputs.values()):
+                used |= {node_of(tensor) for tensor in _tensors(info)}
+        for collection in self.meta.collection_def.values():
+            used |= {node_of(tensor) for tensor in collection.node_list.value}
+        names = [node_of(saver.save_tensor_name), saver.restore_op_name]
+        calls = [name if name not in used and self._is_call(name) else "" for name in names]
+        return ("", "") if names[0] == names[1] else (calls[0], calls[1])
 
-    def _reads_an_asset(self, node: Any, function: str) -> None:
-        argument = self._argument(function, node.inputs[1] if len(node.inputs) > 1 else "")
-        if argument is None or not self._is_asset(function, argument, set()):
-            self._refuse(node, function, "reads a file that is no asset of the model")
-
-    def _is_asset(self, function: str, argument: int, seen: set[str]) -> bool:
-        """Whether everyone who calls the function hands it an asset there."""
-        if function in seen:
+    def _is_call(self, name: str) -> bool:
+        """Whether the node of that name calls a function and names no other."""
+        node = self.program.main.nodes.get(name)
+        if node is None or node.op not in CALLS or "f" not in node.attr:
             return False
-        if function in self.concrete:
-            # The last arguments are the captured objects.
-            bound = self.concrete[function]
-            place = argument - (len(self.functions[function].head.args) - len(bound))
-            if not 0 <= place < len(bound) or not 0 <= bound[place] < len(self.objects.nodes):
-                return False
-            if not self.objects.nodes[bound[place]].HasField("asset"):
-                return False
-        for caller in self.functions:
-            for node in self.functions[caller].nodes:
-                if function not in _named(node):
-                    continue
-                if node.op not in _CALLS or argument >= len(node.inputs):
-                    return False
-                outer = self._argument(caller, node.inputs[argument])
-                if outer is None or not self._is_asset(caller, outer, seen | {function}):
-                    return False
-        return True
+        return named(node) == [node.attr["f"].func.name]
 
-    def _argument(self, function: str, tensor: str) -> int | None:
-        """The position of the function's argument that a tensor is, looking through Identity."""
-        if not function:
-            return None
-        nodes = {node.name: node for node in self.functions[function].nodes}
-        while (node := nodes.get(tensor.split(":")[0])) is not None and node.op == "Identity":
-            tensor = node.inputs[0]
-        names = [arg.name for arg in self.functions[function].head.args]
-        return names.index(tensor) if tensor in names else None
+    def _op(self, graph: Graph, node: Any) -> None:
+        if node.op in allowed() or (node.op in _SAVE and graph.name in self.saves):
+            return
+        if node.op == _RESTORE and graph.name in self.restores:
+            if not self._is_restored(graph, node):
+                self._refuse(graph.name, node, "op_no_checkpoint")
+        elif node.op == _TEXT_TABLE:
+            if not self.assets.has(graph, node.input[1] if len(node.input) > 1 else ""):
+                self._refuse(graph.name, node, "op_no_asset")
+        elif node.op == _PRINT:
+            if "output_stream" in node.attr and node.attr["output_stream"].s not in _STREAMS:
+                self._refuse(graph.name, node, "op_prints")
+        else:
+            self._refuse(graph.name, node, "op_unlisted")
 
-    def _refuse(self, node: Any, function: str, why: str) -> NoReturn:
-        place = f"function {function}" if function else "the main graph"
-        raise UnsafeModelError(
-            f"model {self.folder}: op {node.op} (node {node.name} in {place}) {why}; the model is "
-            "not opened: it could do more than compute. Export it without this op"
+    def _is_restored(self, graph: Graph, node: Any) -> bool:
+        return self.program.comes_from(
+            graph, node.input[0] if node.input else "", self._is_filename, _nothing, self.restored
         )
 
+    def _is_filename(self, tensor: str) -> bool:
+        node = self.program.main.nodes.get(node_of(tensor))
+        return node is not None and node.op == "Placeholder" and node.name == self.filename
 
-def _called(nodes: Iterable[Any]) -> list[str]:
-    return [name for node in nodes for name in _named(node)]
+    def _attributes(self, graph: Graph, node: Any) -> None:
+        for key, value in attributes(node):
+            kind = value.WhichOneof("value")
+            inner = [inside for func in funcs(value) for inside in func.attr.values()]
+            if any(map(_names_more, inner)) or kind == "placeholder":
+                self._refuse(graph.name, node, "op_attribute", name=key)
+            types = [tensor.dtype for tensor in _all(value, "tensor")]
+            if node.op in _READ_BYTES:
+                types += _all(value, "type")
+            if not _HANDLES.isdisjoint(types):
+                self._refuse(graph.name, node, "op_resource")
+            for func in funcs(value):
+                if func.name and func.name not in self.program.functions:
+                    self._refuse(graph.name, node, "op_no_function", name=func.name)
+
+    def _inputs(self) -> None:
+        """What a caller feeds is made to be fed: an input, and no file's name."""
+        files, nodes = self.assets.placeholders | {self.filename}, self.program.main.nodes
+        for name, signature in sorted(self.meta.signature_def.items()):
+            for key, info in sorted(signature.inputs.items()):
+                for tensor in _tensors(info):
+                    node = nodes.get(node_of(tensor))
+                    if node is None or node.op not in _INPUTS or node.name in files:
+                        said = {"signature": name, "input": key, "tensor": tensor}
+                        raise UnsafeModelError(say("unsafe_input", folder=self.folder, **said))
+
+    def _refuse(self, graph: str, node: Any, why: str, **said: str) -> NoReturn:
+        place = f"function {graph}" if graph else "the main graph"
+        what = {"op": node.op, "node": node.name, "place": place, "why": say(why, **said)}
+        raise UnsafeModelError(say("unsafe_op", folder=self.folder, **what))
+
+    def _refuse_function(self, name: str, why: str) -> NoReturn:
+        text = say("unsafe_function", folder=self.folder, function=name, why=say(why))
+        raise UnsafeModelError(text)
 
 
-def _named(node: Any) -> list[str]:
-    """The functions that a node's attributes name."""
-    funcs = (func for a in node.attrs for func in (a.value.func, *a.value.items.funcs))
-    return [func.name for func in funcs if func.name]
+def _nothing(function: str, place: int) -> bool:
+    return False
+
+
+def _names_more(value: Any) -> bool:
+    return value.WhichOneof("value") == "placeholder" or len(list(funcs(value))) > 0
+
+
+def _all(value: Any, what: str) -> list[Any]:
+    """The tensors or the types of an attribute."""
+    kind = value.WhichOneof("value")
+    if kind == "list":
+        return list(getattr(value.list, what))
+    return [getattr(value, what)] if kind == what else []
+
+
+def _tensors(info: Any) -> list[str]:
+    """The tensors of an input or an output: several of a sparse or a composite one."""
+    kind = info.WhichOneof("encoding")
+    if kind == "coo_sparse":
+        sparse = info.coo_sparse
+        return [
+            sparse.values_tensor_name,
+            sparse.indices_tensor_name,
+            sparse.dense_shape_tensor_name,
+        ]
+    if kind == "composite_tensor":
+        return [tensor for part in info.composite_tensor.components for tensor in _tensors(part)]
+    return [info.name] if kind else []

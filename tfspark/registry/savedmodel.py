@@ -1,90 +1,56 @@
-"""`saved_model.pb` read without TensorFlow: the few of its protobuf fields that are needed here.
+"""`saved_model.pb` read without TensorFlow, by the table of its fields (`saved_model_fields.txt`).
 
-Fields that are not named below are skipped. Big parts are declared as bytes, parsed when somebody
-asks, and not even read for a signature. Maps are written as what they are on the wire, entries.
+A file must have one meaning, whoever reads it. TensorFlow merges a part that stands twice, keeps
+the last of several that exclude each other, and skips what it does not know; so do others, not
+always alike. So none of it is taken: `parse` refuses what no writer of protobuf writes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from tfspark import storage
 from tfspark.errors import IntegrityError
+from tfspark.wording import say
 
 FILE = "saved_model.pb"
 _META_GRAPHS = 2
-_LARGE = {2, 7}  # of a MetaGraph: its graph and its objects
+_LARGE = {2, 7}  # of a MetaGraphDef: its graph and its objects
 _VARINT, _LENGTH, _FIXED = 0, 2, {1: 8, 5: 4}  # protobuf's wire types; sizes of the fixed ones
-
-_STRING_MAP = {"key": "string 1", "value": "string 2"}
-_MESSAGES: dict[str, dict[str, str]] = {
-    "SavedModel": {"meta_graphs": "MetaGraph* 2"},
-    "MetaGraph": {
-        "info": "Info 1",
-        "graph": "bytes 2",  # a Graph
-        "saver": "Saver 3",
-        "signatures": "SignatureEntry* 5",
-        "assets": "Asset* 6",
-        "objects": "bytes 7",  # an ObjectGraph
-    },
-    "Info": {"tags": "string* 4"},
-    "Saver": {"filename": "string 1", "save": "string 2", "restore": "string 3"},
-    "SignatureEntry": {"key": "string 1", "value": "Signature 2"},
-    "Signature": {"inputs": "TensorEntry* 1", "outputs": "TensorEntry* 2"},
-    "TensorEntry": {"key": "string 1", "value": "Tensor 2"},
-    "Tensor": {
-        "name": "string 1",
-        "dtype": "int32 2",
-        "shape": "Shape 3",
-        "sparse": "bytes 4",
-        "composite": "bytes 5",
-    },
-    "Shape": {"dim": "Dim* 2", "unknown_rank": "bool 3"},
-    "Dim": {"size": "int64 1"},
-    "Asset": {"tensor": "Tensor 1", "filename": "string 2"},
-    "Graph": {"nodes": "Node* 1", "library": "Library 2"},
-    "Library": {"functions": "Function* 1"},
-    "Function": {"head": "FunctionHead 1", "nodes": "Node* 3", "ret": "StringEntry* 4"},
-    "FunctionHead": {"name": "string 1", "args": "Arg* 2"},
-    "Arg": {"name": "string 1"},
-    "StringEntry": _STRING_MAP,
-    "Node": {"name": "string 1", "op": "string 2", "inputs": "string* 3", "attrs": "AttrEntry* 5"},
-    "AttrEntry": {"key": "string 1", "value": "Attr 2"},
-    "Attr": {"items": "AttrList 1", "s": "bytes 2", "func": "FuncAttr 10"},
-    "AttrList": {"funcs": "FuncAttr* 9"},
-    "FuncAttr": {"name": "string 1"},
-    "ObjectGraph": {"nodes": "Object* 1", "functions": "ConcreteEntry* 2"},
-    "Object": {"asset": "ObjectAsset 5"},
-    "ObjectAsset": {"index": "int32 1"},
-    "ConcreteEntry": {"key": "string 1", "value": "Concrete 2"},
-    "Concrete": {"bound_inputs": "int32* 2"},
+_FIXED_KINDS = {
+    "double": "fixed64",
+    "fixed64": "fixed64",
+    "sfixed64": "fixed64",
+    "float": "fixed32",
+    "fixed32": "fixed32",
+    "sfixed32": "fixed32",
 }
 
 
-def parse(message: str, content: bytes, where: str) -> Any:
-    """One of the messages above from its bytes.
+def parse(content: bytes, where: str) -> Any:
+    """The `SavedModel` in these bytes.
 
     Raises:
-        IntegrityError: the bytes are cut off or no such message.
+        IntegrityError: the bytes are cut off, no such message, or can be read in two ways.
     """
     from google.protobuf.message import DecodeError
 
     try:
-        return _classes()[message].FromString(content)
+        form = _classes("form")["SavedModel"].FromString(content)
+        form.DiscardUnknownFields()
+        # What stands twice, excludes what came before it, is unknown or longer than need be, is
+        # gone by now. Nothing of this schema gets longer by being read and written.
+        if form.ByteSize() != len(content):
+            raise DecodeError
+        del form
+        model = _classes("meaning")["SavedModel"].FromString(content)
     except DecodeError:
-        raise IntegrityError(
-            f"{where}: is no {FILE}: it was damaged or cut off; copy it again"
-        ) from None
-
-
-def read_saved_model(folder: str) -> Any:
-    """The `SavedModel` of a folder; its graphs are not parsed yet."""
-    path = storage.join(folder, FILE)
-    model = parse("SavedModel", storage.read_bytes(path), path)
+        raise IntegrityError(say("no_saved_model", where=where, file=FILE)) from None
     if not model.meta_graphs:
-        raise IntegrityError(f"{path}: holds no graph: it was damaged or cut off; copy it again")
+        raise IntegrityError(say("no_graph", where=where))
     return model
 
 
@@ -94,6 +60,8 @@ def read_heads(folder: str) -> list[Any]:
     Raises:
         IntegrityError: the file is cut off or no SavedModel.
     """
+    from google.protobuf.message import DecodeError
+
     path = storage.join(folder, FILE)
     fs, inner = storage.filesystem(path)
     heads = []
@@ -103,9 +71,12 @@ def read_heads(folder: str) -> list[Any]:
                 inside = _fields(file, start, end, path)
                 small = [(at, to) for field, at, _, to in inside if field not in _LARGE]
                 content = b"".join(_read(file, at, to - at) for at, to in small)
-                heads.append(parse("MetaGraph", content, path))
+                try:
+                    heads.append(_classes("meaning")["MetaGraphDef"].FromString(content))
+                except DecodeError:
+                    raise _damaged(path) from None
     if not heads:
-        raise IntegrityError(f"{path}: holds no graph: it was damaged or cut off; copy it again")
+        raise IntegrityError(say("no_graph", where=path))
     return heads
 
 
@@ -120,7 +91,7 @@ def _fields(file: Any, start: int, end: int, where: str) -> Iterator[tuple[int, 
             value = start + used
             size = number if tag & 7 == _LENGTH else 0
         if used > len(head) or tag & 7 not in (*_FIXED, _LENGTH, _VARINT) or value + size > end:
-            raise IntegrityError(f"{where}: it was damaged or cut off; copy it again")
+            raise _damaged(where)
         yield tag >> 3, start, value, value + size
         start = value + size
 
@@ -140,28 +111,68 @@ def _read(file: Any, start: int, size: int) -> bytes:
     return bytes(file.read(size))
 
 
+def _damaged(where: str) -> IntegrityError:
+    return IntegrityError(say("no_saved_model", where=where, file=FILE))
+
+
 @cache
-def _classes() -> dict[str, Any]:
+def _classes(schema: str) -> dict[str, Any]:
+    """Name of a message → its class, by one of two schemas.
+
+    `meaning` is TensorFlow's own. `form` is how it is written: every field but a repeated one is
+    there or not, a map is its entries, a number is as many bytes as it has, packed numbers are
+    bytes.
+    """
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-    field_type = descriptor_pb2.FieldDescriptorProto
+    types = descriptor_pb2.FieldDescriptorProto
+    meaning = schema == "meaning"
+    package = f"tfspark.{schema}"
     file = descriptor_pb2.FileDescriptorProto(
-        name="tfspark/savedmodel.proto", package="tfspark", syntax="proto3"
+        name=f"{package}.proto", package=package, syntax="proto3" if meaning else "proto2"
     )
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for field, declared in fields.items():
-            kind, number = declared.split()
-            label = field_type.LABEL_REPEATED if kind.endswith("*") else field_type.LABEL_OPTIONAL
-            kind = kind.rstrip("*")
-            entry = message.field.add(name=field, number=int(number), label=label)
-            if kind in _MESSAGES:
-                entry.type, entry.type_name = field_type.TYPE_MESSAGE, f".tfspark.{kind}"
-            else:
-                entry.type = field_type.Type.Value(f"TYPE_{kind.upper()}")
+    table = files("tfspark.registry").joinpath("saved_model_fields.txt").read_text()
+    lines = [line.split() for line in table.splitlines()]
+    messages: dict[str, Any] = {"": None}
+    named = {line[0] for line in lines} | {line[3] for line in lines if _is_message(line[3])}
+    for whole in named:
+        parts = whole.split(".")
+        for depth, own in enumerate(parts):
+            outer, name = messages[".".join(parts[:depth])], ".".join(parts[: depth + 1])
+            if name not in messages:
+                place = outer.nested_type if outer else file.message_type
+                messages[name] = place.add(name=own)
+    del messages[""]
+    for message, number, name, kind, *how in lines:
+        several = bool(how) and how[0] in ("repeated", "map")
+        label = types.LABEL_REPEATED if several else types.LABEL_OPTIONAL
+        field = messages[message].field.add(name=name, number=int(number), label=label)
+        if _is_message(kind):
+            field.type, field.type_name = types.TYPE_MESSAGE, f".{package}.{kind}"
+            messages[kind].options.map_entry = meaning and how == ["map"]
+        else:
+            field.type = types.Type.Value(f"TYPE_{_kind(kind, several, meaning).upper()}")
+        if how and not several:
+            groups = messages[message].oneof_decl
+            group = how[0].removeprefix("one-of:")
+            if group not in [known.name for known in groups]:
+                groups.add(name=group)
+            field.oneof_index = [known.name for known in groups].index(group)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"tfspark.{name}"))
-        for name in _MESSAGES
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))
+        for name in messages
     }
+
+
+def _is_message(kind: str) -> bool:
+    return kind[0].isupper()
+
+
+def _kind(kind: str, several: bool, meaning: bool) -> str:
+    if meaning:
+        return "int32" if kind == "enum" else kind
+    if several or kind in ("string", "bytes"):
+        return "bytes"
+    return _FIXED_KINDS.get(kind, "uint64")

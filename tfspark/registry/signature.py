@@ -57,8 +57,8 @@ def read_signature(folder: str, name: str = DEFAULT) -> Signature:
     """
     there: dict[str, Any] = {}
     for graph in read_heads(folder):
-        if "serve" in graph.info.tags:
-            there |= {entry.key: entry.value for entry in graph.signatures}
+        if "serve" in graph.meta_info_def.tags:
+            there |= dict(graph.signature_def.items())
     there.pop(_INIT_OP, None)
     if name not in there:
         names = ", ".join(sorted(there)) or "none"
@@ -82,16 +82,17 @@ def read_signature(folder: str, name: str = DEFAULT) -> Signature:
 
 def _specs(folder: str, what: str, entries: Any, batches: set[int]) -> dict[str, TensorSpec]:
     specs = {}
-    for entry in sorted(entries, key=lambda e: str(e.key)):
-        tensor, place = entry.value, f"model {folder}: {what} {entry.key}"
-        if tensor.sparse or tensor.composite or tensor.dtype not in _DTYPES:
+    for name, tensor in sorted(entries.items()):
+        place = f"model {folder}: {what} {name}"
+        plain = tensor.WhichOneof("encoding") not in ("coo_sparse", "composite_tensor")
+        if not plain or tensor.dtype not in _DTYPES:
             raise SignatureError(
                 f"{place} is no plain tensor (sparse, ragged or a resource); "
                 "export a signature of dense tensors"
             )
         # An unknown rank is taken as one value a row; another shape is an error when it runs.
-        sizes = [dim.size for dim in tensor.shape.dim]
-        if not sizes and not tensor.shape.unknown_rank:
+        sizes = [dim.size for dim in tensor.tensor_shape.dim]
+        if not sizes and not tensor.tensor_shape.unknown_rank:
             raise SignatureError(
                 f"{place} is one value for the whole batch, not one a row; "
                 "export a signature in which it has the batch dimension"
@@ -99,5 +100,5 @@ def _specs(folder: str, what: str, entries: Any, batches: set[int]) -> dict[str,
         if sizes and sizes[0] >= 0:
             batches.add(sizes[0])
         shape = tuple(None if size < 0 else int(size) for size in sizes[1:])
-        specs[str(entry.key)] = TensorSpec(_DTYPES[tensor.dtype], shape)
+        specs[str(name)] = TensorSpec(_DTYPES[tensor.dtype], shape)
     return specs

@@ -59,7 +59,7 @@ def open_model(
 
 
 def _opened(folder: Path, signature: Signature, warm_up: bool) -> OpenModel:
-    check_ops(str(folder))
+    check_ops(str(folder), tensorflow=True)
     return OpenModel(str(folder), signature, warm_up)
 
 

@@ -1,17 +1,17 @@
 package tfspark.model
 
 import java.nio.charset.StandardCharsets.UTF_8
-import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObjectGraph
-import org.tensorflow.proto.{FunctionDef, MetaGraphDef, NodeDef}
+import org.tensorflow.proto.{AttrValue, FunctionDef, MetaGraphDef, NodeDef, TensorInfo}
 import scala.collection.mutable
 import scala.io.Source
 import scala.jdk.CollectionConverters._
 import scala.util.Using
 import tfspark.UnsafeModelError
+import tfspark.shared.Shared.say
 
 /** Whether a SavedModel may be opened: every op of every graph in it is on the allow-list.
   *
-  * The rule and the list are the Python side's (`tfspark/registry/safety.py`).
+  * The rules, their order and the list are the Python side's (`tfspark/registry/safety.py`).
   */
 private[tfspark] object Safety {
 
@@ -28,139 +28,213 @@ private[tfspark] object Safety {
     *   an op that is not allow-listed, an asset outside the folder, or a second form of the model
     */
   def check(names: Seq[String], model: SavedModelFile): Unit = {
-    for (name <- names if name.startsWith("saved_model.") && name != SavedModelFile.Name)
-      throw new UnsafeModelError(
-        s"model ${model.folder}: $name stands beside ${SavedModelFile.Name}, and only " +
-          s"${SavedModelFile.Name} is checked; remove $name"
-      )
-    for (graph <- model.graphs) {
-      if (!graph.hasObjectGraphDef)
-        throw new UnsafeModelError(
-          s"model ${model.folder}: is a TensorFlow 1 model, which runs its main graph when it is " +
-            "opened; export it again with TensorFlow 2"
-        )
-      for (asset <- graph.getAssetFileDefList.asScala.map(_.getFilename)) {
-        val path = java.nio.file.Paths.get(asset).normalize.toString
-        val outside = path.startsWith("/") || path.startsWith("..")
-        if (outside || asset.contains("://") || asset.contains("\\"))
-          throw new UnsafeModelError(
-            s"model ${model.folder}: asset '$asset' is not in the model's folder"
-          )
-      }
-      new Walk(model.folder, graph).check()
-    }
+    def refuse(text: String, said: (String, Any)*): Nothing =
+      throw new UnsafeModelError(say(text, ("folder" -> model.folder) +: said: _*))
+    val file = SavedModelFile.Name
+    for (name <- names if name.startsWith("saved_model.") && name != file)
+      refuse("second_form", "name" -> name, "file" -> file)
+    // TensorFlow opens several graphs, too, as it opens a TensorFlow 1 model.
+    if (model.graphs.size > 1) refuse("many_graphs", "count" -> model.graphs.size)
+    val meta = model.graphs.head
+    if (!meta.hasObjectGraphDef) refuse("tensorflow_1")
+    for (asset <- meta.getAssetFileDefList.asScala.map(_.getFilename) if !Assets.isInside(asset))
+      refuse("asset_outside", "asset" -> asset)
+    new Check(model.folder, meta).run()
   }
 
-  private val SaverOps = Set("SaveV2", "MergeV2Checkpoints", "RestoreV2")
+  private val Save = Set("SaveV2", "MergeV2Checkpoints")
+  private val Restore = "RestoreV2"
   private val TextTable = "InitializeTableFromTextFileV2"
   private val Print = "PrintV2"
   private val Streams = Set("stderr", "stdout", "log(info)", "log(warning)", "log(error)")
-  private val Calls = Set("PartitionedCall", "StatefulPartitionedCall")
+  private val LookedAt = Save + Restore + TextTable + Print
+  private val Inputs = Set("Placeholder", "PlaceholderWithDefault")
+  // A resource or a variant that is read from bytes may be anybody's.
+  private val Handles = Set(20, 21, 120, 121)
+  private val ReadBytes =
+    Set("ParseTensor", "DeserializeSparse", "DeserializeManySparse", Restore)
 
-  /** One meta graph: its main graph, its functions, and who calls whom. */
-  private final class Walk(folder: String, meta: MetaGraphDef) {
-    private val main = meta.getGraphDef.getNodeList.asScala.toSeq
-    private val functions: Map[String, FunctionDef] =
-      meta.getGraphDef.getLibrary.getFunctionList.asScala
-        .map(f => f.getSignature.getName -> f)
-        .toMap
-    private val objects: SavedObjectGraph = meta.getObjectGraphDef
-    private val concrete: Map[String, Seq[Int]] = objects.getConcreteFunctionsMap.asScala.map {
-      case (name, function) => name -> function.getBoundInputsList.asScala.map(_.intValue).toSeq
-    }.toMap
+  /** The rules for one meta graph. */
+  private final class Check(folder: String, meta: MetaGraphDef) {
+    import Program.{attributes, funcs, named, nodeOf}
+    namesAreClear()
+    private val program = new Program(meta)
+    private val main = program.main
+    private val assets = new Assets(meta, program)
+    private val filename = nodeOf(meta.getSaverDef.getFilenameTensorName)
+    private val restored = mutable.HashSet.empty[(String, Int)]
 
-    def check(): Unit = {
-      val definition = meta.getSaverDef
-      val saver =
-        Set(definition.getSaveTensorName.takeWhile(_ != ':'), definition.getRestoreOpName) - ""
-      // The saver's nodes of the main graph are not run when a TensorFlow 2 model is opened.
-      val others = main.filterNot(node => saver(node.getName))
-      val openToAll = reached(called(others) ++ concrete.keys)
-      val saverOnly = reached(called(main)) -- openToAll
-      val inFunctions = functions.toSeq.flatMap { case (name, function) =>
-        function.getNodeDefList.asScala.map(name -> _)
+    def run(): Unit = {
+      val (save, restore) = saver()
+      // The saver's calls are run by nobody but TensorFlow, which tells them the file.
+      val others = main.listed.filterNot(node => node.getName == save || node.getName == restore)
+      val byOthers =
+        program.reached(others.flatMap(named) ++ program.objects ++ program.elsewhere)
+      val bySave = program.reached(program.calledBy(save))
+      val byRestore = program.reached(program.calledBy(restore))
+      val saves = bySave -- byRestore -- byOthers
+      val restores = byRestore -- bySave -- byOthers
+      for (graph <- program.graphs; node <- graph.listed) {
+        checkOp(graph, node, saves, restores)
+        checkAttributes(graph, node)
       }
-      for ((function, node) <- main.map("" -> _) ++ inFunctions) node.getOp match {
-        case op if allowed(op) => functionsExist(node, function)
-        case op if SaverOps(op) && saverOnly(function) => ()
-        case TextTable => readsAnAsset(node, function)
-        case Print =>
-          val stream = Option(node.getAttrMap.get("output_stream")).map(_.getS.toString(UTF_8))
-          if (!stream.forall(Streams)) refuse(node, function, "prints to a file")
-        case _ => refuse(node, function, "is not allow-listed")
-      }
+      checkInputs()
     }
 
-    private def reached(names: Iterable[String]): Set[String] = {
-      val reached = mutable.Set.empty[String]
-      val todo = mutable.Stack.from(names)
-      while (todo.nonEmpty) {
-        val name = todo.pop()
-        if (functions.contains(name) && reached.add(name))
-          todo.pushAll(called(functions(name).getNodeDefList.asScala))
+    /** Whether every name means one thing: TensorFlow looks up ops and functions by name. */
+    private def namesAreClear(): Unit = {
+      val seen = mutable.HashSet.empty[String]
+      for (function <- meta.getGraphDef.getLibrary.getFunctionList.asScala) {
+        val name = function.getSignature.getName
+        if (allowed(name) || LookedAt(name)) refuseFunction(name, "function_is_op")
+        if (!seen.add(name)) refuseFunction(name, "function_twice")
+        val args = argumentsOf(function)
+        nodesAreClear(name, function.getNodeDefList.asScala, args)
       }
-      reached.toSet
+      nodesAreClear("", meta.getGraphDef.getNodeList.asScala, Nil)
     }
 
-    private def functionsExist(node: NodeDef, function: String): Unit =
-      for (name <- named(node) if !functions.contains(name))
-        refuse(node, function, s"calls $name, which the model does not hold")
-
-    private def readsAnAsset(node: NodeDef, function: String): Unit = {
-      val tensor = if (node.getInputCount > 1) node.getInput(1) else ""
-      if (!argument(function, tensor).exists(isAsset(function, _, Set.empty)))
-        refuse(node, function, "reads a file that is no asset of the model")
+    private def argumentsOf(function: FunctionDef): Seq[String] = {
+      val args = function.getSignature.getInputArgList.asScala.toSeq
+      val names = args.map(_.getName)
+      val open = args.exists(a => a.getNumberAttr.nonEmpty || a.getTypeListAttr.nonEmpty)
+      if (open || names.distinct.size < names.size)
+        refuseFunction(function.getSignature.getName, "function_arguments")
+      names
     }
 
-    /** Whether everyone who calls the function hands it an asset there. */
-    private def isAsset(function: String, argument: Int, seen: Set[String]): Boolean = {
-      if (seen(function)) return false
-      // The last arguments are the captured objects.
-      val bound = concrete.getOrElse(function, Nil)
-      if (concrete.contains(function)) {
-        val place =
-          argument - (functions(function).getSignature.getInputArgCount - bound.size)
-        val known = bound.isDefinedAt(place) && bound(place) >= 0 &&
-          bound(place) < objects.getNodesCount
-        if (!known || !objects.getNodes(bound(place)).hasAsset) return false
+    private def nodesAreClear(graph: String, nodes: Iterable[NodeDef], args: Seq[String]): Unit = {
+      val seen = mutable.HashSet.from(args)
+      for (node <- nodes if !seen.add(node.getName)) refuse(graph, node, "op_twice")
+    }
+
+    /** The calls by which TensorFlow saves and restores, where nothing else runs them. */
+    private def saver(): (String, String) = {
+      val signatures = meta.getSignatureDefMap.values.asScala
+      val infos =
+        signatures.flatMap(s => s.getInputsMap.values.asScala ++ s.getOutputsMap.values.asScala)
+      val collections = meta.getCollectionDefMap.values.asScala
+      val used = mutable.HashSet.empty[String]
+      for (node <- main.listed; tensor <- node.getInputList.asScala)
+        used += nodeOf(tensor.stripPrefix("^"))
+      used ++= infos.flatMap(tensors).map(nodeOf)
+      used ++= collections.flatMap(_.getNodeList.getValueList.asScala).map(nodeOf)
+      val save = nodeOf(meta.getSaverDef.getSaveTensorName)
+      val restore = meta.getSaverDef.getRestoreOpName
+      def alone(name: String) = if (!used(name) && isCall(name)) name else ""
+      if (save == restore) ("", "") else (alone(save), alone(restore))
+    }
+
+    /** Whether the node of that name calls a function and names no other. */
+    private def isCall(name: String): Boolean = main.nodes.get(name).exists { node =>
+      Program.Calls(node.getOp) &&
+      Option(node.getAttrMap.get("f")).exists(f => named(node) == Seq(f.getFunc.getName))
+    }
+
+    private def checkOp(
+        graph: Graph,
+        node: NodeDef,
+        saves: Set[String],
+        restores: Set[String]
+    ): Unit = node.getOp match {
+      case op if allowed(op) || Save(op) && saves(graph.name) => ()
+      case Restore if restores(graph.name) =>
+        if (!isRestored(graph, node)) refuse(graph.name, node, "op_no_checkpoint")
+      case TextTable =>
+        val file = if (node.getInputCount > 1) node.getInput(1) else ""
+        if (!assets.has(graph, file)) refuse(graph.name, node, "op_no_asset")
+      case Print =>
+        val stream = Option(node.getAttrMap.get("output_stream")).map(_.getS.toString(UTF_8))
+        if (!stream.forall(Streams)) refuse(graph.name, node, "op_prints")
+      case _ => refuse(graph.name, node, "op_unlisted")
+    }
+
+    private def isRestored(graph: Graph, node: NodeDef): Boolean = {
+      val file = if (node.getInputCount > 0) node.getInput(0) else ""
+      program.comesFrom(graph, file, isFilename, (_, _) => false, restored)
+    }
+
+    private def isFilename(tensor: String): Boolean =
+      main.nodes.get(nodeOf(tensor)).exists { node =>
+        node.getOp == "Placeholder" && node.getName == filename
       }
-      functions.forall { case (caller, definition) =>
-        definition.getNodeDefList.asScala.filter(named(_).exists(_ == function)).forall { node =>
-          Calls(node.getOp) && argument < node.getInputCount &&
-          this.argument(caller, node.getInput(argument)).exists(isAsset(caller, _, seen + function))
+
+    private def checkAttributes(graph: Graph, node: NodeDef): Unit =
+      for ((key, value) <- attributes(node)) {
+        val inner = funcs(value).flatMap(_.getAttrMap.values.asScala)
+        if (inner.exists(namesMore) || value.getValueCase == AttrValue.ValueCase.PLACEHOLDER)
+          refuse(graph.name, node, "op_attribute", "name" -> key)
+        val read = if (ReadBytes(node.getOp)) types(value) else Nil
+        if ((tensorTypes(value) ++ read).exists(Handles)) refuse(graph.name, node, "op_resource")
+        for (func <- funcs(value) if func.getName.nonEmpty)
+          if (!program.functions.contains(func.getName))
+            refuse(graph.name, node, "op_no_function", "name" -> func.getName)
+      }
+
+    /** What a caller feeds is made to be fed: an input, and no file's name. */
+    private def checkInputs(): Unit =
+      for {
+        (name, signature) <- meta.getSignatureDefMap.asScala.toSeq.sortBy(_._1)
+        (key, info) <- signature.getInputsMap.asScala.toSeq.sortBy(_._1)
+        tensor <- tensors(info)
+      } {
+        val isInput = main.nodes.get(nodeOf(tensor)).exists { node =>
+          Inputs(node.getOp) && !assets.placeholders(node.getName) &&
+          node.getName != filename
+        }
+        if (!isInput) {
+          val said = Seq("signature" -> name, "input" -> key, "tensor" -> tensor)
+          throw new UnsafeModelError(say("unsafe_input", ("folder" -> folder) +: said: _*))
         }
       }
-    }
 
-    /** The position of the function's argument that a tensor is, looking through Identity. */
-    private def argument(function: String, tensor: String): Option[Int] =
-      functions.get(function).flatMap { definition =>
-        val nodes = definition.getNodeDefList.asScala.map(node => node.getName -> node).toMap
-        var at = tensor
-        var node = nodes.get(at.takeWhile(_ != ':'))
-        while (node.exists(n => n.getOp == "Identity" && n.getInputCount > 0)) {
-          at = node.get.getInput(0)
-          node = nodes.get(at.takeWhile(_ != ':'))
-        }
-        val names = definition.getSignature.getInputArgList.asScala.map(_.getName)
-        Some(names.indexOf(at)).filter(_ >= 0)
-      }
-
-    private def refuse(node: NodeDef, function: String, why: String): Nothing = {
-      val place = if (function.isEmpty) "the main graph" else s"function $function"
+    private def refuse(graph: String, node: NodeDef, why: String, said: (String, Any)*): Nothing = {
+      val place = if (graph.isEmpty) "the main graph" else s"function $graph"
       throw new UnsafeModelError(
-        s"model $folder: op ${node.getOp} (node ${node.getName} in $place) $why; the model is not " +
-          "opened: it could do more than compute. Export it without this op"
+        say(
+          "unsafe_op",
+          "folder" -> folder,
+          "op" -> node.getOp,
+          "node" -> node.getName,
+          "place" -> place,
+          "why" -> say(why, said: _*)
+        )
       )
     }
+
+    private def refuseFunction(name: String, why: String): Nothing =
+      throw new UnsafeModelError(
+        say("unsafe_function", "folder" -> folder, "function" -> name, "why" -> say(why))
+      )
   }
 
-  private def called(nodes: Iterable[NodeDef]): Iterable[String] = nodes.flatMap(named)
+  private def namesMore(value: AttrValue): Boolean =
+    value.getValueCase == AttrValue.ValueCase.PLACEHOLDER || Program.funcs(value).nonEmpty
 
-  /** The functions that a node's attributes name. */
-  private def named(node: NodeDef): Iterable[String] =
-    node.getAttrMap.values.asScala
-      .flatMap(value => value.getFunc +: value.getList.getFuncList.asScala.toSeq)
-      .map(_.getName)
-      .filter(_.nonEmpty)
+  private def types(value: AttrValue): Seq[Int] = value.getValueCase match {
+    case AttrValue.ValueCase.TYPE => Seq(value.getTypeValue)
+    case AttrValue.ValueCase.LIST => value.getList.getTypeValueList.asScala.map(_.intValue).toSeq
+    case _ => Nil
+  }
+
+  private def tensorTypes(value: AttrValue): Seq[Int] = value.getValueCase match {
+    case AttrValue.ValueCase.TENSOR => Seq(value.getTensor.getDtypeValue)
+    case AttrValue.ValueCase.LIST => value.getList.getTensorList.asScala.map(_.getDtypeValue).toSeq
+    case _ => Nil
+  }
+
+  /** The tensors of an input or an output: several of a sparse or a composite one. */
+  private def tensors(info: TensorInfo): Seq[String] = info.getEncodingCase match {
+    case TensorInfo.EncodingCase.COO_SPARSE =>
+      val sparse = info.getCooSparse
+      Seq(
+        sparse.getValuesTensorName,
+        sparse.getIndicesTensorName,
+        sparse.getDenseShapeTensorName
+      )
+    case TensorInfo.EncodingCase.COMPOSITE_TENSOR =>
+      info.getCompositeTensor.getComponentsList.asScala.toSeq.flatMap(tensors)
+    case TensorInfo.EncodingCase.NAME => Seq(info.getName)
+    case _ => Nil
+  }
 }

@@ -1,0 +1,77 @@
+"""The Scala module says of every model what Python says: hostile, honest, and damaged ones."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import keras
+import pytest
+
+from tests import saved_models as models
+from tests.interop.jobs import build, java
+from tests.registry.fuzz import fuzzed
+from tests.registry.hostile import Honest, product, said
+from tests.registry.hostile_cases import CASES
+from tests.sizes import size
+
+
+@pytest.fixture(scope="module")
+def jars(scala: Any) -> list[str]:
+    """Test classes, the module, and what it needs."""
+    return build()
+
+
+def by_jvm(jars: list[str], models: Iterable[bytes], folder: Path) -> list[tuple[str, str]]:
+    """What the module says of each, in one JVM."""
+    paths = []
+    for number, content in enumerate(models):
+        paths.append(folder / f"{number}.pb")
+        paths[-1].write_bytes(content)
+    ran = subprocess.run(
+        java("tfspark.model.ManyModels", jars, str(folder)),
+        input="".join(f"{path}\n" for path in paths),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [tuple(json.loads(line)) for line in ran.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Honest:
+    return Honest(tmp_path_factory.mktemp("honest"))
+
+
+def test_hostile_models(honest: Honest, jars: list[str], tmp_path: Path) -> None:
+    made = {name: make(honest) for name, make in CASES.items()} | dict(product(honest))
+    python = {name: said(tmp_path, content) for name, content in made.items()}
+    assert ("", "") not in python.values()
+    assert dict(zip(made, by_jvm(jars, made.values(), tmp_path), strict=True)) == python
+
+
+def test_honest_models(honest: Honest, jars: list[str], tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("a\nb\n")
+    word = keras.Input((1,), dtype="string", name="word")
+    lookup = keras.layers.StringLookup(vocabulary=str(tmp_path / "words.txt"))
+    scored = keras.layers.Dense(1)(lookup(word))
+    keras.Model(word, scored).export(str(tmp_path / "keras"), verbose=False)
+    builds = (models.mixed, models.picky, models.tokens, models.quoted, models.cnn)
+    folders = [Path(build(tmp_path / build.__name__)) for build in builds]
+    made = [(f / "saved_model.pb").read_bytes() for f in (*folders, tmp_path / "keras")]
+    made += [honest.mlp, honest.lookup]
+    assert [said(tmp_path, content) for content in made] == [("", "")] * 8
+    assert by_jvm(jars, made, tmp_path) == [("", "")] * 8
+
+
+def test_damaged_models(honest: Honest, jars: list[str], tmp_path: Path) -> None:
+    random, seeds = Random(8), [honest.mlp, honest.lookup]
+    count = size(1_000, soak=20_000)
+    made = [fuzzed(random.choice(seeds), random, seeds) for _ in range(count)]
+    python = [said(tmp_path, content) for content in made]
+    for number, answer in enumerate(by_jvm(jars, made, tmp_path)):
+        assert answer == python[number], tmp_path / f"{number}.pb"
