@@ -164,7 +164,13 @@ class Honest:
 
     def __init__(self, folder: Path) -> None:
         made = models.mlp(folder / "mlp"), models.lookup(folder / "lookup", folder / "words.txt")
-        self.mlp, self.lookup = ((Path(path) / "saved_model.pb").read_bytes() for path in made)
+        files = (Path(path, "saved_model.pb").read_bytes() for path in made)
+        self.mlp, self.lookup = (edited(content, in_order) for content in files)
+
+
+def in_order(meta: Any) -> None:
+    """TensorFlow writes functions in an order that is another one in another process."""
+    meta.graph_def.library.function.sort(key=lambda f: re.sub(r"\d+", "", f.signature.name))
 
 
 def edited(content: bytes, change: Callable[[Any], None]) -> bytes:
