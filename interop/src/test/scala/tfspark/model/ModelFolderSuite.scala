@@ -152,14 +152,18 @@ class ModelFolderSuite extends Local {
   }
 
   test("what a machine has kept of a model is mended once when it does not open") {
-    val found = resolve(model("mlp"))
+    // A model that no other suite has opened in this JVM.
+    val own = copied("mlp")
+    Files.createDirectories(own.resolve("assets"))
+    Files.writeString(own.resolve("assets/own.txt"), "own")
+    val found = resolve(own.toString)
     val root = ModelCache.folder()
     val packed = Packed.broadcast(spark.sparkContext, found).copy(model = "mended")
     val folder = ModelCache.unpack(packed, root)
     assert(!ModelCache.repair(packed, root))
     val file = folder.resolve("saved_model.pb")
     Files.write(file, Files.readAllBytes(file).map(_ => 1.toByte))
-    OpenModel.of(packed, found.signature.copy(name = "serving_default"), 1)
+    OpenModel.of(packed, found.signature, 1)
     assert(Manifest.sums(new Storage(folder.toString, conf)) == found.files)
   }
 
