@@ -219,6 +219,8 @@ def main(argv: Sequence[str]) -> int:
         help="of FILE.csv: ' before texts that begin as formulas do; default: texts as they are",
     )
     given = parser.parse_args(argv)
+    if given.escape_formulas and not given.to:
+        raise ConfigError("--escape-formulas is for --to FILE.csv")
     table = given.table or (load_settings(given.config).scored if given.config else None)
     if not table:
         raise ConfigError("query: name the table with --table, or a configuration with --config")
@@ -226,8 +228,6 @@ def main(argv: Sequence[str]) -> int:
     limit = given.limit if given.limit is not None or given.to else 20
     question = Question(given.columns, given.day, where, given.order_by, limit, given.sql)
     answer = _engine(given.engine).answer(table, question)
-    if given.escape_formulas and not given.to:
-        raise ConfigError("--escape-formulas is for --to FILE.csv")
     if not given.to:
         show(answer)
         return 0
