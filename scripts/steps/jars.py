@@ -35,8 +35,13 @@ def locked() -> list[Jar]:
     return jars
 
 
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def is_right(path: Path, jar: Jar) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == jar.sha256
+    return path.is_file() and sha256_of(path) == jar.sha256
 
 
 def cached(java: Path) -> list[Path]:

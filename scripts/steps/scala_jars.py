@@ -1,9 +1,9 @@
 """What the Scala module needs beside Spark is what `scala.lock` names, byte by byte."""
 
-import hashlib
 from pathlib import Path
 
 from steps import ui
+from steps.jars import sha256_of
 from steps.paths import ROOT, SCRIPTS
 
 LIST = ROOT / "build" / "scala" / "classpath.txt"
@@ -19,7 +19,7 @@ def check(listed: Path = LIST, lock: Path = LOCK) -> None:
     lines = lock.read_text("utf-8").splitlines()
     known = dict(line.split() for line in lines if line and not line.startswith("#"))
     jars = [Path(line) for line in listed.read_text("utf-8").splitlines()]
-    found = {jar.name: _sha256(jar) for jar in jars if not jar.name.startswith("tfspark-")}
+    found = {jar.name: sha256_of(jar) for jar in jars if not jar.name.startswith("tfspark-")}
     for name, sha256 in sorted(found.items()):
         if known.get(name) != sha256:
             what = "has another sha256" if name in known else "is not"
@@ -29,8 +29,3 @@ def check(listed: Path = LIST, lock: Path = LOCK) -> None:
             )
     if missing := known.keys() - found.keys():
         raise ui.SetupError(f"{lock.name} names {', '.join(sorted(missing))}, which sbt left out")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
