@@ -17,7 +17,7 @@ from pyspark import TaskContext
 import tfspark
 from tests import saved_models as models
 from tfspark.scoring.kinds.resolve import resolve
-from tfspark.scoring.worker import guard
+from tfspark.scoring.worker import guard, wall
 from tfspark.scoring.worker.predict import Feed
 
 if __name__ == "__main__":
@@ -62,6 +62,7 @@ if __name__ == "__main__":
             "seen": seen,
             "child": [v.split("=")[1] for v in variables if v.startswith("CUDA_VISIBLE")],
             "roots": roots.to_pylist() + again.to_pylist(),
+            "wall": wall.stands(),
         }
 
     found = spark.sparkContext.parallelize(range(2), 2).mapPartitions(score).collect()

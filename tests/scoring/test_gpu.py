@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tfspark.scoring.worker import landlock
 
 
 @pytest.mark.parametrize("gpus", [1, 0])
@@ -28,6 +29,8 @@ def test_each_process_sees_its_own(tmp_path: Path, cluster: str, gpus: int) -> N
     assert len(found) == 2
     for task in found:
         assert task["roots"] == [2.0, 3.0]
+        # TensorFlow sees no GPU, as these are invented.
+        assert task["wall"] == bool(landlock.version())
         assert len(task["given"]) == gpus
         assert task["seen"] == (task["given"] or ["-1"])[0]
         assert task["child"] == [task["seen"]]

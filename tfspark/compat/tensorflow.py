@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
+
+
+def started() -> bool:
+    """Whether this process has TensorFlow's threads; an import alone starts none."""
+    if "tensorflow" not in sys.modules:
+        return False
+    from tensorflow.python.eager import context
+
+    there = context.context_safe()
+    return there is not None and bool(there._initialized)
 
 
 def argument_name(name: str) -> str:

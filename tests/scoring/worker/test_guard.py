@@ -126,8 +126,8 @@ def test_errors_come_as_they_are(tmp_path: Path) -> None:
 def test_the_child_goes_with_its_parent(tmp_path: Path) -> None:
     code = (
         "import sys, subprocess\n"
-        "from tfspark.scoring.worker.guard import _child\n"
-        "_child._ready()\n"
+        "from tfspark.scoring.worker.guard import Scorer, _child\n"
+        "_child._ready(Scorer(None, None, ()))\n"
         "print(_child._process.pid, flush=True)\n"
         "sys.stdin.read()\n"
     )

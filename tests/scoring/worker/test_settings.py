@@ -34,15 +34,21 @@ def test_settings_of_a_session(spark: SparkSession) -> None:
         "batch_rows": None,
         "deadline": 600.0,
         "isolate": "always",  # local[2]: no task is run again
+        "wall": "auto",
+        "memory": 0,
+        "heap": 2 << 30,
     }
     given = {"deadline": "1.5", "isolate": "never", "batchRows": "100", "threads": "2"}
+    given |= {"wall": "always", "memoryBytes": "1000000000"}
     wrong = {"deadline": "soon", "isolate": "yes", "batchRows": "-1", "threads": "0"}
+    wrong |= {"wall": "on", "memoryBytes": "much"}
     for name, value in given.items():
         spark.conf.set(f"spark.tfspark.{name}", value)
     try:
         found = scorer_settings(spark)
         assert (found["deadline"], found["isolate"]) == (1.5, "never")
         assert (found["batch_rows"], found["threads"]) == (100, 2)
+        assert (found["wall"], found["memory"]) == ("always", 1_000_000_000)
         for name, value in wrong.items():
             spark.conf.set(f"spark.tfspark.{name}", value)
             with pytest.raises(ConfigError, match=f"spark.tfspark.{name}"):

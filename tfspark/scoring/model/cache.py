@@ -5,6 +5,7 @@
     <cache>/<digest>.lock              locked by the process that unpacks it
     <cache>/<digest>.loads             a line a load
     <cache>/.<digest>-<...>.partial    a model that is being unpacked
+    <cache>/.view-<...>/               what one process sees of it, locked by that (`view.py`)
 
 The kernel ends a lock with its process, however that ends, so whoever has a lease to itself alone
 may remove all that belongs to the model. The lease goes last; whoever waited for it sees that the
@@ -30,6 +31,8 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 _DIGEST = re.compile(r"\.?([0-9a-f]{64})(\.lease|\.lock|\.loads|-[0-9a-f]+\.partial)?")
+VIEW = ".view-"
+"""What the names of views begin with."""
 _UNUSED = 7 * 24 * 3600
 """Seconds after which a model that no process opened goes, whatever the budget."""
 
@@ -107,6 +110,7 @@ def sweep(root: str, budget: int) -> tuple[int, set[str]]:
     Returns:
         The bytes that are left, and the digests that should have gone and are in use.
     """
+    sweep_views(root)
     found = models(root)
     left = sum(model.bytes for model in found)
     busy: set[str] = set()
@@ -120,6 +124,25 @@ def sweep(root: str, budget: int) -> tuple[int, set[str]]:
             elif _remove(root, model.digest):
                 left -= model.bytes
     return left, busy
+
+
+def sweep_views(root: str) -> None:
+    """Remove what processes that are gone saw of the cache."""
+    with suppress(FileNotFoundError):
+        for name in os.listdir(root):  # noqa: PTH208
+            if name.startswith(VIEW):
+                with suppress(OSError), _locked(f"{root}/{name}", fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    shutil.rmtree(f"{root}/{name}", ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: str, how: int) -> Iterator[None]:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, how)
+        yield
+    finally:
+        os.close(fd)
 
 
 def sweep_later(root: str, digest: str, budget: int) -> None:

@@ -255,6 +255,12 @@ def _complete(folder: Path, packed: Packed) -> bool:
         return False
 
 
+def loaded(digest: str, pid: int | None = None) -> None:
+    """Note that a process has opened a model: people and tests count loads by the lines."""
+    with (cache_folder() / f"{digest}.loads").open("a") as log:
+        log.write(f"{pid or os.getpid()} {digest}\n")
+
+
 @contextmanager
 def _lock(root: Path, digest: str) -> Iterator[None]:
     """The machine's lock on unpacking one digest; the lease, held meanwhile, keeps its file."""

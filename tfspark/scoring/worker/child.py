@@ -1,9 +1,9 @@
 """A process of its own for models that may end or hang it, see `guard.py`.
 
-Its arguments are numbers of open files: REQUESTS LIFE IN OUT. REQUESTS is a connection: (number of
-the scorer, the scorer if it is new, bytes) comes, (OPENED, None) and (SCORED, bytes) or (FAILED,
-error) go back. Columns and results lie in the shared memories IN and OUT as Arrow streams. LIFE
-ends when the parent does.
+Its arguments are numbers of open files and a folder: REQUESTS LIFE IN OUT MODELS. REQUESTS is a
+connection: (number of the scorer, the scorer if it is new, bytes) comes, (OPENED, digests of models
+that it opened) and (SCORED, bytes) or (FAILED, error) go back. Columns and results lie in the
+shared memories IN and OUT as Arrow streams. LIFE ends when the parent does. Models are in MODELS.
 """
 
 from __future__ import annotations
@@ -27,16 +27,19 @@ _OOM_SCORE = Path("/proc/self/oom_score_adj")
 def main(arguments: Sequence[str]) -> None:
     """Serve until the parent is gone."""
     from tfspark.scoring.worker import opened as process
+    from tfspark.scoring.worker import wall
+    from tfspark.scoring.worker.limits import limit_memory
     from tfspark.scoring.worker.predict import LocalScorer
 
-    files = [int(argument) for argument in arguments]
+    files, models = [int(argument) for argument in arguments[:4]], Path(arguments[4])
     requests, life = Connection(files[0]), files[1]
     given, made = Memory(files[2]), Memory(files[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to answer
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _first_to_go()
-    threading.Thread(target=_end_with_parent, args=(life,), daemon=True).start()
     process.after_call.append(made.beat)
+    fresh: list[str] = []
+    process.after_open[:] = [fresh.append]
     scorers: dict[int, LocalScorer] = {}
     while True:
         try:
@@ -45,10 +48,18 @@ def main(arguments: Sequence[str]) -> None:
             return
         try:
             if scorer is not None:
+                if not scorers:
+                    gpu = process.set_up_tensorflow(scorer.threads)
+                    wall.around_process(scorer.wall, gpu, models)
+                    # From here on the process has threads, all of them behind the wall.
+                    threading.Thread(target=_end_with_parent, args=(life,), daemon=True).start()
+                    limit_memory(scorer.memory, scorer.heap, hard=True)
                 scorers[number] = scorer
                 # No warm-up: a row of zeros may be what ends the process.
-                process.open_model(scorer.packed, scorer.signature, scorer.threads, warm_up=False)
-            requests.send((OPENED, None))
+                folder, about = models / scorer.packed.digest, (scorer.signature, scorer.threads)
+                process.open_model(scorer.packed, *about, warm_up=False, folder=folder)
+            requests.send((OPENED, tuple(fresh)))
+            fresh.clear()
             outputs, reasons = scorers[number].here(given.read(size, copy=False))
             answer: tuple[str, Any] = (SCORED, made.write([*outputs, reasons]))
         except TfsparkError as error:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from tfspark.errors import ModelFailed
-from tfspark.scoring.worker import gpus
+from tfspark.scoring.worker import gpus, wall
 from tfspark.scoring.worker.parent import Child, Ended
 from tfspark.scoring.worker.predict import LocalScorer
 from tfspark.tensors import arrow_type
@@ -30,7 +30,8 @@ class Scorer(LocalScorer):
 
     Attributes:
         isolate: whether the model is in a process of its own, which it may end: `always`, `never`,
-            or `auto`: in attempts of Spark tasks that are not the first.
+            or `auto`: in attempts of Spark tasks that are not the first, and where there can be no
+            wall around it in this one.
     """
 
     isolate: str = "auto"
@@ -46,7 +47,9 @@ class Scorer(LocalScorer):
         if self.isolate == "always" or gpus.others():
             return True
         context = gpus.task()
-        return self.isolate == "auto" and context is not None and context.attemptNumber() > 0
+        if self.isolate != "auto" or context is None:
+            return False
+        return context.attemptNumber() > 0 or wall.too_late(self.wall)
 
 
 _child = Child()

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfspark.compat.keras import without_keras
-from tfspark.errors import SignatureError
+from tfspark.errors import SignatureError, StorageError, TfsparkError
 from tfspark.quiet import quiet
 from tfspark.registry.safety import check_ops
 from tfspark.registry.signature import Signature
-from tfspark.scoring.model.pack import Packed, repair, unpack
-from tfspark.scoring.worker import gpus
+from tfspark.scoring.model.pack import Packed, loaded, repair, unpack
+from tfspark.scoring.worker import gpus, wall
 from tfspark.scoring.worker.batchsize import Tuner
-from tfspark.scoring.worker.deadline import Deadline
+from tfspark.scoring.worker.deadline import OPENING, Deadline, opening
 from tfspark.tensors import Array, numpy_dtype
 
 after_call: list[Callable[[], None]] = []
 """Run after every call of a model in this process."""
+after_open: list[Callable[[str], None]] = [loaded]
+"""Run with the digest of every model that this process opens."""
+_ORDINARY = {"_input_shapes", "_construction_context"}
+"""Attributes of a function that change nothing of where its ops run."""
 _lock = threading.Lock()
 _open: dict[tuple[str, str], OpenModel] = {}
 
 
 def open_model(
-    packed: Packed, signature: Signature, threads: int, warm_up: bool = True
+    packed: Packed,
+    signature: Signature,
+    threads: int,
+    warm_up: bool = True,
+    walled: str = "never",
+    deadline: float = OPENING,
+    folder: Path | None = None,
 ) -> OpenModel:
     """The model of this process: opened by the first call, the same object afterwards.
 
@@ -37,30 +48,53 @@ def open_model(
         threads: TensorFlow's threads in this process. Spark runs one Python process a core, so more
             than the cores of a task make the processes of a machine wait for each other.
         warm_up: run a row of zeros through it.
+        walled: whether behind the wall, see `wall.run`.
+        deadline: seconds after which a task of Spark's gives up, and at least `OPENING`.
+        folder: its files, where another process has unpacked them.
+
+    Raises:
+        StorageError: it cannot be opened.
     """
     key = (packed.digest, signature.name)
     with _lock:
-        if key not in _open:
-            _set_up_tensorflow(threads)
-            folder = unpack(packed)
+        if key in _open:
+            wall.insist(walled)
+        else:
+            gpu = set_up_tensorflow(threads)
+            longest = max(deadline, OPENING)
+            unpacked = folder or unpack(packed)
+
+            def opened() -> OpenModel:
+                seen = folder or wall.shown(walled, unpacked, gpu)
+                opens = partial(_opened, seen, signature, warm_up, packed.model)
+                with opening(packed.model, longest) if gpus.task() else nullcontext():
+                    return wall.run(walled, opens, gpu)
+
             try:
-                model = _opened(folder, signature, warm_up)
+                model = opened()
             except Exception:  # is it the model, or what this machine has kept of it?
-                if not repair(packed):
+                if folder or not repair(packed):
                     raise
-                model = _opened(folder, signature, warm_up)
+                model = opened()
+            model.walled = walled
             alone = threads == 1 and not model.on_gpu
             model.clock = time.process_time if alone else time.perf_counter
-            # People and tests count loads by it: a line a load.
-            with (folder.parent / f"{packed.digest}.loads").open("a") as log:
-                log.write(f"{os.getpid()} {packed.digest}\n")
+            for done in after_open:
+                done(packed.digest)
             _open[key] = model
         return _open[key]
 
 
-def _opened(folder: Path, signature: Signature, warm_up: bool) -> OpenModel:
+def _opened(folder: Path, signature: Signature, warm_up: bool, name: str) -> OpenModel:
     check_ops(str(folder), tensorflow=True)
-    return OpenModel(str(folder), signature, warm_up)
+    try:
+        return OpenModel(str(folder), signature, warm_up)
+    except TfsparkError:
+        raise
+    except Exception as error:
+        raise StorageError(
+            f"model {name}: cannot be opened: {telling(error)}; take another version of it"
+        ) from error
 
 
 class OpenModel:
@@ -71,11 +105,13 @@ class OpenModel:
         failures: rows that it failed for, one by one.
         tuner: tuner of its batch size, once a batch has come.
         deadline: deadline of its calls; None outside of Spark's own processes.
+        walled: which wall its calls need, see `wall.run`.
         clock: what calls cost. One thread's seconds are its own, however busy the machine is.
     """
 
     tuner: Tuner | None = None
     deadline: Deadline | None = None
+    walled = "never"
 
     def __init__(self, folder: str, signature: Signature, warm_up: bool = True) -> None:
         import tensorflow as tf
@@ -87,6 +123,10 @@ class OpenModel:
         self._model = tf.saved_model.load(folder)  # held: its variables live as long as it does
         self._function = self._model.signatures[signature.name]
         self.successes = self.failures = 0
+        # TensorFlow runs ops in its own threads, but for two things that the caller's does: the
+        # plan of the first call, which may compute constants, and a function that XLA compiles.
+        self._planned = False
+        self._inline = not _ORDINARY.issuperset(self._function.function_def.attr)
         if warm_up:
             self._warm_up()
 
@@ -107,8 +147,12 @@ class OpenModel:
         if self.deadline:
             self.deadline.since = time.monotonic()
         try:
-            results = self._function(**fed)
+            if self._planned and not self._inline:
+                results = self._function(**fed)
+            else:
+                results = wall.run(self.walled, partial(self._function, **fed))
             outputs = {name: results[name].numpy() for name in self.signature.outputs}
+            self._planned = True
         finally:
             if self.deadline:
                 self.deadline.since = 0.0
@@ -154,7 +198,8 @@ class OpenModel:
             pass
 
 
-def _set_up_tensorflow(threads: int) -> None:
+def set_up_tensorflow(threads: int) -> bool:
+    """Import TensorFlow for this process, without its threads; whether it sees a GPU."""
     gpus.claim()
     with quiet(), without_keras():
         import tensorflow as tf
@@ -167,3 +212,17 @@ def _set_up_tensorflow(threads: int) -> None:
             tf.config.experimental.set_memory_growth(device, True)
     except RuntimeError:
         pass  # other code of this process used TensorFlow first; its settings stay
+    return bool(devices)
+
+
+def telling(error: Exception) -> str:
+    """The line of an error that says what happened; TensorFlow wraps it in many others."""
+    skip = ("Graph execution error", "Detected at node", "<stack traces", "[[", "Function call")
+    text = str(getattr(error, "message", None) or error)
+    lines = [line.strip() for line in text.splitlines()]
+    said = [
+        line for line in lines if line and not line.startswith(skip) and "root error" not in line
+    ]
+    told = (said[0] if said else type(error).__name__)[:300]
+    denied = wall.stands() and type(error).__name__ == "PermissionDeniedError"
+    return f"{told} (models reach no files but their own: {wall.SETTING})" if denied else told

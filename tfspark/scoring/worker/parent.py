@@ -20,14 +20,16 @@ from typing import Any
 import pyarrow as pa
 
 from tfspark.errors import StorageError
-from tfspark.scoring.model.pack import unpack
+from tfspark.scoring.model.pack import cache_folder, loaded, repair, unpack
+from tfspark.scoring.model.view import View
+from tfspark.scoring.worker.deadline import OPENING
 from tfspark.scoring.worker.gpus import environment
 from tfspark.scoring.worker.memory import FAILED, OPENED, Memory
 from tfspark.scoring.worker.predict import LocalScorer
 
 _START = "import sys; from tfspark.scoring.worker.child import main; main(sys.argv[1:])"
-_OPENING = 600.0
-"""Seconds that a child may take to open a model, at least."""
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""What an import would start is outside of the wall, which stands after the imports."""
 _LEAST = 5.0
 """Seconds that any piece gets: a busy machine makes a good row wait, too."""
 _PATIENT = 20
@@ -70,27 +72,32 @@ class Child:
         # What the child of now has been given: by content, and the objects seen last.
         self._numbers: dict[bytes, int] = {}
         self._recent: deque[tuple[LocalScorer, int]] = deque(maxlen=16)
-        self._environment: dict[str, str] = {}
+        self._made_for: tuple[Any, ...] = ()
         self._seen: dict[str, Seen] = {}
 
     def score(
-        self, scorer: LocalScorer, columns: Sequence[pa.Array], deadline: float
+        self,
+        scorer: LocalScorer,
+        columns: Sequence[pa.Array],
+        deadline: float,
+        again: bool = False,
     ) -> tuple[list[pa.Array], pa.Array]:
         """As `LocalScorer` does it.
 
         Args:
             deadline: seconds that a call into the model may take.
+            again: after the model's files were mended.
 
         Raises:
             Ended: the child is gone; the next call starts another.
             StorageError: it ended, or took too long, while it opened the model.
         """
         with self._lock:
-            fresh = self._ready()
+            fresh = self._ready(scorer)
             number, sent = self._known(scorer)
             try:
                 self._connection.send((number, sent, self._given.write(columns)))
-                kind, told = self._answer(max(deadline, _OPENING))
+                kind, told = self._answer(max(deadline, OPENING))
             except (OSError, EOFError, Ended) as error:
                 ended = self._end(error)
                 if sent is None:
@@ -99,6 +106,12 @@ class Child:
                     f"model {scorer.packed.model}: could not be opened in a process of its own: "
                     f"{ended}"
                 ) from None
+            pid = self._process.pid if self._process else 0
+            for digest in told if kind == OPENED else ():
+                loaded(digest, pid)
+            if kind == FAILED and not again and sent is not None and repair(scorer.packed):
+                self.close()
+                return self.score(scorer, columns, deadline, again=True)
             started = time.monotonic()
             try:
                 if kind == OPENED:
@@ -132,7 +145,7 @@ class Child:
         for other, number in self._recent:
             if other is scorer:
                 return number, None
-        unpack(scorer.packed)  # here, where the broadcasts are
+        self._view.show(unpack(scorer.packed))  # here, where the broadcasts are
         sent = replace(scorer, packed=replace(scorer.packed, pieces=()))
         content = pickle.dumps(sent)
         new = content not in self._numbers
@@ -140,10 +153,12 @@ class Child:
         self._recent.append((scorer, number))
         return number, sent if new else None
 
-    def _ready(self) -> bool:
+    def _ready(self, scorer: LocalScorer) -> bool:
         """Have a child; whether it is a new one."""
+        # What it has for its life: its GPUs, its wall, its limit.
         wanted = environment()
-        if self._process is not None and self._environment != wanted:
+        made_for = (wanted, scorer.wall, scorer.memory, scorer.heap)
+        if self._process is not None and self._made_for != made_for:
             self.close()
         if self._process is not None:
             return False
@@ -151,10 +166,12 @@ class Child:
         life, kept = os.pipe()
         memories = [os.memfd_create("tfspark") for _ in range(2)]
         files = [its.fileno(), life, *memories]
+        path = os.pathsep.join(filter(None, sys.path))
+        self._view = View(cache_folder())
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _START, *map(str, files)],
-                env=os.environ | wanted | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                [sys.executable, "-P", "-c", _START, *map(str, files), str(self._view.path)],
+                env=_ONE_THREAD | os.environ | wanted | {"PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
                 stdout=2,
                 pass_fds=files,
@@ -163,11 +180,12 @@ class Child:
             for file in (kept, *memories):
                 os.close(file)
             mine.close()
+            self._view.close()
             raise
         finally:
             os.close(life)
             its.close()
-        self._environment = wanted
+        self._made_for = made_for
         self._connection = Connection(mine.detach())
         self._given, self._made = Memory(memories[0]), Memory(memories[1])
         self._files = [kept, *memories]
@@ -206,6 +224,7 @@ class Child:
             child.kill()
             code = child.wait()
         self._connection.close()
+        self._view.close()
         for file in self._files:
             os.close(file)
         del self._given, self._made

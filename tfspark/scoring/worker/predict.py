@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -15,10 +16,12 @@ from tfspark.scoring.model.pack import Packed
 from tfspark.scoring.worker import gpus
 from tfspark.scoring.worker.batchsize import Tuner
 from tfspark.scoring.worker.deadline import Deadline
-from tfspark.scoring.worker.opened import OpenModel, open_model
+from tfspark.scoring.worker.limits import limit_memory
+from tfspark.scoring.worker.opened import OpenModel, open_model, telling
 from tfspark.tensors import Array, BadRows, RaggedRows, arrow_type, to_arrow, to_numpy
 from tfspark.tensors.spec import TensorSpec
 
+_limit_once = functools.cache(limit_memory)
 _HOPELESS = 1000
 """Rows that fail one by one, before any succeeds, until the model and not the rows is blamed."""
 
@@ -74,6 +77,9 @@ class LocalScorer:
         batch_bytes: how large the tensors of one call may be together.
         batch_rows: rows of one call; None: the fastest number within `batch_bytes`.
         deadline: seconds that a call into the model may take.
+        wall: what keeps the model from files and network, see `wall.py`: `auto`, `always`, `never`.
+        memory: bytes that the process may take for models; 0: what Java's heap leaves.
+        heap: bytes of Java's heap; 0: there is none.
     """
 
     packed: Packed
@@ -83,6 +89,9 @@ class LocalScorer:
     batch_bytes: int = 32 << 20
     batch_rows: int | None = None
     deadline: float = 600.0
+    wall: str = "auto"
+    memory: int = 0
+    heap: int = 0
 
     def here(self, columns: Sequence[pa.Array]) -> tuple[list[pa.Array], pa.Array]:
         """Score one batch in this process.
@@ -95,7 +104,10 @@ class LocalScorer:
             SignatureError: the model does not give a row for a row.
             ModelFailed: for every row.
         """
-        model = open_model(self.packed, self.signature, self.threads)
+        if gpus.task() is not None:
+            _limit_once(self.memory, self.heap)
+        about = (self.packed, self.signature, self.threads)
+        model = open_model(*about, walled=self.wall, deadline=self.deadline)
         if model.deadline is None and gpus.task() is not None:
             model.deadline = Deadline(self.packed.model, self.deadline)
         batch = _Batch(self, model)
@@ -159,7 +171,7 @@ class _Batch:
         return tensors
 
     def _run(self, tensors: dict[str, Array], rows: Array, whole: bool = False) -> None:
-        """Score tensors; halve them until the row that fails stands alone."""
+        """Score tensors; cut them until the row that fails stands alone."""
         started = self.model.clock()
         try:
             outputs = self.model(tensors)
@@ -171,8 +183,11 @@ class _Batch:
             raise
         except Exception as error:
             if len(rows) > 1:
-                half = len(rows) // 2
-                for part in (slice(None, half), slice(half, None)):
+                # TensorFlow waits 10 s for memory that it does not get: fewer tries, smaller parts.
+                parts = 64 if type(error).__name__ == "ResourceExhaustedError" else 2
+                step = -(-len(rows) // parts)
+                for start in range(0, len(rows), step):
+                    part = slice(start, start + step)
                     self._run({name: t[part] for name, t in tensors.items()}, rows[part])
                 return
             self.failed[int(rows[0])] = f"the model failed: {telling(error)}"
@@ -208,14 +223,3 @@ class _Batch:
         if not self.failed:
             return pa.nulls(rows, pa.string())
         return pa.array([self.failed.get(row) for row in range(rows)], pa.string())
-
-
-def telling(error: Exception) -> str:
-    """The line of an error that says what happened; TensorFlow wraps it in many others."""
-    skip = ("Graph execution error", "Detected at node", "<stack traces", "[[", "Function call")
-    text = str(getattr(error, "message", None) or error)
-    lines = [line.strip() for line in text.splitlines()]
-    said = [
-        line for line in lines if line and not line.startswith(skip) and "root error" not in line
-    ]
-    return (said[0] if said else type(error).__name__)[:300]

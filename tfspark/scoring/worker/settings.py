@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tfspark.errors import ConfigError
+from tfspark.scoring.worker.limits import bytes_of
+from tfspark.scoring.worker.wall import WALL
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -23,9 +25,9 @@ def scorer_settings(spark: SparkSession) -> dict[str, Any]:
     conf, master = spark.sparkContext.getConf(), str(spark.sparkContext.master)
     cpus = conf.get("spark.task.cpus") or "1"
     rows = _number(spark, "batchRows", "0", 0)
-    isolate = spark.conf.get(f"{_PREFIX}isolate", "auto") or "auto"
-    if isolate not in ISOLATE:
-        raise ConfigError(f"{_PREFIX}isolate: {isolate!r} is none of {', '.join(ISOLATE)}")
+    isolate = _word(spark, "isolate", ISOLATE)
+    local = master == "local" or master.startswith("local[")
+    heap = conf.get(f"spark.{'driver' if local else 'executor'}.memory") or "1g"
     if isolate == "auto" and not retries(master, conf.get("spark.task.maxFailures")):
         isolate = "always"
     return {
@@ -34,6 +36,9 @@ def scorer_settings(spark: SparkSession) -> dict[str, Any]:
         "batch_rows": int(rows) or None,
         "deadline": _number(spark, "deadline", "600", 0.001),
         "isolate": isolate,
+        "wall": _word(spark, "wall", WALL),
+        "memory": int(_number(spark, "memoryBytes", "0", 0)),
+        "heap": bytes_of(heap),
     }
 
 
@@ -48,6 +53,13 @@ def retries(master: str, failures: str | None) -> bool:
         found = re.fullmatch(r"local\[[^,]+,\s*(\d+)\s*\]", master)
         return found is not None and int(found[1]) > 1
     return int(failures or 4) > 1
+
+
+def _word(spark: SparkSession, name: str, known: tuple[str, ...]) -> str:
+    word = spark.conf.get(_PREFIX + name, "auto") or "auto"
+    if word not in known:
+        raise ConfigError(f"{_PREFIX}{name}: {word!r} is none of {', '.join(known)}")
+    return word
 
 
 def _number(spark: SparkSession, name: str, default: str, least: float) -> float:

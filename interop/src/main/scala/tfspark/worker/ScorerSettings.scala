@@ -23,9 +23,20 @@ private[tfspark] object ScorerSettings {
   /** The settings of a session.
     *
     * @throws ConfigError
-    *   a value that is no such number; it is named
+    *   a value that is no such number or word; it is named. A wall is asked for in any case: there
+    *   is none around a thread of Spark's own process
     */
   def of(spark: SparkSession): ScorerSettings = {
+    spark.conf.get(s"${Prefix}wall", "auto") match {
+      case "auto" | "never" | "" =>
+      case "always" =>
+        throw new ConfigError(
+          s"${Prefix}wall: is always, and there is no wall around models in Spark's own process; " +
+            "set it to auto, or use plan 'auto', 'scan', 'arrow' or 'pandas'"
+        )
+      case word =>
+        throw new ConfigError(s"${Prefix}wall: '$word' is none of auto, always, never")
+    }
     val cpus = spark.sparkContext.getConf.get("spark.task.cpus", "1")
     val rows = number(spark, "batchRows", "0", 0).toInt
     // As many as Spark would hand to Python at a time.

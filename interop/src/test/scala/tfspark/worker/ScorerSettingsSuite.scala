@@ -28,4 +28,13 @@ class ScorerSettingsSuite extends Local {
       assert(error.exitCode == 2)
     }
   }
+
+  test("a wall that is asked for in any case is refused, as there is none") {
+    set("wall", "never")(assert(ScorerSettings.of(spark).threads == 1))
+    for ((word, said) <- Seq("always" -> "there is no wall", "on" -> "'on' is none of auto")) {
+      val error = intercept[ConfigError](set("wall", word)(ScorerSettings.of(spark)))
+      assert(error.getMessage.startsWith("spark.tfspark.wall: "))
+      assert(error.getMessage.contains(said))
+    }
+  }
 }
