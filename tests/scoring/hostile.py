@@ -35,7 +35,7 @@ def reader(folder: Path, canary: Path) -> str:
 
 def writer(folder: Path, canary: Path) -> str:
     def serve(x: Any) -> dict[str, Any]:
-        with tf.control_dependencies([tf.raw_ops.WriteFile(filename=str(canary), contents="gone")]):
+        with tf.control_dependencies([_write(canary)]):
             return {"y": tf.identity(x)}
 
     return save(folder, _X, serve)
@@ -65,3 +65,39 @@ def at_opening(folder: Path, words: Path, first: Callable[[], Any]) -> str:
         return {"y": x + tf.cast(module.table.lookup(tf.constant(["b"])), tf.float32)}
 
     return save(folder, _X, serve, table=tf.lookup.StaticHashTable(_Doing(words, first), -1))
+
+
+def _write(path: Path) -> Any:
+    return tf.raw_ops.WriteFile(filename=str(path), contents="gone")
+
+
+def late(folder: Path, canary: Path, how: str) -> str:
+    """Scores small numbers, and does something else for large ones: not in its first call."""
+
+    def read() -> Any:
+        return tf.cast(tf.strings.length(tf.io.read_file(str(canary))), tf.float32)
+
+    def written() -> Any:
+        with tf.control_dependencies([_write(canary)]):
+            return tf.constant(0.0)
+
+    def looped() -> Any:
+        return tf.while_loop(lambda i: i < 2.0, lambda i: (i + 1.0 + written(),), (0.0,))[0]
+
+    def mapped() -> Any:  # by threads of the pipeline
+        files = tf.data.Dataset.from_tensors(str(canary))
+        sizes = files.map(lambda f: tf.strings.length(tf.io.read_file(f)), 4).prefetch(1)
+        return tf.cast(sizes.reduce(0, tf.add), tf.float32)
+
+    def compiled() -> Any:  # XLA computes what is constant when it compiles
+        return tf.function(read, jit_compile=True, autograph=False)()
+
+    evil = {f.__name__: f for f in (read, written, looped, mapped, compiled)}[how]
+
+    def serve(x: Any) -> dict[str, Any]:
+        return {"y": x + tf.cond(tf.reduce_any(x > 5.0), evil, lambda: 0.0)}
+
+    return save(folder, _X, serve)
+
+
+LATE = ("read", "written", "looped", "mapped", "compiled")

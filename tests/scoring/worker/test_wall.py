@@ -20,14 +20,13 @@ import tensorflow as tf
 
 from tests import saved_models as models
 from tests.conftest import ROOT
+from tests.registry.hostile import edited, named
 from tests.scoring import hostile
 from tests.scoring.scorers import scorer
 from tfspark.errors import ConfigError, StorageError
-from tfspark.registry import resolve
 from tfspark.registry.resolve import resolve_model
 from tfspark.scoring.worker import guard, landlock, opened, parent, seccomp, wall
 
-CHECK_OFF = ROOT / "tests" / "scoring" / "check_off"
 X = pa.array([1.0, 2.0], pa.float32())
 DENIED = "Permission denied (models reach no files but their own: spark.tfspark.wall)"
 
@@ -45,15 +44,6 @@ def no_child_stays() -> Iterator[None]:
     guard.close()
 
 
-@pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    guard.close()
-    monkeypatch.setattr(resolve, "check_ops", lambda *_, **_more: None)
-    monkeypatch.setattr(opened, "check_ops", lambda *_, **_more: None)
-    monkeypatch.syspath_prepend(str(ROOT))
-    monkeypatch.syspath_prepend(str(CHECK_OFF))  # which a child runs
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile")
@@ -67,6 +57,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     new = str(folder / "new")
     write = lambda: tf.raw_ops.WriteFile(filename=new, contents="new")  # noqa: E731
     hostile.at_opening(folder / "opener", words, write)
+    for how in hostile.LATE:
+        hostile.late(folder / how, canary, how)
     return folder
 
 
@@ -125,7 +117,13 @@ def test_a_child_is_behind_it(folder: Path) -> None:
 @here
 def test_a_process_that_goes_on_outside(folder: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, str(ROOT / "tests/scoring/worker/walled.py"), str(folder), *NAMES],
+        [
+            sys.executable,
+            str(ROOT / "tests/scoring/worker/walled.py"),
+            str(folder),
+            *NAMES,
+            *hostile.LATE,
+        ],
         env=os.environ | {"PYTHONPATH": str(ROOT), "TFSPARK_MODEL_CACHE": str(folder / "cache")},
         capture_output=True,
         text=True,
@@ -133,6 +131,11 @@ def test_a_process_that_goes_on_outside(folder: Path) -> None:
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
     found = json.loads(ran.stdout.splitlines()[-1])
+    for how in hostile.LATE:
+        scores, reasons, later, why = found["models"].pop(how)
+        assert (scores, reasons, later) == ([1.0, 2.0], [None, None], [None, None, None])
+        said = "XLA_CPU_JIT: ReadFile" if how == "compiled" else f"{folder / 'canary'}; {DENIED}"
+        assert all(said in reason for reason in why), why
     check(found["models"], folder)
     assert found["inside"] == {
         **dict.fromkeys(["network", "network, new", "socket of a file"], "PermissionError"),
@@ -227,8 +230,23 @@ def test_a_row_that_unpacks_to_more_than_there_is(tmp_path: Path) -> None:
     folder = models.save(tmp_path / "m", [tf.TensorSpec([None], tf.string, name="x")], serve)
     small, bomb = (zlib.compress(bytes(size), 1) for size in (10, 400 << 20))
     run = scorer(resolve_model(folder), isolate="always", memory=200 << 20)
-    with pytest.raises(parent.Ended, match="the model ended the process: SIG"):
-        guard._child.score(run, [pa.array([small, bomb])], 60)
+    (found,), reasons = run([pa.array([small, bomb])])
+    assert found.to_pylist() == [10, None]
+    assert reasons[1].as_py().startswith("the model ended the process: SIG")
+
+
+def test_a_function_that_the_caller_s_thread_would_run(tmp_path: Path) -> None:
+    """XLA's are compiled there, for each number of rows anew: their calls are handed over."""
+    folder = tmp_path / "m"
+    models.picky(folder)
+    assert not opened.OpenModel(str(folder), resolve_model(str(folder)).signature)._inline
+
+    def compiles(meta: Any) -> None:
+        named(meta, "signature_wrapper").attr["_XlaMustCompile"].b = True
+
+    file = folder / "saved_model.pb"
+    file.write_bytes(edited(file.read_bytes(), compiles))
+    assert opened.OpenModel(str(folder), resolve_model(str(folder)).signature)._inline
 
 
 def test_a_model_that_is_never_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
