@@ -24,7 +24,9 @@ from tests.registry.hostile import edited, named
 from tests.scoring import hostile
 from tests.scoring.scorers import scorer
 from tfspark.errors import ConfigError, StorageError
+from tfspark.registry.manifest import digest_folder
 from tfspark.registry.resolve import resolve_model
+from tfspark.scoring.model.pack import unpack
 from tfspark.scoring.worker import guard, landlock, opened, parent, seccomp, wall
 
 X = pa.array([1.0, 2.0], pa.float32())
@@ -205,6 +207,17 @@ def test_what_comes_out_of_a_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     seen = wall.shown("auto", tmp_path / "model")
     assert (seen.parent.parent, seen.name) == (tmp_path / "cache", "model")
     assert (seen / "file").samefile(tmp_path / "model" / "file")
+
+
+def test_what_a_machine_has_kept_of_a_child_s_model_is_mended(tmp_path: Path) -> None:
+    model = resolve_model(models.mlp(tmp_path / "m", features=3))
+    run = scorer(model, isolate="always")
+    kept = unpack(run.packed)
+    file = kept / "saved_model.pb"
+    file.write_bytes(bytes(file.stat().st_size))
+    (scores,), _ = run([pa.array([[1.0, 2.0, 3.0]], pa.list_(pa.float32(), 3))])
+    assert scores.null_count == 0
+    assert digest_folder(str(kept)) == model.digest
 
 
 def test_a_row_that_fills_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,8 @@ class Child:
             for digest in told if kind == OPENED else ():
                 loaded(digest, pid)
             if kind == FAILED and not again and sent is not None and repair(scorer.packed):
-                self.close()
+                self._recent.pop()
+                self._numbers.popitem()
                 return self.score(scorer, columns, deadline, again=True)
             started = time.monotonic()
             try:
