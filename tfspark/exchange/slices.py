@@ -1,7 +1,6 @@
 """Files of Arrow record batches, each batch the rows of one number: what tasks hand to tasks.
 
-A file is Arrow's IPC file format with buffers compressed by LZ4. Tasks of the next step read the
-batches of their numbers alone.
+A file is Arrow's IPC file format. Tasks of the next step read the batches of their numbers alone.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from pyarrow import fs as pafs
 from pyarrow import ipc
 
 from tfspark import storage
@@ -48,7 +48,9 @@ class SliceWriter:
         fs, inner = storage.filesystem(path)
         with _telling("write", path):
             self._stream = fs.open_output_stream(inner)
-            options = ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+            # Over a network bytes cost more than cycles.
+            packed = None if isinstance(fs, pafs.LocalFileSystem) else "lz4"
+            options = ipc.IpcWriteOptions(compression=packed, use_threads=False)
             self._writer = ipc.new_file(self._stream, schema, options=options)
 
     def __enter__(self) -> SliceWriter:

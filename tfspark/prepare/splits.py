@@ -146,7 +146,11 @@ class SplitTask:
         path += ".parquet"
         fs, inner = storage.filesystem(path)
         try:
-            pq.write_table(rows, inner, filesystem=fs, row_group_size=_GROUP_ROWS)
+            # Floats seldom repeat: a dictionary of them is made only to be thrown away.
+            few = [f.name for f in rows.schema if not pa.types.is_floating(f.type)]
+            pq.write_table(
+                rows, inner, filesystem=fs, row_group_size=_GROUP_ROWS, use_dictionary=few
+            )
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error}") from error
         return path
