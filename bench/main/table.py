@@ -1,7 +1,8 @@
-"""The table of the main path: an id, 12 doubles with nulls, two strings, two ints, and its contract."""
+"""The table of the main path and its contract: an id, 12 doubles, two strings, two ints."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 FILES = 10
+FORMS = ("parquet", "csv", "csv.gz")
 DOUBLES = [f"x{number}" for number in range(12)]
 CITIES = [f"city{number:02}" for number in range(40)]
 SPLIT = {"validation": 0.1, "test": 0.1}
@@ -78,14 +80,13 @@ def write(folder: Path, count: int, form: str = "parquet", **spoiled: float) -> 
     """Write the table in ten files (parquet, csv, csv.gz); their bytes."""
     folder.mkdir(parents=True)
     edges = np.linspace(0, count, FILES + 1).astype(int)
-    for number, (start, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for number, (start, stop) in enumerate(pairwise(edges)):
         part = rows(int(start), int(stop), **spoiled)
         path = folder / f"part-{number:02}.{form}"
         if form == "parquet":
             pq.write_table(part, path)
         else:
-            with pa.CompressedOutputStream(str(path), "gzip") if form.endswith("gz") else open(
-                path, "wb"
-            ) as stream:
+            packed = "gzip" if form.endswith("gz") else None
+            with pa.output_stream(str(path), compression=packed) as stream:
                 pacsv.write_csv(part, stream, pacsv.WriteOptions(quoting_style="needed"))
     return sum(path.stat().st_size for path in folder.iterdir())
