@@ -18,7 +18,8 @@ from tfspark.console import Steps
 from tfspark.contracts import load_contract
 from tfspark.dataset import SPLITS, find_dataset, open_dataset, versions
 from tfspark.errors import ConfigError, ContractViolation, IntegrityError, SourceMissing
-from tfspark.prepare import prepare, source
+from tfspark.plainfiles import raw as raw_module
+from tfspark.prepare import prepare
 from tfspark.prepare.split import split_of
 from tfspark.tables import read_table
 from tfspark.tfrecord import read_file
@@ -324,7 +325,7 @@ def test_what_other_rows_have_makes_a_row_bad(
     values = {"name": "t", "contract": str(tmp_path / "t.yaml"), "date": "2026-11-20"}
     values |= {"source.path": str(tmp_path / "raw"), "source.format": form}
     values |= {"warehouse": str(tmp_path / "warehouse"), "prepare.rows_per_file": "100"}
-    monkeypatch.setattr(source, "_SLICE_BYTES", 1 << 10)  # several bits, as of a large table
+    monkeypatch.setattr(raw_module, "_SLICE_BYTES", 1 << 10)  # several bits, as of a large table
     settings = load_settings(None, values)
     summary = prepare(spark, settings, Steps("p"))
     bad = read_table(spark, settings.quarantine).collect()
@@ -365,7 +366,7 @@ def test_the_same_rows_are_the_same_dataset_however_they_lie(
             pq.write_table(
                 table.take(list(range(number, len(table), files))), raw / f"{number}.parquet"
             )
-        monkeypatch.setattr(source, "_SLICE_BYTES", size)
+        monkeypatch.setattr(raw_module, "_SLICE_BYTES", size)
         values = {"name": "t", "contract": str(tmp_path / "t.yaml"), "date": "2026-11-20"}
         values |= {"source.path": str(raw), "warehouse": str(tmp_path / f"warehouse{files}")}
         summary = prepare(spark, load_settings(None, values), Steps("p"))

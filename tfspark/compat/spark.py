@@ -20,7 +20,6 @@ __all__ = [
     "JavaError",
     "arrow_of",
     "concurrent_tasks",
-    "estimated_bytes",
     "frame_of",
     "from_arrow_type",
     "java_frame",
@@ -70,12 +69,6 @@ def frame_of(java: Any, spark: SparkSession) -> DataFrame:
     from pyspark.sql import DataFrame
 
     return DataFrame(java, spark)
-
-
-def estimated_bytes(df: DataFrame) -> int:
-    """What Spark takes the rows to be, in bytes; of files, their size."""
-    java: Any = df._jdf
-    return int(str(java.queryExecution().optimizedPlan().stats().sizeInBytes()))
 
 
 def concurrent_tasks(sc: SparkContext) -> int:

@@ -20,11 +20,11 @@ from tfspark.dataset import (
     versions,
 )
 from tfspark.errors import ConfigError, StorageError
-from tfspark.exchange.duplicates import find_duplicates
+from tfspark.keys import duplicates
+from tfspark.plainfiles.raw import RawTable
 from tfspark.prepare.files import described, other_files, place_files
 from tfspark.prepare.narrow import narrowed_layout
-from tfspark.prepare.source import RawTable
-from tfspark.prepare.spill import BAD, BadTask, Spilled, SpillTask
+from tfspark.prepare.spill import BAD, Spilled, SpillTask
 from tfspark.prepare.split import by_split
 from tfspark.prepare.splits import Made, SplitTask, shares_of
 from tfspark.prepare.statistics import EXACT_ROWS, statistics
@@ -125,26 +125,17 @@ class _Run:
         asked, folder = self._settings.prepare, storage.join(self._staging, "checked")
         storage.make_dir(folder)
         with self._steps.step("check rows") as info:
-            raw = RawTable(
-                read_source(self._spark, self._settings.source, self._settings.date), self._source
-            )
-            checks = RowChecks(by_split(self._contract, asked.split), raw.schema, self._source)
+            df = read_source(self._spark, self._settings.source, self._settings.date)
+            raw = RawTable(df, self._source, folder)
+            contract = by_split(self._contract, asked.split)
+            checks = RowChecks(contract, raw.schema, self._source)
             self._schema, self._bits = checks.schema, raw.bits()
-            names = checks.schema.names
-            unique = {name: tuple(names[i] for i in at) for name, at in checks.unique.items()}
+            twice = duplicates(self._spark, raw, contract, self._source, folder)
             keys = tuple(self._contract.keys)
-            task = SpillTask(checks, keys, unique, asked.split, folder, self._bits, not raw.plain)
+            task = SpillTask(checks, twice, keys, asked.split, folder, self._bits)
             self._parts = raw.run(task)
-            said = [key for part in self._parts for key in part.keys]
-            self._duplicates = find_duplicates(self._spark, said, unique, folder)
-            bad = self._parts
-            if any(self._duplicates.rows.values()):
-                bad = raw.run_again(BadTask(checks, self._duplicates, folder), self._parts)
-            self.rows, self.bad = (
-                sum(part.rows for part in self._parts),
-                sum(part.bad for part in bad),
-            )
-            self._bad_files = [part.bad_file for part in bad if part.bad_file]
+            self.rows = sum(part.rows for part in self._parts)
+            self.bad = sum(part.bad for part in self._parts)
             info |= {"rows": self.rows, "bad": self.bad}
         if not self.rows:
             refuse_empty(self._source, self._settings.source, require_date(self._settings))
@@ -183,7 +174,6 @@ class _Run:
             self._contract,
             self._settings.prepare,
             self._schema,
-            self._duplicates,
             storage.join(self._staging, "checked"),
             self._layout,
             exact=train <= EXACT_ROWS,
@@ -203,8 +193,8 @@ class _Run:
         return made
 
     def _bad_rows(self) -> DataFrame:
-        if self._bad_files:
-            return self._spark.read.schema(BAD).parquet(*self._bad_files)
+        if files := [part.bad_file for part in self._parts if part.bad_file]:
+            return self._spark.read.schema(BAD).parquet(*files)
         return self._spark.createDataFrame([], BAD)
 
 

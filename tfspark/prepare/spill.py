@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from tfspark import storage
 from tfspark.config import Split
 from tfspark.errors import StorageError
-from tfspark.exchange.duplicates import Duplicates, KeySlices, KeyWriter, slice_numbers
+from tfspark.exchange.duplicates import Duplicates, slice_numbers
 from tfspark.exchange.slices import Slice, SliceWriter
 from tfspark.prepare.split import key_hashes, split_numbers
 from tfspark.rowchecks import Checked, RowChecks
@@ -40,16 +40,12 @@ class Spilled:
         rows: number of rows that came in.
         bad: how many of them are bad; `bad_file` has them, None if there are none.
         good: slices of the good rows, with `HIGH` and `LOW`.
-        keys: the unique columns of all rows.
-        raw: slices of the rows as they came, where they cannot be read again.
     """
 
     rows: int
     bad: int
     bad_file: str | None
-    good: tuple[Slice, ...] = ()
-    keys: tuple[KeySlices, ...] = ()
-    raw: tuple[Slice, ...] = ()
+    good: tuple[Slice, ...]
 
 
 @dataclass(frozen=True)
@@ -59,16 +55,14 @@ class SpillTask:
     Attributes:
         keys: the names of the key columns.
         bits: of the key's hash, by which good rows are cut, beside their split.
-        keep_raw: whether the rows are written as they came, too.
     """
 
     checks: RowChecks
+    duplicates: Duplicates
     keys: tuple[str, ...]
-    unique: dict[str, tuple[str, ...]]
     split: Split
     folder: str
     bits: int
-    keep_raw: bool
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Spilled:
         """Check the rows of one task.
@@ -77,51 +71,15 @@ class SpillTask:
             StorageError: a file cannot be written.
         """
         name = attempt()
-        keys = KeyWriter(self.folder, name, self.unique, self.bits)
         bad = _BadFile(storage.join(self.folder, f"bad-{name}.parquet"))
-        good: _Good | None = None
-        raw: SliceWriter | None = None
+        good = _Good(self, storage.join(self.folder, f"rows-{name}.arrow"))
         rows = 0
         for batch in batches:
-            if self.keep_raw:
-                if raw is None:
-                    path = storage.join(self.folder, f"raw-{name}.arrow")
-                    raw = SliceWriter(path, batch.schema)
-                raw.write(batch)
-            found = self.checks(batch)
+            found = self.checks(batch, self.duplicates)
             rows += batch.num_rows
-            keys.add(found.rows)
             bad.write(found)
-            if good is None:
-                good = _Good(self, storage.join(self.folder, f"rows-{name}.arrow"))
             good.add(found)
-        if raw is not None:
-            raw.__exit__()
-        return Spilled(
-            rows,
-            bad.rows,
-            bad.close(),
-            good.close() if good else (),
-            tuple(keys.close()),
-            tuple(raw.slices) if raw else (),
-        )
-
-
-@dataclass(frozen=True)
-class BadTask:
-    """The task that finds the bad rows again, where some are bad for what other rows have."""
-
-    checks: RowChecks
-    duplicates: Duplicates
-    folder: str
-
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Spilled:
-        bad = _BadFile(storage.join(self.folder, f"bad-{attempt()}-again.parquet"))
-        rows = 0
-        for batch in batches:
-            rows += batch.num_rows
-            bad.write(self.checks(batch, self.duplicates))
-        return Spilled(rows, bad.rows, bad.close())
+        return Spilled(rows, bad.rows, bad.close(), good.close())
 
 
 class _Good:

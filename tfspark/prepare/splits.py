@@ -19,7 +19,6 @@ from tfspark.config import Prepare
 from tfspark.contracts import Contract
 from tfspark.dataset import SPLITS
 from tfspark.errors import StorageError
-from tfspark.exchange.duplicates import Duplicates
 from tfspark.exchange.hashes import row_hashes
 from tfspark.exchange.slices import Slice, read_slices
 from tfspark.prepare.narrow import as_stored
@@ -82,7 +81,6 @@ class SplitTask:
     contract: Contract
     settings: Prepare
     schema: pa.Schema
-    duplicates: Duplicates
     folder: str
     layout: Layout | None
     exact: bool
@@ -121,13 +119,8 @@ class SplitTask:
         )
 
     def _rows(self, share: Share) -> pa.Table:
-        """The rows, each with a key of its own, in their order."""
-        batches = []
-        for batch in read_slices(share.slices):
-            there = self.duplicates.times(batch.select(self.schema.names)).values()
-            batches.append(
-                batch.filter(_all([times.is_null() for times in there])) if there else batch
-            )
+        """The rows in their order."""
+        batches = list(read_slices(share.slices))
         if not batches:
             return self.schema.empty_table()
         table = pa.Table.from_batches(batches)
@@ -183,13 +176,6 @@ def shares_of(slices: Sequence[Slice], settings: Prepare, bits: int) -> list[Sha
             ordered = sorted(part, key=lambda one: (one.path, one.batch))
             shares.append(Share(split, number, tuple(ordered)))
     return shares
-
-
-def _all(masks: Sequence[pa.Array]) -> pa.Array:
-    whole = masks[0]
-    for mask in masks[1:]:
-        whole = pc.and_(whole, mask)
-    return whole
 
 
 def _sum(hashes: Array) -> int:
