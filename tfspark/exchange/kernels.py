@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from tfspark.compiled import inlined, kernel
 from tfspark.tensors import Array
-from tfspark.tfrecord.codec.machine import inlined, kernel
 
 _A = np.uint64(0xBF58476D1CE4E5B9)
 _B = np.uint64(0x94D049BB133111EB)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 
 from tfspark import storage
+from tfspark.csvfiles.table import CsvFile, CsvTable
 from tfspark.exchange.slices import Slice, SliceWriter, read_slices
 from tfspark.plainfiles.asread import NotPlain, arrow_field
 from tfspark.plainfiles.files import PlainFile, plain
 from tfspark.sparkerrors import reading
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 Made = TypeVar("Made")
 
@@ -29,7 +30,7 @@ _MOST_BITS = 10
 
 
 class RawTable:
-    """The rows of a DataFrame.
+    """The rows of a DataFrame, or of CSV files.
 
     Args:
         where: the table's name in messages.
@@ -43,9 +44,15 @@ class RawTable:
         StorageError: the rows cannot be read, or not be written.
     """
 
-    def __init__(self, df: DataFrame, where: str, folder: str) -> None:
-        self._df, self._where = df, where
+    def __init__(
+        self, spark: SparkSession, rows: DataFrame | CsvTable, where: str, folder: str
+    ) -> None:
+        self._spark, self._rows, self._where = spark, rows, where
         self._spilled: list[tuple[Slice, ...]] | None = None
+        if isinstance(rows, CsvTable):
+            self.schema, self.bytes = rows.schema, rows.bytes
+            return
+        df = rows
         with reading(where):
             try:
                 files = plain(df, df.columns)
@@ -69,19 +76,26 @@ class RawTable:
         """
         chosen = self.schema.names if columns is None else list(columns)
         with reading(self._where):
+            if isinstance(self._rows, CsvTable):
+                return self._of_csv(self._rows, task, chosen)
             if self._spilled is not None:
                 return self._of_slices(self._spilled, task, chosen)
-            return self._of_files(task, chosen)
+            return self._of_files(self._rows, task, chosen)
 
-    def _of_files(self, task: Any, columns: list[str]) -> list[Any]:
-        spark = self._df.sparkSession
-        files = plain(self._df, columns)
-        shares, bare = files.shares(spark), files.bare()
+    def _of_csv(self, table: CsvTable, task: Any, columns: list[str]) -> list[Any]:
+        def run(share: Sequence[CsvFile]) -> Any:
+            return task(table.batches(share, columns))
+
+        return self._each(table.shares(self._spark.sparkContext.defaultParallelism), run)
+
+    def _of_files(self, df: DataFrame, task: Any, columns: list[str]) -> list[Any]:
+        files = plain(df, columns)
+        shares, bare = files.shares(self._spark), files.bare()
 
         def run(share: Sequence[PlainFile]) -> Any:
             return task(bare.batches(share))
 
-        return _each(self._df, shares, run)
+        return self._each(shares, run)
 
     def _of_slices(
         self, shares: list[tuple[Slice, ...]], task: Any, columns: list[str]
@@ -93,16 +107,15 @@ class RawTable:
         def run(share: Sequence[Slice]) -> Any:
             return task(read_slices(share, places))
 
-        return _each(self._df, shares, run)
+        return self._each(shares, run)
 
-
-def _each(df: DataFrame, shares: Sequence[Any], run: Callable[[Any], Any]) -> list[Any]:
-    """A task a share."""
-    if not shares:
-        return []
-    sent = df.sparkSession.sparkContext.parallelize(shares, len(shares))
-    found: list[Any] = sent.map(run).collect()
-    return found
+    def _each(self, shares: Sequence[Any], run: Callable[[Any], Any]) -> list[Any]:
+        """A task a share."""
+        if not shares:
+            return []
+        sent = self._spark.sparkContext.parallelize(shares, len(shares))
+        found: list[Any] = sent.map(run).collect()
+        return found
 
 
 def _spill(df: DataFrame, folder: str) -> list[tuple[Slice, ...]]:

@@ -31,7 +31,7 @@ from tfspark.prepare.statistics import EXACT_ROWS, statistics
 from tfspark.quarantine import quarantine, refuse_above, refuse_empty
 from tfspark.rowchecks import RowChecks
 from tfspark.sparkerrors import reading
-from tfspark.tables import read_source
+from tfspark.tables import source_rows
 from tfspark.tfrecord import Layout
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ class _Run:
         asked, folder = self._settings.prepare, storage.join(self._staging, "checked")
         storage.make_dir(folder)
         with self._steps.step("check rows") as info:
-            df = read_source(self._spark, self._settings.source, self._settings.date)
-            raw = RawTable(df, self._source, folder)
+            rows = source_rows(self._spark, self._settings.source, self._settings.date)
+            raw = RawTable(self._spark, rows, self._source, folder)
             contract = by_split(self._contract, asked.split)
             checks = RowChecks(contract, raw.schema, self._source)
             self._schema, self._bits = checks.schema, raw.bits()

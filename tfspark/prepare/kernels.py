@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
+from tfspark.compiled import inlined, kernel
 from tfspark.tensors import Array
-from tfspark.tfrecord.codec.machine import inlined, kernel
 
 _BLOCK = 4096
 
