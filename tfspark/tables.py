@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tfspark.config import Source
 
 CORRUPT = "_tfspark_corrupt"
+JSON = "_tfspark_json"
 RAW = "_tfspark_raw"
 REASONS = "_tfspark_reasons"
 _MAPPED = re.compile(r"[ ,;{}()\n\t=]")
@@ -108,7 +109,7 @@ def _read_csv(spark: SparkSession, path: str, options: dict[str, str]) -> DataFr
 
 def _read_json(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:
     """One column, `_tfspark_json`: the contract's checks take the fields out of it."""
-    return spark.read.options(**options).text(path).withColumnRenamed("value", "_tfspark_json")
+    return spark.read.options(**options).text(path).withColumnRenamed("value", JSON)
 
 
 def _read_parquet(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:
