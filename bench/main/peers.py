@@ -53,30 +53,29 @@ def duckdb_prepare(rows: Path, target: Path, form: str, threads: int = 2) -> flo
             "CREATE TABLE twice AS SELECT id FROM checked WHERE id IS NOT NULL GROUP BY id "
             "HAVING count(*) > 1"
         )
+        at = "('0x' || md5('0' || chr(31) || id)[:8])::BIGINT / 4294967296.0"
         db.execute(
-            "CREATE TABLE placed AS SELECT * EXCLUDE (bad), md5('0' || chr(31) || id) AS h "
+            "CREATE TABLE placed AS SELECT * EXCLUDE (bad), md5('0' || chr(31) || id) AS h, "
+            f"CASE WHEN {at} < 0.1 THEN 0 WHEN {at} < 0.2 THEN 1 ELSE 2 END AS split "
             "FROM checked WHERE NOT bad AND id NOT IN (SELECT id FROM twice)"
         )
-        at = "('0x' || h[:8])::BIGINT / 4294967296.0"
-        for split, within in (
-            ("test", f"{at} < 0.1"),
-            ("validation", f"{at} >= 0.1 AND {at} < 0.2"),
-            ("train", f"{at} >= 0.2"),
-        ):
+        for number, split in enumerate(("test", "validation", "train")):
             db.execute(
-                f"COPY (SELECT * EXCLUDE (h) FROM placed WHERE {within} ORDER BY h) "
+                "COPY (SELECT * EXCLUDE (h, split) FROM placed "
+                f"WHERE split = {number} ORDER BY h) "
                 f"TO '{target / split}.parquet' (FORMAT parquet)"
             )
-        train = f"(SELECT * FROM placed WHERE {at} >= 0.2)"
         steps = [i / 100 for i in range(101)]
-        for name in _NUMBERS:
-            db.execute(
-                f"SELECT count({name}), avg({name}), var_pop({name}), min({name}), max({name}), "
-                f"approx_quantile({name}, {steps}) FROM {train}"
-            ).fetchall()
+        sums = ", ".join(
+            f"count({name}), avg({name}), var_pop({name}), min({name}), max({name}), "
+            f"approx_quantile({name}, {steps})"
+            for name in _NUMBERS
+        )
+        db.execute(f"SELECT {sums} FROM placed WHERE split = 2").fetchall()
         for name in _COUNTED:
             db.execute(
-                f"SELECT {name}, count(*) AS n FROM {train} GROUP BY 1 ORDER BY n DESC LIMIT 10000"
+                f"SELECT {name}, count(*) AS n FROM placed WHERE split = 2 "
+                "GROUP BY 1 ORDER BY n DESC LIMIT 10000"
             ).fetchall()
     return time.perf_counter() - start
 
