@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("auc", "convert", "readers", "scaling", "scoring", "soak", "tfrecord", "wall")
+NAMES = ("auc", "convert", "mainpath", "readers", "scaling", "scoring", "soak", "tfrecord", "wall")
 
 
 def main() -> int:

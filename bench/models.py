@@ -22,6 +22,19 @@ def mlp(folder: str, features: int = 16, width: int = 64, outputs: int = 1) -> N
     _save(keras.Model(inputs, {"score": score}), folder)
 
 
+def mlp_of_doubles(folder: str, features: int = 12) -> None:
+    """features [n, 12] float32, NaN where a value is missing → score [n, 1]."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((features,), name="features")
+    hidden = keras.ops.nan_to_num(inputs) / 100
+    for _ in range(2):
+        hidden = keras.layers.Dense(64, activation="relu")(hidden)
+    score = keras.layers.Dense(1, activation="sigmoid", name="score")(hidden)
+    _save(keras.Model(inputs, {"score": score}), folder)
+
+
 def cnn(folder: str, dtype: str = "uint8") -> None:
     """pixels [n, 32, 32, 3] of 0 to 255 → score [n, 1]: two convolutions, 76,000 weights."""
     import keras

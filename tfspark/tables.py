@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tfspark import storage
+from tfspark.csvfiles.read import CORRUPT as CORRUPT
+from tfspark.csvfiles.table import CsvTable, csv_table
 from tfspark.errors import ConfigError, ContractViolation, StorageError
 from tfspark.sparkerrors import first_line, reading
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from tfspark.config import Source
 
-CORRUPT = "_tfspark_corrupt"
+JSON = "_tfspark_json"
 RAW = "_tfspark_raw"
 REASONS = "_tfspark_reasons"
 _MAPPED = re.compile(r"[ ,;{}()\n\t=]")
@@ -73,6 +75,18 @@ def read_source(spark: SparkSession, source: Source, day: dt.date | None = None)
     return df.where(this.isNull() | (this == F.lit(day)))
 
 
+def source_rows(
+    spark: SparkSession, source: Source, day: dt.date | None = None
+) -> DataFrame | CsvTable:
+    """As `read_source`; of CSV files the table itself, where tasks can read it."""
+    if source.format == "csv" and source.day_column is None and source.path:
+        path = source.path.replace("{date}", str(day))
+        with reading(path):
+            if (table := csv_table(spark, path, source.options)) is not None:
+                return table
+    return read_source(spark, source, day)
+
+
 def read_table(spark: SparkSession, table: str) -> DataFrame:
     """A Parquet or Delta folder, or a table of the catalog.
 
@@ -90,6 +104,8 @@ def read_table(spark: SparkSession, table: str) -> DataFrame:
 def _read_csv(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:
     from pyspark.sql import types as T
 
+    if (table := csv_table(spark, path, options)) is not None:
+        return table.frame(spark)
     given = {"header": "true", "escape": '"', **options}
     names = spark.read.options(**given).csv(path).columns
     if not names:
@@ -108,7 +124,7 @@ def _read_csv(spark: SparkSession, path: str, options: dict[str, str]) -> DataFr
 
 def _read_json(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:
     """One column, `_tfspark_json`: the contract's checks take the fields out of it."""
-    return spark.read.options(**options).text(path).withColumnRenamed("value", "_tfspark_json")
+    return spark.read.options(**options).text(path).withColumnRenamed("value", JSON)
 
 
 def _read_parquet(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:

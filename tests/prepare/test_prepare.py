@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
@@ -17,6 +18,7 @@ from tfspark.console import Steps
 from tfspark.contracts import load_contract
 from tfspark.dataset import SPLITS, find_dataset, open_dataset, versions
 from tfspark.errors import ConfigError, ContractViolation, IntegrityError, SourceMissing
+from tfspark.plainfiles import raw as raw_module
 from tfspark.prepare import prepare
 from tfspark.prepare.split import split_of
 from tfspark.tables import read_table
@@ -257,3 +259,137 @@ def test_a_table_without_rows(spark: Any, tmp_path: Path) -> None:
         prepare(spark, by_day, Steps("p"))
     with pytest.raises(ConfigError, match="give --date"):
         prepare(spark, settings_for(tmp_path).model_copy(update={"date": None}), Steps("p"))
+
+
+KEYED = """
+kind: DataContract
+id: t
+version: 1
+schema:
+  - name: t
+    quarantine: {maxShare: 0.5}
+    properties:
+      - {name: id, physicalType: bigint, primaryKey: true, required: true, role: key}
+      - {name: part, physicalType: string, primaryKey: true, required: true, role: key}
+      - {name: mail, physicalType: string, unique: true}
+      - {name: x, physicalType: double, logicalTypeOptions: {minimum: 0}}
+      - {name: at, physicalType: date}
+"""
+
+
+def keyed_rows(count: int) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = [
+        {
+            "id": i // 2,
+            "part": "ab"[i % 2],
+            "mail": f"{i}@x" if i % 3 else None,
+            "x": i / 7,
+            "at": dt.date(2026, 1, 1) + dt.timedelta(i % 60),
+        }
+        for i in range(count)
+    ]
+    if count < 900:
+        return rows
+    rows[10] |= {"id": 400, "part": "b"}  # as row 801
+    rows[801] |= {"x": -1.0}
+    rows[20]["mail"] = rows[700]["mail"] = rows[40]["mail"]
+    rows[30]["part"] = None
+    return rows
+
+
+KEYED_REASONS = {
+    (400, "b", 10): ["id, part: there 2 times"],
+    (400, "b", 801): ["x: -1.0 is below the minimum 0", "id, part: there 2 times"],
+    (10, "a", 20): ["mail: there 3 times"],
+    (20, "a", 40): ["mail: there 3 times"],
+    (350, "a", 700): ["mail: there 3 times"],
+    (15, None, 30): ["part: null"],
+}
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_what_other_rows_have_makes_a_row_bad(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Of files that tasks read again, and of rows that Spark reads once."""
+    (tmp_path / "t.yaml").write_text(KEYED)
+    rows = keyed_rows(900)
+    table = pa.Table.from_pylist(rows)
+    (tmp_path / "raw").mkdir()
+    for number in range(3):
+        piece = table.slice(300 * number, 300)
+        if form == "csv":
+            pacsv.write_csv(piece, tmp_path / "raw" / f"{number}.csv")
+        else:
+            pq.write_table(piece, tmp_path / "raw" / f"{number}.parquet")
+    values = {"name": "t", "contract": str(tmp_path / "t.yaml"), "date": "2026-11-20"}
+    values |= {"source.path": str(tmp_path / "raw"), "source.format": form}
+    values |= {"warehouse": str(tmp_path / "warehouse"), "prepare.rows_per_file": "100"}
+    monkeypatch.setattr(raw_module, "_SLICE_BYTES", 1 << 10)  # several bits, as of a large table
+    settings = load_settings(None, values)
+    summary = prepare(spark, settings, Steps("p"))
+    bad = read_table(spark, settings.quarantine).collect()
+    numbers = {(row["id"], row["part"], row["x"]): i for i, row in enumerate(rows)}
+    found = {}
+    for row in bad:
+        raw = json.loads(row["raw"])
+        key = (int(raw["id"]), raw.get("part"))
+        found[(*key, numbers[(*key, float(raw["x"]))])] = row["reasons"]
+    wanted = KEYED_REASONS
+    if form == "csv":
+        wanted = wanted | {
+            (400, "b", 801): ["x: -1 is below the minimum 0", *wanted[400, "b", 801][1:]]
+        }
+    assert found == wanted
+    assert (summary["rows_in"], summary["quarantined"]) == (900, 6)
+    dataset = open_dataset(summary["path"])
+    dataset.verify()
+    stored = [pa.concat_tables([pq.read_table(f) for f in dataset.files(s)]) for s in SPLITS]
+    good = [row for i, row in enumerate(rows) if i not in {k[2] for k in wanted}]
+    both = sorted((row for one in stored for row in one.to_pylist()), key=lambda r: r["x"])
+    assert both == good
+    assert max(pq.read_metadata(f).num_rows for f in dataset.files("train")) == 100
+
+
+def test_the_same_rows_are_the_same_dataset_however_they_lie(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "t.yaml").write_text(KEYED)
+    table = pa.Table.from_pylist(
+        [row for i, row in enumerate(keyed_rows(900)) if i not in (10, 801, 20, 40, 30)]
+    )
+    digests = set()
+    for files, size in ((1, 32 << 20), (4, 1 << 10)):
+        raw = tmp_path / f"raw{files}"
+        raw.mkdir()
+        for number in range(files):
+            pq.write_table(
+                table.take(list(range(number, len(table), files))), raw / f"{number}.parquet"
+            )
+        monkeypatch.setattr(raw_module, "_SLICE_BYTES", size)
+        values = {"name": "t", "contract": str(tmp_path / "t.yaml"), "date": "2026-11-20"}
+        values |= {"source.path": str(raw), "warehouse": str(tmp_path / f"warehouse{files}")}
+        summary = prepare(spark, load_settings(None, values), Steps("p"))
+        digests.add(summary["digest"])
+    assert len(digests) == 1
+    bounds = {"validation_from": "2026-02-01", "test_from": "2026-02-20"}
+    values |= {"prepare.split": {"by": "time", "column": "at", **bounds}}
+    dataset = open_dataset(prepare(spark, load_settings(None, values), Steps("p"))["path"])
+    days = [pq.read_table(dataset.files(split)[0])["at"].to_pylist() for split in SPLITS]
+    assert max(days[0]) < dt.date(2026, 2, 1) <= min(days[1])
+    assert max(days[1]) < dt.date(2026, 2, 20) <= min(days[2])
+
+
+def test_a_row_without_a_time_is_in_no_split(spark: Any, tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text(KEYED)
+    rows = keyed_rows(10)
+    rows[3]["at"] = None
+    (tmp_path / "raw").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "raw" / "0.parquet")
+    values = {"name": "t", "contract": str(tmp_path / "t.yaml"), "date": "2026-11-20"}
+    values |= {"source.path": str(tmp_path / "raw"), "warehouse": str(tmp_path / "warehouse")}
+    bounds = {"validation_from": "2026-02-01", "test_from": "2026-02-20"}
+    values |= {"prepare.split": {"by": "time", "column": "at", **bounds}}
+    settings = load_settings(None, values)
+    assert prepare(spark, settings, Steps("p"))["quarantined"] == 1
+    assert read_table(spark, settings.quarantine).collect()[0]["reasons"] == ["at: null"]

@@ -1,14 +1,31 @@
 import datetime as dt
 import json
 from pathlib import Path
-from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyspark.sql import functions as F
 
 from tfspark.config import Split
-from tfspark.prepare.split import hash_column, place, split_column, split_of
+from tfspark.contracts import parse_contract
+from tfspark.dataset import SPLITS
+from tfspark.errors import ConfigError
+from tfspark.prepare.split import by_split, key_hashes, place, split_numbers, split_of
+
+DAY = dt.date(2026, 1, 1)
+TIMED = """
+kind: DataContract
+id: t
+version: 1
+schema:
+  - name: t
+    properties:
+      - {name: id, physicalType: bigint, primaryKey: true}
+      - {name: at, physicalType: timestamp}
+      - {name: word, physicalType: string}
+"""
 
 
 def test_the_place_of_a_key_is_for_ever() -> None:
@@ -26,16 +43,15 @@ def test_a_place_is_in_zero_to_one(key: int, seed: int) -> None:
     assert place([key], seed) == place([str(key)], seed)
 
 
-def test_spark_and_python_agree(spark: Any) -> None:
+def test_tasks_and_plain_python_agree() -> None:
     split = Split(seed=3, validation=0.2, test=0.3)
-    rows = [(i, f"k{i}ü") for i in range(500)]
-    df = spark.createDataFrame(rows, "id bigint, k string")
-    placed = df.withColumn("h", hash_column(["id", "k"], split.seed)).withColumn(
-        "split", split_column(F.col("h"), split)
-    )
-    found = {(r["id"], r["k"]): r["split"] for r in placed.collect()}
-    assert found == {row: split_of(row, split) for row in rows}
-    assert {"train", "validation", "test"} == set(found.values())
+    rows = [(i, f"k{i}ü") for i in range(-250, 250)]
+    batch = pa.record_batch([pa.array(column) for column in zip(*rows, strict=True)], ["id", "k"])
+    high, low = key_hashes(batch.columns, split.seed)
+    found = [SPLITS[n] for n in split_numbers(batch, high, split)]
+    assert found == [split_of(row, split) for row in rows]
+    assert {"train", "validation", "test"} == set(found)
+    assert len(set(low.tolist())) == len(rows)
 
 
 def test_more_rows_move_no_row() -> None:
@@ -48,7 +64,7 @@ def test_more_rows_move_no_row() -> None:
     )
 
 
-def test_by_time(spark: Any) -> None:
+def test_by_time() -> None:
     split = Split(
         by="time",
         column="at",
@@ -56,6 +72,18 @@ def test_by_time(spark: Any) -> None:
         test_from=dt.date(2026, 3, 1),
     )
     days = [dt.date(2026, 1, 31), dt.date(2026, 2, 1), dt.date(2026, 2, 28), dt.date(2026, 3, 1)]
-    df = spark.createDataFrame([(day,) for day in days], "at date")
-    found = df.select(split_column(F.lit(""), split)).collect()
-    assert [row[0] for row in found] == ["train", "validation", "validation", "test"]
+    times = [dt.datetime(d.year, d.month, d.day, 23, 59, tzinfo=dt.UTC) for d in days]
+    for column in (pa.array(days), pa.array(times, pa.timestamp("us", "UTC"))):
+        batch = pa.record_batch([column], ["at"])
+        found = [SPLITS[n] for n in split_numbers(batch, np.zeros(4, np.uint64), split)]
+        assert found == ["train", "validation", "validation", "test"]
+
+
+def test_a_split_by_time_needs_a_time() -> None:
+    split = Split(by="time", column="at", validation_from=DAY, test_from=DAY)
+    contract = parse_contract(TIMED.encode(), "t.yaml")
+    assert by_split(contract, split).column("at").required
+    assert by_split(contract, Split()) is contract
+    for name, says in (("when", "has no column when; there are: id, at, word"), ("word", "string")):
+        with pytest.raises(ConfigError, match=rf"prepare\.split\.column: .*{says}"):
+            by_split(contract, split.model_copy(update={"column": name}))

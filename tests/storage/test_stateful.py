@@ -176,12 +176,6 @@ class Rows:
     def __call__(self, *_: Any) -> Any:
         return self
 
-    def __getitem__(self, name: str) -> Any:
-        return self
-
-    def __invert__(self) -> Any:
-        return self
-
 
 class Maker(make.Maker):
     def _manifest(self, number: int, run_id: str, model: Any) -> dict[str, Any]:
@@ -193,24 +187,32 @@ def export(model: Any, folder: str, *_: Any) -> None:
         storage.write_bytes(storage.join(folder, name), content().encode())
 
 
-def write_splits(good: Any, folder: str, *_: Any) -> dict[str, int]:
-    for split in SPLITS:
-        storage.write_bytes(storage.join(folder, split, "part-0.parquet"), content().encode())
-    return dict.fromkeys(SPLITS, 1)
+class Run:
+    """The rows of a run of `prepare`, without Spark."""
+
+    rows, bad = 3, 0
+
+    def __init__(self, *given: Any) -> None:
+        self._staging: str = given[-1]
+        self.files: dict[str, Any] = {}
+
+    def check(self) -> None:
+        storage.write_bytes(storage.join(self._staging, "checked", "rows-0.arrow"), b"rows")
+
+    def quarantine(self) -> None:
+        pass
+
+    def write(self) -> list[Any]:
+        for split in SPLITS:
+            path = storage.join(self._staging, "new", split, "part-0.parquet")
+            storage.write_bytes(path, content().encode())
+            entry = {"rows": 1, "bytes": 1, "sha256": storage.sha256(path)}
+            self.files[f"{split}/part-0.parquet"] = entry
+        return []
 
 
-def check(spark: Any, settings: Any, contract: Any, to: str) -> Any:
-    storage.write_bytes(storage.join(to, "part-0.parquet"), b"rows")
-    return Rows()
-
-
-def described(splits: Any, rows: Any, contract: Any) -> dict[str, Any]:
+def described(made: Any, contract: Any) -> dict[str, Any]:
     return {"nulls": {}, "label_counts": None, "row_hashes": content()}
-
-
-def file_entries(folder: str, names: list[str]) -> dict[str, Any]:
-    sums = {name: storage.sha256(storage.join(folder, name)) for name in names}
-    return {name: {"rows": 1, "bytes": 1, "sha256": sum} for name, sum in sums.items()}
 
 
 def nothing(*_: Any, **__: Any) -> None:
@@ -218,20 +220,13 @@ def nothing(*_: Any, **__: Any) -> None:
 
 
 _PREPARE = {
-    "load_contract": lambda path: Fake(
-        name="t", digest=lambda: "digest", table=Fake(quarantine=None)
-    ),
+    "load_contract": lambda path: Fake(name="t", digest=lambda: "digest"),
     "require_date": lambda settings: dt.date(2026, 11, 20),
-    "_check": check,
-    "_count": lambda checked: (3, 0),
-    "quarantine": nothing,
-    "refuse_above": nothing,
-    "write_splits": write_splits,
-    "read_split": nothing,
+    "by_split": nothing,
+    "_Run": Run,
+    "_rows": lambda made: dict.fromkeys(SPLITS, 1),
     "statistics": lambda *_: {},
-    "_describe": described,
-    "file_entries": file_entries,
-    "check_rows": nothing,
+    "described": described,
 }
 _MAKE = {"export": export, "check_export": lambda *_: 0.0}
 

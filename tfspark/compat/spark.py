@@ -10,12 +10,15 @@ from pyspark.errors import PySparkException
 from pyspark.sql.pandas.types import from_arrow_type, to_arrow_schema, to_arrow_type
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark import SparkContext
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import types as T
 
 __all__ = [
     "ERRORS",
     "JavaError",
+    "arrow_of",
     "concurrent_tasks",
     "frame_of",
     "from_arrow_type",
@@ -29,6 +32,11 @@ __all__ = [
 ERRORS = (PySparkException, Py4JError)
 """What a call into Spark raises."""
 JavaError = Py4JJavaError
+
+
+def arrow_of(kind: T.DataType) -> pa.DataType:
+    """The Arrow type in which Spark hands over a column."""
+    return to_arrow_type(kind, timezone="UTC")
 
 
 def java_map(spark: SparkSession, entries: Mapping[str, Any]) -> Any:

@@ -10,20 +10,34 @@ from pyspark.sql.window import Window
 
 from tfspark.contracts.column import Column
 from tfspark.contracts.contract import Contract
+from tfspark.contracts.fit import columns_fit, unique
 from tfspark.contracts.types import family, spark_type
-from tfspark.errors import ContractViolation
-from tfspark.tables import CORRUPT, RAW, REASONS, quote
+from tfspark.tables import CORRUPT, JSON, RAW, REASONS, quote
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame
 
-_JSON = "_tfspark_json"
 _TYPED = "_tfspark_typed_"
 _TIMES = "_tfspark_times_"
-_WHOLE = (T.ByteType, T.ShortType, T.IntegerType, T.LongType)
 _NOT_UTF8 = "\ufffd"
-_FLOAT = r"(?i)^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf|infinity)$"
+# What Spark's casts take, and more, is taken only in these forms; RowChecks.scala has the same.
+_WHOLE = "[+-]?[0-9]+"
+_DECIMAL = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_INFINITE = "(?i)[+-]?inf(?:inity)?"
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_FORMS: dict[type[T.DataType], str] = {
+    T.BooleanType: "(?i)(?:t|true|y|yes|1|f|false|n|no|0)",
+    **dict.fromkeys((T.ByteType, T.ShortType, T.IntegerType, T.LongType), _WHOLE),
+    **dict.fromkeys((T.FloatType, T.DoubleType), f"{_DECIMAL}|(?i)[+-]?nan|{_INFINITE}"),
+    T.DecimalType: _DECIMAL,
+    T.DateType: _DAY + r"(?:[ T]00:00(?::00(?:\.0+)?)?)?",
+    T.TimestampType: _DAY
+    + r"(?:[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6}0*)?)?"
+    + r"(?: ?(?:Z|UTC|GMT|[+-][0-9]{2}(?::[0-9]{2})?))?)?",
+    T.BinaryType: "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?",
+    T.ArrayType: r"(?s)\s*\[.*\]\s*",
+}
 
 
 def check(df: DataFrame, contract: Contract, where: str | None = None) -> DataFrame:
@@ -44,7 +58,7 @@ def check(df: DataFrame, contract: Contract, where: str | None = None) -> DataFr
     """
     where = where or contract.name
     raw, raw_text = _fields(df, contract)
-    _columns_fit(raw, contract, where)
+    columns_fit(raw.schema, contract, where)
     typed = raw.select(
         "*",
         *[
@@ -68,59 +82,19 @@ def check(df: DataFrame, contract: Contract, where: str | None = None) -> DataFr
 
 def _fields(df: DataFrame, contract: Contract) -> tuple[DataFrame, Expression]:
     """The raw columns by name, and the expression of a row's raw text."""
-    if df.columns == [_JSON]:
-        parsed = F.from_json(F.col(_JSON), "map<string,string>")
+    if df.columns == [JSON]:
+        # In brackets, so that text behind an object is no JSON.
+        inside = F.concat(F.lit("["), F.col(JSON), F.lit("]"))
+        found = F.from_json(inside, "array<map<string,string>>", {"allowSingleQuotes": "false"})
+        parsed = F.when(F.size(found) == 1, F.get(found, F.lit(0)))
         fields = [parsed.getItem(c.name).alias(c.name) for c in contract.columns]
         # from_json gives an empty map or null for what is no object.
-        broken = F.when(parsed.isNull() | (F.size(parsed) == 0), F.col(_JSON)).alias(CORRUPT)
-        return df.select(_JSON, *fields, broken), F.col(_JSON)
+        broken = F.when(parsed.isNull() | (F.size(parsed) == 0), F.col(JSON)).alias(CORRUPT)
+        return df.select(JSON, *fields, broken), F.col(JSON)
     text = F.to_json(F.struct(*[F.col(quote(n)) for n in df.columns if n != CORRUPT]))
     if CORRUPT in df.columns:
         text = F.coalesce(F.col(CORRUPT), text)
     return df, text
-
-
-def _columns_fit(df: DataFrame, contract: Contract, where: str) -> None:
-    for column in contract.columns:
-        if column.name not in df.columns:
-            there = ", ".join(name for name in df.columns if not name.startswith("_tfspark"))
-            raise ContractViolation(
-                f"{where}: column {column.name} of the contract is missing; there are: {there}"
-            )
-        source = df.schema[column.name].dataType
-        target = spark_type(column.physical_type)
-        if not _takes(source, target):
-            raise ContractViolation(
-                f"{where}: column {column.name} is {source.simpleString()}, the contract says "
-                f"{column.physical_type}: values would be lost; correct the contract or the table"
-            )
-
-
-def _takes(source: T.DataType, target: T.DataType) -> bool:
-    """Whether values of a type can be checked row by row against another without loss."""
-    if source == target or isinstance(source, T.StringType):
-        return True
-    if isinstance(target, T.StringType):
-        return not isinstance(source, T.ArrayType | T.StructType | T.MapType | T.BinaryType)
-    if isinstance(target, T.FloatType):
-        return isinstance(source, T.ByteType | T.ShortType)
-    if isinstance(target, T.DoubleType):
-        few_digits = isinstance(source, T.DecimalType) and source.precision <= 15
-        return few_digits or (
-            isinstance(source, T.FloatType | T.NumericType)
-            and not isinstance(source, T.DecimalType)
-        )
-    if isinstance(target, _WHOLE):
-        return isinstance(source, T.NumericType)
-    if isinstance(target, T.DecimalType):
-        return isinstance(source, (*_WHOLE, T.DecimalType))
-    if isinstance(target, T.TimestampType | T.DateType):
-        return isinstance(source, T.TimestampType | T.DateType | T.TimestampNTZType)
-    if isinstance(source, T.ArrayType) and isinstance(target, T.ArrayType):
-        return _takes(source.elementType, target.elementType) and not isinstance(
-            source.elementType, T.StringType
-        )
-    return False
 
 
 def _typed(column: Column, source: T.DataType) -> Expression:
@@ -129,23 +103,46 @@ def _typed(column: Column, source: T.DataType) -> Expression:
     value = F.col(quote(column.name))
     if source == target:
         return value
-    if isinstance(source, T.StringType) and isinstance(target, T.ArrayType):
-        return F.from_json(value, target)
-    if isinstance(source, T.StringType) and isinstance(target, T.BinaryType):
-        return F.expr(f"try_to_binary({quote(column.name)}, 'base64')")
     if isinstance(source, T.StringType):
-        text = F.trim(value)
-        if isinstance(target, T.FloatType | T.DoubleType):
-            # Java's parser would take a trailing d or f too.
-            return F.when(text.rlike(_FLOAT), text.try_cast(target))
-        return text.try_cast(target)
+        text = value if isinstance(target, T.BinaryType) else F.trim(value)
+        return F.when(_is(text, _FORMS[type(target)]), _parsed(text, target))
     cast = value.try_cast(target)
     return F.when(cast.try_cast(source).eqNullSafe(value), cast)
 
 
+def _is(text: Expression, form: str) -> Expression:
+    return text.rlike(rf"\A(?:{form})\z")
+
+
+def _parsed(text: Expression, target: T.DataType) -> Expression:
+    """A text that has the form of a type; null where a digit would be lost."""
+    if isinstance(target, T.ArrayType):
+        # As a field, so that text behind the list is no JSON.
+        object = F.concat(F.lit('{"a":'), text, F.lit("}"))
+        return F.from_json(object, T.StructType().add("a", target)).getField("a")
+    if isinstance(target, T.BinaryType):
+        return F.unbase64(text)
+    cast = text.try_cast(target)
+    if isinstance(target, T.FloatType | T.DoubleType):
+        endless = F.abs(cast) == float("inf")
+        return F.when(~endless | _is(text, _INFINITE), cast)
+    if isinstance(target, T.DecimalType):
+        return F.when(_fraction(text) <= target.scale, cast)
+    return cast
+
+
+def _fraction(text: Expression) -> Expression:
+    """How many digits of a decimal stand behind its point, zeros at the end not counted."""
+    digits = F.regexp_replace(F.regexp_replace(text, "[eE].*", ""), "[^0-9]", "")
+    kept = F.length(F.regexp_replace(digits, "0+$", ""))
+    power = F.coalesce(F.regexp_extract(text, "[eE](.*)", 1).try_cast("int"), F.lit(0))
+    behind = F.length(F.regexp_extract(text, r"\.([0-9]*)", 1))
+    return F.when(kept == 0, 0).otherwise(behind - power - F.length(digits) + kept)
+
+
 def _count_unique(df: DataFrame, contract: Contract) -> DataFrame:
     """How many rows share the key, and each unique column's value: the only shuffles."""
-    for name, columns in _unique(contract).items():
+    for name, columns in unique(contract).items():
         values = [F.col(_TYPED + str(i)) for i in columns]
         complete = values[0].isNotNull()
         for value in values[1:]:
@@ -157,20 +154,13 @@ def _count_unique(df: DataFrame, contract: Contract) -> DataFrame:
     return df
 
 
-def _unique(contract: Contract) -> dict[str, list[int]]:
-    """What must be unique: name for messages → positions of its columns."""
-    keys = [i for i, column in enumerate(contract.columns) if column.key]
-    single = {column.name: [i] for i, column in enumerate(contract.columns) if column.unique}
-    return {", ".join(contract.columns[i].name for i in keys): keys} | single
-
-
 def _reasons(df: DataFrame, contract: Contract) -> list[Expression]:
     reasons: list[Expression] = []
     for i, column in enumerate(contract.columns):
         value = F.col(_TYPED + str(i))
         for broken, *said in _column_checks(column, F.col(quote(column.name)), value):
             reasons.append(F.when(broken, F.concat(F.lit(f"{column.name}: "), *said)))
-    for name in _unique(contract):
+    for name in unique(contract):
         times = F.col(quote(_TIMES + name))
         text = F.concat(F.lit(f"{name}: there "), times.cast("string"), F.lit(" times"))
         reasons.append(F.when(times > 1, text))
@@ -193,7 +183,8 @@ def _column_checks(
     if column.required or column.key:
         checks.append((~given, F.lit("null")))
     if kind == "string":
-        checks.append((raw.contains(_NOT_UTF8), shown, F.lit(" is not UTF-8")))
+        damaged = raw.contains(_NOT_UTF8) | ~F.is_valid_utf8(raw.cast("string"))
+        checks.append((damaged, shown, F.lit(" is not UTF-8")))
     if column.valid_values is not None:
         allowed = F.concat_ws(", ", *map(_text, column.valid_values))
         known = value.isin(*column.valid_values)

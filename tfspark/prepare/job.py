@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfspark import storage
 from tfspark.config import Settings, require_date
 from tfspark.console import Steps
 from tfspark.contracts import Contract, load_contract
-from tfspark.contracts.checks import check
 from tfspark.dataset import (
     CONTRACT,
     MANIFEST,
@@ -20,22 +20,22 @@ from tfspark.dataset import (
     versions,
 )
 from tfspark.errors import ConfigError, StorageError
-from tfspark.prepare.statistics import statistics
-from tfspark.prepare.write import (
-    check_rows,
-    file_entries,
-    read_split,
-    require_narrowing,
-    write_splits,
-)
+from tfspark.keys import duplicates
+from tfspark.plainfiles.raw import RawTable
+from tfspark.prepare.files import described, other_files, place_files
+from tfspark.prepare.narrow import narrowed_layout
+from tfspark.prepare.spill import BAD, Spilled, SpillTask
+from tfspark.prepare.split import by_split
+from tfspark.prepare.splits import Made, SplitTask, shares_of
+from tfspark.prepare.statistics import EXACT_ROWS, statistics
 from tfspark.quarantine import quarantine, refuse_above, refuse_empty
+from tfspark.rowchecks import RowChecks
 from tfspark.sparkerrors import reading
-from tfspark.tables import RAW, REASONS, quote, read_source
+from tfspark.tables import source_rows
+from tfspark.tfrecord import Layout
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-_BAD = "_tfspark_bad"
 
 
 def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, Any]:
@@ -59,57 +59,26 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
     if not settings.name or not settings.contract:
         raise ConfigError("prepare needs name and contract; give them with --config FILE")
     contract = load_contract(settings.contract)
-    day = require_date(settings)
+    require_date(settings)
+    by_split(contract, settings.prepare.split)
+    layout = None
     if settings.prepare.format == "tfrecord":
-        require_narrowing(contract, settings.prepare.narrow)
+        layout = narrowed_layout(contract, settings.prepare.narrow)
     staging = storage.new_staging(settings.datasets, "prepare")
     try:
-        with steps.step("check rows") as info:
-            checked = _check(spark, settings, contract, storage.join(staging, "checked"))
-            rows_in, bad = _count(checked)
-            info |= {"rows": rows_in, "bad": bad}
-        if not rows_in:
-            refuse_empty(settings.source.path, settings.source, day)
-        with steps.step("quarantine", rows=bad):
-            bad_rows = checked.where(_BAD)
-            quarantine(
-                bad_rows,
-                settings.quarantine,
-                table=contract.name,
-                day=day,
-                job="prepare",
-                run_id=steps.run_id,
-            )
-        refuse_above(
-            contract.table.quarantine,
-            bad_rows,
-            where=settings.source.path,
-            rows=rows_in,
-            bad=bad,
-            table=settings.quarantine,
-        )
+        run = _Run(spark, settings, steps, contract, layout, staging)
+        run.check()
+        run.quarantine()
+        made = run.write()
         new = storage.join(staging, "new")
-        good = checked.where(~checked[_BAD]).drop(_BAD, REASONS, RAW)
-        with steps.step("write splits") as info:
-            size = sum(size for _, size in storage.files(storage.join(staging, "checked")))
-            rows = write_splits(good, new, contract, settings.prepare, size)
-            info |= rows
-            if sum(rows.values()) + bad != rows_in:
-                raise StorageError(
-                    f"{settings.source.path}: {rows_in} rows came in, {bad} are quarantined, but "
-                    f"{sum(rows.values())} were split; nothing was published"
-                )
         with steps.step("statistics"):
-            splits = {
-                name: read_split(spark, storage.join(new, name), contract, settings.prepare.format)
-                for name in SPLITS
-            }
-            found = statistics(splits["train"], contract, settings.prepare.vocabulary)
+            summaries = [one.summary for one in made if one.summary]
+            found = statistics(spark, summaries, contract, settings.prepare.vocabulary)
             storage.write_json(storage.join(new, STATISTICS), {"columns": found})
-            described = _describe(splits, rows, contract)
         with steps.step("publish") as info:
             storage.write_bytes(storage.join(new, CONTRACT), storage.read_bytes(settings.contract))
-            manifest = _manifest(settings, contract, new, rows, bad) | described
+            manifest = _manifest(settings, contract, made, run.bad)
+            manifest["files"] = run.files | other_files(new, run.files)
             manifest["digest"] = digest_of(manifest, found)
             path, reused = _publish(settings.datasets, new, manifest)
             info["path"] = path
@@ -120,71 +89,122 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
         "dataset": f"{dataset.name} version {dataset.version}"
         + (" (there already, the same rows)" if reused else ""),
         "path": dataset.path,
-        "rows_in": rows_in,
-        "quarantined": bad,
+        "rows_in": run.rows,
+        "quarantined": run.bad,
         **dataset.manifest["rows"],
         "digest": dataset.digest[:12],
     }
 
 
-def _check(spark: SparkSession, settings: Settings, contract: Contract, to: str) -> DataFrame:
-    """Read the source once; what follows reads what was checked."""
-    from pyspark.sql import functions as F
+class _Run:
+    """One run: rows checked into slices, bad ones quarantined, slices made into files.
 
-    source = read_source(spark, settings.source, settings.date)
-    with reading(settings.source.path):
-        checked = check(source, contract, settings.source.path)
-        checked.withColumn(_BAD, F.size(REASONS) > 0).write.parquet(to)
-    return spark.read.parquet(to)
-
-
-def _count(checked: DataFrame) -> tuple[int, int]:
-    counts = {row[_BAD]: row["count"] for row in checked.groupBy(_BAD).count().collect()}
-    return sum(counts.values()), counts.get(True, 0)
-
-
-def _describe(
-    splits: dict[str, DataFrame], rows: dict[str, int], contract: Contract
-) -> dict[str, Any]:
-    """Missing values by column, rows by label and a hash of all rows, of every split.
-
-    Raises:
-        StorageError: what is read back is not as many rows as were written.
+    Attributes:
+        rows, bad: number of rows that came in, and of those that are bad.
+        files: what the manifest says of the files of rows.
     """
-    from pyspark.sql import functions as F
 
-    nulls, labels, hashes = {}, {}, {}
-    columns = [F.col(quote(c.name)) for c in contract.columns]
-    # Of the set of rows, whatever their order. A null adds nothing to a hash, so it is said apart.
-    row_hash = F.xxhash64(*columns, *[column.isNull() for column in columns])
-    for split, part in splits.items():
-        missing = [F.count_if(c.isNull()).alias(str(i)) for i, c in enumerate(columns)]
-        whole = F.sum(row_hash.cast("decimal(38,0)")).alias("sum"), F.bit_xor(row_hash).alias("xor")
-        row = part.agg(*missing, *whole, F.count("*").alias("rows")).collect()[0]
-        if row["rows"] != rows[split]:
-            raise StorageError(
-                f"split {split}: {rows[split]} rows were written, {row['rows']} are read back; "
-                "nothing was published"
+    def __init__(
+        self,
+        spark: SparkSession,
+        settings: Settings,
+        steps: Steps,
+        contract: Contract,
+        layout: Layout | None,
+        staging: str,
+    ) -> None:
+        self._spark, self._settings, self._steps = spark, settings, steps
+        self._contract, self._layout, self._staging = contract, layout, staging
+        self._source = settings.source.path
+        self.rows = self.bad = 0
+        self.files: dict[str, dict[str, Any]] = {}
+        self._parts: list[Spilled] = []
+
+    def check(self) -> None:
+        """Read the source once; what follows reads what was checked."""
+        asked, folder = self._settings.prepare, storage.join(self._staging, "checked")
+        storage.make_dir(folder)
+        with self._steps.step("check rows") as info:
+            rows = source_rows(self._spark, self._settings.source, self._settings.date)
+            raw = RawTable(self._spark, rows, self._source, folder)
+            contract = by_split(self._contract, asked.split)
+            checks = RowChecks(contract, raw.schema, self._source)
+            self._schema, self._bits = checks.schema, raw.bits()
+            twice = duplicates(self._spark, raw, contract, self._source, folder)
+            keys = tuple(self._contract.keys)
+            task = SpillTask(checks, twice, keys, asked.split, folder, self._bits)
+            self._parts = raw.run(task)
+            self.rows = sum(part.rows for part in self._parts)
+            self.bad = sum(part.bad for part in self._parts)
+            info |= {"rows": self.rows, "bad": self.bad}
+        if not self.rows:
+            refuse_empty(self._source, self._settings.source, require_date(self._settings))
+
+    def quarantine(self) -> None:
+        """Put the bad rows into their table, and stop where they are too many.
+
+        Raises:
+            ContractViolation: they are.
+        """
+        table = self._settings.quarantine
+        with self._steps.step("quarantine", rows=self.bad):
+            rows = self._bad_rows()
+            quarantine(
+                rows,
+                table,
+                table=self._contract.name,
+                day=require_date(self._settings),
+                job="prepare",
+                run_id=self._steps.run_id,
             )
-        hashes[split] = f"{row['sum']} {row['xor']}"
-        nulls[split] = {c.name: row[i] for i, c in enumerate(contract.columns)}
-        if contract.label:
-            counts = part.groupBy(F.col(quote(contract.label)).cast("string")).count()
-            most = counts.orderBy(F.desc("count")).limit(1000).collect()
-            labels[split] = {str(row[0]): row[1] for row in sorted(most, key=lambda r: str(r[0]))}
-    return {
-        "nulls": nulls,
-        "label_counts": labels if contract.label else None,
-        "row_hashes": hashes,
-    }
+        refuse_above(
+            self._contract.table.quarantine,
+            rows,
+            where=self._source,
+            rows=self.rows,
+            bad=self.bad,
+            table=table,
+        )
+
+    def write(self) -> list[Made]:
+        """Write the files of all splits, and count that no row was lost."""
+        slices = [one for part in self._parts for one in part.good]
+        train = sum(one.rows for one in slices if one.number >> self._bits == 0)
+        task = SplitTask(
+            self._contract,
+            self._settings.prepare,
+            self._schema,
+            storage.join(self._staging, "checked"),
+            self._layout,
+            exact=train <= EXACT_ROWS,
+        )
+        with self._steps.step("write splits") as info, reading(self._source):
+            shares = shares_of(slices, self._settings.prepare, self._bits)
+            sent = self._spark.sparkContext.parallelize(shares, len(shares))
+            made: list[Made] = sorted(sent.map(task).collect(), key=lambda one: one.number)
+            self.files = place_files(made, storage.join(self._staging, "new"), self._layout)
+            info |= _rows(made)
+            written = sum(_rows(made).values())
+            if written + self.bad != self.rows:
+                raise StorageError(
+                    f"{self._source}: {self.rows} rows came in, {self.bad} are quarantined, but "
+                    f"{written} were split; nothing was published"
+                )
+        return made
+
+    def _bad_rows(self) -> DataFrame:
+        if files := [part.bad_file for part in self._parts if part.bad_file]:
+            return self._spark.read.schema(BAD).parquet(*files)
+        return self._spark.createDataFrame([], BAD)
+
+
+def _rows(made: Sequence[Made]) -> dict[str, int]:
+    return {name: sum(one.rows for one in made if one.split == name) for name in SPLITS}
 
 
 def _manifest(
-    settings: Settings, contract: Contract, folder: str, rows: dict[str, int], bad: int
+    settings: Settings, contract: Contract, made: Sequence[Made], bad: int
 ) -> dict[str, Any]:
-    names = [name for name, _ in storage.files(folder)]
-    files = file_entries(folder, names)
-    check_rows(files, rows)
     asked = settings.prepare
     stored = {"compression": asked.compression, "narrow": asked.narrow}
     return {
@@ -195,9 +215,9 @@ def _manifest(
         "split": asked.split.model_dump(mode="json"),
         "format": asked.format,
         **(stored if asked.format == "tfrecord" else {}),
-        "rows": rows,
+        "rows": _rows(made),
         "quarantined": bad,
-        "files": files,
+        **described(made, contract),
     }
 
 

@@ -6,170 +6,178 @@ By column: `type`, `count` (not null), `nulls`, `distinct`, `values` (the most f
 value is negative. Booleans count as 0 and 1, dates as days, timestamps as microseconds since
 1970. NaN counts as null.
 
-The sums are made within each partition and added up on the driver in their order, so that the
-same files give the same bits.
+The tasks that write the files say it of their rows (`summary`), and it is put together in the order
+of the files, so that the same files give the same bits.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tfspark.contracts import Column, Contract
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfspark.contracts import Contract
 from tfspark.contracts.types import family
-from tfspark.tables import quote
+from tfspark.exchange.duplicates import slice_numbers
+from tfspark.exchange.hashes import row_hashes
+from tfspark.exchange.slices import Slice, read_slices
+from tfspark.prepare.summary import (
+    BITS,
+    COUNTS,
+    Summary,
+    column_of,
+    described,
+    is_counted,
+    is_number,
+    one_array,
+    part_of,
+)
+from tfspark.tensors import Array
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column as Expression
-    from pyspark.sql import DataFrame
+    from pyspark.sql import SparkSession
 
 EXACT_ROWS = 1_000_000
 """Above so many rows the quantiles are approximate (to 1/10,000 of the rows)."""
-_FLOATS = ("float", "double", "decimal")
 _STEPS = 100
+_HELD = 1_000_000  # counts that the driver puts together itself
 
 
-def statistics(train: DataFrame, contract: Contract, most_values: int) -> dict[str, Any]:
+def statistics(
+    spark: SparkSession, parts: Sequence[Summary], contract: Contract, most_values: int
+) -> dict[str, Any]:
     """Statistics of every column that is not an array or ignored.
 
     Args:
-        train: the training split, read from the dataset's own files.
+        parts: summaries of all rows, in the order of the files.
         most_values: how many of a column's values are kept, the most frequent first.
+
+    Raises:
+        StorageError: a file of a summary cannot be read.
     """
-    columns = [
-        c for c in contract.columns if c.role != "ignore" and family(c.physical_type) != "array"
-    ]
-    numeric = [c for c in columns if family(c.physical_type) not in ("string", "binary")]
-    rows, moments = _moments(train, columns, numeric)
-    quantiles = _quantiles(train, numeric, rows)
-    values = _values(train, [c for c in columns if not c.key], most_values)
+    rows = sum(part.rows for part in parts)
+    exact = all(part.exact for part in parts)
+    columns = described(contract)
+    counted = [number for number, column in enumerate(columns) if is_counted(column)]
+    values = _values(spark, parts, counted, most_values)
     result: dict[str, Any] = {}
-    for column in columns:
-        entry = {"type": column.physical_type, **moments[column.name]}
-        entry |= values.get(column.name, {})
-        if column in numeric:
-            entry["quantiles"] = quantiles[column.name]
-        result[column.name] = entry
-    return result
-
-
-def as_number(column: Column) -> Expression:
-    """A column as the number that statistics are made of, NaN as null."""
-    from pyspark.sql import functions as F
-
-    value = F.col(quote(column.name))
-    kind = family(column.physical_type)
-    if kind == "date":
-        return F.unix_date(value)
-    if kind == "timestamp":
-        return F.unix_micros(value)
-    if kind == "boolean":
-        return value.cast("int")
-    return F.nanvl(value, F.lit(None)) if kind in ("float", "double") else value
-
-
-def _moments(
-    train: DataFrame, columns: list[Column], numeric: list[Column]
-) -> tuple[int, dict[str, dict[str, Any]]]:
-    from pyspark.sql import functions as F
-
-    sums = [F.count(F.lit(1)).alias("rows")]
-    for i, column in enumerate(columns):
-        if column not in numeric:
-            sums.append(F.count(F.col(quote(column.name))).alias(f"count{i}"))
-            continue
-        value = as_number(column).cast("double")
-        for name, x in (("", value), ("log", F.when(value >= 0, F.log1p(value)))):
-            sums += [
-                F.count(x).alias(f"{name}count{i}"),
-                F.avg(x).alias(f"{name}mean{i}"),
-                F.var_pop(x).alias(f"{name}var{i}"),
-            ]
-        sums += [F.min(value).alias(f"min{i}"), F.max(value).alias(f"max{i}")]
-    parts = train.groupBy(F.spark_partition_id().alias("part")).agg(*sums).orderBy("part").collect()
-    rows = sum(part["rows"] for part in parts)
-    result = {}
-    for i, column in enumerate(columns):
-        count = sum(part[f"count{i}"] for part in parts)
-        entry: dict[str, Any] = {"count": count, "nulls": rows - count}
-        if column in numeric:
-            _, entry["mean"], entry["std"] = _merge(parts, f"count{i}", f"mean{i}", f"var{i}")
-            seen = [part for part in parts if part[f"count{i}"]]
-            entry["min"] = min((part[f"min{i}"] for part in seen), default=None)
-            entry["max"] = max((part[f"max{i}"] for part in seen), default=None)
-            if entry["min"] is not None and entry["min"] >= 0:
-                _, entry["log1p_mean"], entry["log1p_std"] = _merge(
-                    parts, f"logcount{i}", f"logmean{i}", f"logvar{i}"
+    for number, column in enumerate(columns):
+        entry = {"type": column.physical_type, **_moments(parts, number, rows, is_number(column))}
+        if number in values:
+            distinct, most = values[number]
+            text = family(column.physical_type) == "string"
+            entry["distinct"] = distinct
+            entry["values"] = [
+                [value, count]
+                for value, count in zip(
+                    most["text" if text else "whole"].to_pylist(),
+                    most["count"].to_pylist(),
+                    strict=True,
                 )
+            ]
+        if is_number(column):
+            points = [one for part in parts for one in part.points if one.number == number]
+            entry["quantiles"] = _quantiles(points, exact, entry["min"], entry["max"])
         result[column.name] = entry
-    return rows, result
-
-
-def _merge(
-    parts: list[Any], count: str, mean: str, var: str
-) -> tuple[int, float | None, float | None]:
-    """Counts, means and variances of parts as those of the whole (Chan et al., 1979)."""
-    seen = [part for part in parts if part[count]]
-    total = sum(part[count] for part in seen)
-    if not total:
-        return 0, None, None
-    whole = math.fsum(part[mean] * (part[count] / total) for part in seen)
-    square = math.fsum(
-        (part[var] + (part[mean] - whole) ** 2) * (part[count] / total) for part in seen
-    )
-    return total, whole, math.sqrt(square)
-
-
-def _quantiles(train: DataFrame, numeric: list[Column], rows: int) -> dict[str, list[float] | None]:
-    from pyspark.sql import functions as F
-
-    if not numeric:
-        return {}
-    steps = F.array(*[F.lit(i / _STEPS) for i in range(_STEPS + 1)])
-    asked = []
-    for i, column in enumerate(numeric):
-        value = as_number(column).cast("double")
-        exact = F.percentile(value, steps)
-        asked.append((exact if rows <= EXACT_ROWS else _approximate(value)).alias(str(i)))
-    row = train.agg(*asked).collect()[0]
-    return {column.name: row[i] for i, column in enumerate(numeric)}
-
-
-def _approximate(value: Expression) -> Expression:
-    from pyspark.sql import functions as F
-
-    return F.percentile_approx(value, [i / _STEPS for i in range(_STEPS + 1)], 10_000)
-
-
-def _values(train: DataFrame, columns: list[Column], most: int) -> dict[str, dict[str, Any]]:
-    from pyspark.sql import functions as F
-    from pyspark.sql.window import Window
-
-    counted = [c for c in columns if family(c.physical_type) not in (*_FLOATS, "binary")]
-    if not counted:
-        return {}
-    pairs = F.array(
-        *[F.struct(F.lit(i).alias("i"), _text(c).alias("value")) for i, c in enumerate(counted)]
-    )
-    each = train.select(F.explode(pairs).alias("pair")).select("pair.*").where("value IS NOT NULL")
-    counts = each.groupBy("i", "value").count()
-    whole = Window.partitionBy("i")
-    ranked = counts.withColumn(
-        "rank", F.row_number().over(whole.orderBy(F.desc("count"), "value"))
-    ).withColumn("distinct", F.count(F.lit(1)).over(whole))
-    result: dict[str, dict[str, Any]] = {c.name: {"distinct": 0, "values": []} for c in counted}
-    for row in ranked.where(F.col("rank") <= most).orderBy("i", "rank").collect():
-        column = counted[row["i"]]
-        value = row["value"] if family(column.physical_type) == "string" else int(row["value"])
-        entry = result[column.name]
-        entry["distinct"] = row["distinct"]
-        entry["values"].append([value, row["count"]])
     return result
 
 
-def _text(column: Column) -> Expression:
-    from pyspark.sql import functions as F
+def _moments(parts: Sequence[Summary], number: int, rows: int, numeric: bool) -> dict[str, Any]:
+    seen = [part.moments[number] for part in parts if part.moments[number].given]
+    count = sum(one.given for one in seen)
+    entry: dict[str, Any] = {"count": count, "nulls": rows - count}
+    if not numeric:
+        return entry
+    entry["mean"], entry["std"] = _merged([(one.given, one.mean, one.var) for one in seen])
+    entry["min"] = min((one.least for one in seen if one.least is not None), default=None)
+    entry["max"] = max((one.most for one in seen if one.most is not None), default=None)
+    if entry["min"] is not None and entry["min"] >= 0:
+        logs = [(one.given, one.log_mean or 0.0, one.log_var or 0.0) for one in seen]
+        entry["log1p_mean"], entry["log1p_std"] = _merged(logs)
+    return entry
 
-    if family(column.physical_type) == "string":
-        return F.col(quote(column.name))
-    return as_number(column).cast("string")
+
+def _merged(parts: Sequence[tuple[int, float, float]]) -> tuple[float | None, float | None]:
+    """Counts, means and variances of parts as those of the whole (Chan et al., 1979)."""
+    total = sum(count for count, _, _ in parts)
+    if not total:
+        return None, None
+    whole = math.fsum(mean * (count / total) for count, mean, _ in parts)
+    square = math.fsum((var + (mean - whole) ** 2) * (count / total) for count, mean, var in parts)
+    return whole, math.sqrt(square)
+
+
+def _quantiles(
+    points: Sequence[Slice], exact: bool, least: float | None, most: float | None
+) -> list[float] | None:
+    if not points:
+        return None
+    table = pa.Table.from_batches(read_slices(points))
+    steps = np.linspace(0, 1, _STEPS + 1)
+    values = table["value"].to_numpy()
+    if exact:
+        return [float(value) for value in np.quantile(values, steps)]
+    order = np.argsort(values, kind="stable")
+    weights = np.cumsum(table["weight"].to_numpy()[order])
+    places = np.searchsorted(weights, steps * weights[-1])
+    found = values[order][np.minimum(places, len(values) - 1)].tolist()
+    return [least, *found[1:-1], most]
+
+
+def _values(
+    spark: SparkSession, parts: Sequence[Summary], numbers: Sequence[int], most: int
+) -> dict[int, tuple[int, pa.Table]]:
+    """Column → how many values it has, and the most frequent ones."""
+    result: dict[int, tuple[int, pa.Table]] = {}
+    shares: list[tuple[int, int, list[Slice], list[Slice]]] = []
+    for number in numbers:
+        slices = [one for part in parts for one in part.counts if column_of(one) == number]
+        if sum(one.rows for one in slices) <= _HELD:
+            result[number] = _counted(_read(slices), most)
+            continue
+        whole = [one for one in slices if part_of(one) is None]
+        shares += [
+            (number, bits, whole, [one for one in slices if part_of(one) == bits])
+            for bits in range(1 << BITS)
+        ]
+
+    def run(inside: Any) -> Any:
+        for number, bits, whole, cut in inside:
+            rest = _read(whole)
+            rest = rest.filter(pa.array(_bits(rest) == bits))
+            yield number, *_counted(pa.concat_tables([rest, _read(cut)]), most)
+
+    if shares:
+        sent = spark.sparkContext.parallelize(shares, min(len(shares), 1 << BITS))
+        for number, distinct, table in sent.mapPartitions(run).toLocalIterator():
+            before = result.get(number, (0, table.slice(0, 0)))
+            both = pa.concat_tables([before[1], table])
+            result[number] = before[0] + distinct, _most(both, most)
+    return result
+
+
+def _read(slices: Sequence[Slice]) -> pa.Table:
+    return pa.Table.from_batches(read_slices(slices), COUNTS)
+
+
+def _bits(table: pa.Table) -> Array:
+    """Of the values' hashes, as `summary` cuts them."""
+    values = table["text"] if table["text"].null_count == 0 else table["whole"]
+    return slice_numbers(row_hashes([one_array(values)]), BITS)
+
+
+def _counted(table: pa.Table, most: int) -> tuple[int, pa.Table]:
+    """The number of values, and the most frequent ones with their counts."""
+    summed = table.group_by(["text", "whole"], use_threads=False).aggregate([("count", "sum")])
+    return summed.num_rows, _most(summed.rename_columns(["text", "whole", "count"]), most)
+
+
+def _most(table: pa.Table, most: int) -> pa.Table:
+    """By count, then by value as text."""
+    shown = pc.coalesce(table["text"], table["whole"].cast(pa.string()))
+    order = [("count", "descending"), ("shown", "ascending")]
+    return table.append_column("shown", shown).sort_by(order).slice(0, most).select(COUNTS.names)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tfspark.plainfiles.files import Plain
+from tfspark.plainfiles.filters import Filter
 from tfspark.registry.resolve import ModelFolder
 from tfspark.scoring.frame import ask
 from tfspark.scoring.kinds.resolve import Models, resolve
 from tfspark.scoring.model.binding import Inputs
-from tfspark.scoring.plans.filters import Filter
-from tfspark.scoring.plans.plain import Plain
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -40,3 +40,13 @@ def loose_type(kind: pa.DataType) -> pa.DataType:
             return pa.list_(item, kind.list_size)
         return pa.large_list(item) if t.is_large_list(kind) else pa.list_(item)
     return kind
+
+
+def typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns that a schema names, with its types."""
+    arrays = [batch.column(name) for name in schema.names]
+    arrays = [
+        a if a.type == wanted.type else a.cast(wanted.type)
+        for a, wanted in zip(arrays, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -25,9 +25,9 @@ from tfspark import storage
 from tfspark.config import Source
 from tfspark.contracts.contract import Quarantine
 from tfspark.errors import ConfigError
+from tfspark.plainfiles import batches as batches_module
+from tfspark.plainfiles.files import Plain
 from tfspark.rowgroups import footers
-from tfspark.scoring.plans import batches as batches_module
-from tfspark.scoring.plans.plain import Plain
 from tfspark.scoring.plans.registry import choose
 from tfspark.scoring.table.planner import TableLook
 

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
-from tfspark.scoring.plans.asread import NotPlain
+from tfspark.plainfiles.asread import NotPlain
 from tfspark.scoring.table.planner import check_target
 
 SCHEMA = T.StructType(

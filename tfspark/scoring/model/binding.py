@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import pyarrow as pa
 from pyspark.sql import types as T
 
-from tfspark.compat.spark import to_arrow_type
+from tfspark.compat.spark import arrow_of
 from tfspark.errors import SignatureError
 from tfspark.registry.resolve import ModelFolder
 from tfspark.registry.signature import Signature
@@ -205,8 +204,3 @@ def _listed(names: Sequence[str] | Mapping[str, object]) -> str:
     names = list(names)
     more = f" and {len(names) - 30} more" if len(names) > 30 else ""
     return ", ".join(names[:30]) + more
-
-
-def arrow_of(kind: T.DataType) -> pa.DataType:
-    """The Arrow type in which Spark hands over a column."""
-    return to_arrow_type(kind, timezone="UTC")

@@ -16,7 +16,8 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from tfspark.scoring.model.binding import Binding, Route, arrow_of
+from tfspark.compat.spark import arrow_of
+from tfspark.scoring.model.binding import Binding, Route
 from tfspark.tables import quote
 from tfspark.tensors import NAN, NO_NULL, TensorSpec, arrow_type
 

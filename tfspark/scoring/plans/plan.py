@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import pyarrow as pa
 from pyspark.sql import functions as F
 
+from tfspark.plainfiles.asread import NotPlain
+from tfspark.plainfiles.files import Plain
 from tfspark.registry.signature import Signature
 from tfspark.scoring.kinds.bound import BoundModel
 from tfspark.scoring.kinds.model import AnyModel
-from tfspark.scoring.plans.asread import NotPlain
 from tfspark.scoring.plans.columns import as_text
-from tfspark.scoring.plans.plain import Plain
 from tfspark.scoring.refuse import ADVICE
 from tfspark.scoring.worker.settings import scorer_settings
 from tfspark.scoring.worker.sink import FilePart, TableTask, about_columns

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from tfspark.errors import ConfigError
+from tfspark.plainfiles.asread import NotPlain
 from tfspark.scoring.plans.arrow import Arrow
-from tfspark.scoring.plans.asread import NotPlain
 from tfspark.scoring.plans.jvm import Jvm
 from tfspark.scoring.plans.pandas import Pandas
 from tfspark.scoring.plans.plan import Plan, RowsPlan

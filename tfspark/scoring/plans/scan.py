@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyspark.sql import types as T
 
+from tfspark.plainfiles.asread import NotPlain
+from tfspark.plainfiles.files import Plain, PlainFile, plain
 from tfspark.scoring.kinds.bound import BoundModel
-from tfspark.scoring.plans.asread import NotPlain
 from tfspark.scoring.plans.columns import spark_type
-from tfspark.scoring.plans.plain import Plain, PlainFile, plain
 from tfspark.scoring.plans.plan import ByTasks, ForFrame, Plan, TableFiles, TableSource
 from tfspark.scoring.refuse import refusal
 from tfspark.scoring.worker.many import Scores

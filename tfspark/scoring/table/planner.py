@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyspark.sql import types as T
 
 from tfspark import storage, tables
-from tfspark.scoring.plans.asread import NotPlain, arrow_field
+from tfspark.plainfiles.asread import NotPlain, arrow_field
 from tfspark.scoring.table.commit import differs
 from tfspark.sparkerrors import first_line
 

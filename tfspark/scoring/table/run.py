@@ -11,10 +11,10 @@ from pyspark.sql import functions as F
 from tfspark import storage, tables
 from tfspark.config import Source
 from tfspark.errors import ConfigError, StorageError
+from tfspark.plainfiles.asread import NotPlain
+from tfspark.plainfiles.files import Plain, plain
 from tfspark.quarantine import quarantine, refuse_above, refuse_empty
 from tfspark.scoring.model.binding import check_outputs
-from tfspark.scoring.plans.asread import NotPlain
-from tfspark.scoring.plans.plain import Plain, plain
 from tfspark.scoring.plans.plan import BySpark, ByTasks
 from tfspark.scoring.plans.registry import Choice, choose
 from tfspark.scoring.table.asked import TableAsked

@@ -21,6 +21,7 @@ from tfspark.errors import StorageError
 from tfspark.scoring.worker.many import Scores
 from tfspark.scoring.worker.statistics import Counts, delta_stats, footer_columns
 from tfspark.tables import RAW, REASONS
+from tfspark.tensors.arrowtypes import typed
 
 OPEN = "open"
 """A file in the staging folder, there as long as the run takes files of its tasks."""
@@ -137,16 +138,6 @@ class TableTask:
             about = [_repeated(value, rows) for _, value in self.about]
             names = [*self.kept, *self.scorer.signature.outputs, *(n for n, _ in self.about)]
             good.write(pa.RecordBatch.from_arrays([*columns, *about], names=names))
-
-
-def typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The columns that a schema names, with its types."""
-    arrays = [batch.column(name) for name in schema.names]
-    arrays = [
-        a if a.type == wanted.type else a.cast(wanted.type)
-        for a, wanted in zip(arrays, schema, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _refused(batch: pa.RecordBatch, reasons: pa.Array, raw: pa.Array) -> pa.RecordBatch:

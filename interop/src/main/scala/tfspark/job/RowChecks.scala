@@ -15,8 +15,12 @@ private[tfspark] object RowChecks {
   private val Typed = "_tfspark_typed_"
   private val Times = "_tfspark_times_"
   private val NotUtf8 = "\ufffd"
-  private val Float =
-    """(?i)^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf|infinity)$"""
+  // What Spark's casts take, and more, is taken only in these forms; checks.py has the same.
+  private val Digits = """[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"""
+  private val Infinite = "(?i)[+-]?inf(?:inity)?"
+  private val Day = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+  private val Base64 =
+    "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?"
 
   /** Apply a contract to a raw table.
     *
@@ -54,7 +58,11 @@ private[tfspark] object RowChecks {
   /** The raw columns by name, and the expression of a row's raw text. */
   private def fields(df: DataFrame, contract: Contract): (DataFrame, Expression) =
     if (df.columns.sameElements(Array(Json))) {
-      val parsed = from_json(col(Json), MapType(StringType, StringType), Map.empty[String, String])
+      // In brackets, so that text behind an object is no JSON.
+      val inside = concat(lit("["), col(Json), lit("]"))
+      val maps = ArrayType(MapType(StringType, StringType))
+      val found = from_json(inside, maps, Map("allowSingleQuotes" -> "false"))
+      val parsed = when(size(found) === 1, get(found, lit(0)))
       val taken = contract.columns.map(c => parsed.getItem(c.name).as(c.name))
       // from_json gives an empty map or null for what is no object.
       val broken = when(parsed.isNull || size(parsed) === 0, col(Json)).as(Corrupt)
@@ -112,16 +120,54 @@ private[tfspark] object RowChecks {
     val value = col(quote(column.name))
     (source, target) match {
       case _ if source == target => value
-      case (_: StringType, list: ArrayType) => from_json(value, list, Map.empty[String, String])
-      case (_: StringType, BinaryType) => expr(s"try_to_binary(${quote(column.name)}, 'base64')")
-      case (_: StringType, FloatType | DoubleType) =>
-        // Java's parser would take a trailing d or f too.
-        when(trim(value).rlike(Float), trim(value).try_cast(target))
-      case (_: StringType, _) => trim(value).try_cast(target)
+      case (_: StringType, BinaryType) => when(is(value, form(target)), unbase64(value))
+      case (_: StringType, _) =>
+        val text = trim(value)
+        when(is(text, form(target)), parsed(text, target))
       case _ =>
         val cast = value.try_cast(target)
         when(cast.try_cast(source) <=> value, cast)
     }
+  }
+
+  private def form(target: DataType): String = target match {
+    case BooleanType => "(?i)(?:t|true|y|yes|1|f|false|n|no|0)"
+    case FloatType | DoubleType => s"$Digits|(?i)[+-]?nan|$Infinite"
+    case _: DecimalType => Digits
+    case DateType => Day + """(?:[ T]00:00(?::00(?:\.0+)?)?)?"""
+    case TimestampType =>
+      Day + """(?:[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6}0*)?)?""" +
+        "(?: ?(?:Z|UTC|GMT|[+-][0-9]{2}(?::[0-9]{2})?))?)?"
+    case BinaryType => Base64
+    case _: ArrayType => """(?s)\s*\[.*\]\s*"""
+    case _ => "[+-]?[0-9]+"
+  }
+
+  private def is(text: Expression, form: String) = text.rlike(s"\\A(?:$form)\\z")
+
+  /** A text that has the form of a type; null where a digit would be lost. */
+  private def parsed(text: Expression, target: DataType): Expression = {
+    val cast = text.try_cast(target)
+    target match {
+      case list: ArrayType =>
+        // As a field, so that text behind the list is no JSON.
+        val field = concat(lit("{\"a\":"), text, lit("}"))
+        from_json(field, new StructType().add("a", list), Map.empty[String, String]).getField("a")
+      case FloatType | DoubleType =>
+        when(abs(cast) =!= Double.PositiveInfinity || is(text, Infinite), cast)
+      case decimal: DecimalType =>
+        when(fraction(text) <= decimal.scale, cast)
+      case _ => cast
+    }
+  }
+
+  /** How many digits of a decimal stand behind its point, zeros at the end not counted. */
+  private def fraction(text: Expression): Expression = {
+    val digits = regexp_replace(regexp_replace(text, "[eE].*", ""), "[^0-9]", "")
+    val kept = length(regexp_replace(digits, "0+$", ""))
+    val power = coalesce(regexp_extract(text, "[eE](.*)", 1).try_cast("int"), lit(0))
+    val behind = length(regexp_extract(text, """\.([0-9]*)""", 1))
+    when(kept === 0, 0).otherwise(behind - power - length(digits) + kept)
   }
 
   /** How many rows share the key, and each unique column's value: the only shuffles. */
@@ -178,7 +224,9 @@ private[tfspark] object RowChecks {
     Seq(
       Some((found && value.isNull) -> told(s" is not ${column.physicalType}")),
       Option.when(column.required || column.key)(!found -> Seq(lit("null"))),
-      Option.when(family == "string")(raw.contains(NotUtf8) -> told(" is not UTF-8")),
+      Option.when(family == "string") {
+        (raw.contains(NotUtf8) || !is_valid_utf8(raw.cast("string"))) -> told(" is not UTF-8")
+      },
       column.validValues.map { values =>
         val allowed = concat_ws(", ", values.map(inWords): _*)
         (value.isNotNull && !value.isin(values: _*)) -> (told(" is not one of ") :+ allowed)

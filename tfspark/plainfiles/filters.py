@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import types as T
 
 from tfspark.compat.catalyst import Expression
-from tfspark.scoring.model.binding import arrow_of
+from tfspark.compat.spark import arrow_of
 
 _COMPARE = {
     "EqualTo": ("=", pc.equal),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 from pyspark.sql import types as T
 
+from tfspark.compat.spark import arrow_of
 from tfspark.rowgroups import Footer
-from tfspark.scoring.model.binding import arrow_of
 from tfspark.tensors.arrowtypes import loose_type
 
 _LEGACY = (b"org.apache.spark.legacyDateTime", b"org.apache.spark.legacyINT96")

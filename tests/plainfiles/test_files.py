@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 import tfspark
 from tests import saved_models as models
 from tfspark.errors import ConfigError
-from tfspark.scoring.plans.plain import NotPlain, plain
+from tfspark.plainfiles.files import NotPlain, plain
 
 DDL = (
     "id bigint, x double, f float, s string, d date, at timestamp, local timestamp_ntz, "

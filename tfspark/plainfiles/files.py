@@ -17,13 +17,13 @@ from pyarrow import fs as pafs
 
 from tfspark import storage
 from tfspark.compat.catalyst import FileScan, physical_plan
+from tfspark.compat.spark import arrow_of
 from tfspark.errors import StorageError
+from tfspark.plainfiles.asread import NotPlain, arrow_field, check_file
+from tfspark.plainfiles.batches import batches
+from tfspark.plainfiles.filters import Filter, Unknown, both, from_catalyst, partition_value
+from tfspark.plainfiles.sparkplan import check_logical, check_scan, named, scan_of
 from tfspark.rowgroups import Group, divide, footers, opened
-from tfspark.scoring.model.binding import arrow_of
-from tfspark.scoring.plans.asread import NotPlain, arrow_field, check_file
-from tfspark.scoring.plans.batches import batches
-from tfspark.scoring.plans.filters import Filter, Unknown, both, from_catalyst, partition_value
-from tfspark.scoring.plans.sparkplan import check_logical, check_scan, named, scan_of
 from tfspark.tensors.arrowtypes import loose_type
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The plan `scan` in a task: its row groups, as batches that are neither many rows nor large."""
+"""Row groups in a task, as batches that are neither many rows nor large."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from tfspark.rowgroups import Group, opened
-from tfspark.scoring.worker.sink import typed
+from tfspark.tensors.arrowtypes import typed
 
 _BATCH_ROWS = 1 << 15
 _BATCH_BYTES = 8 << 20  # of Arrow, as read

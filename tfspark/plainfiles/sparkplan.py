@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfspark.compat.catalyst import Expression, FileScan, Physical, logical_steps
-from tfspark.scoring.plans.asread import NotPlain
+from tfspark.plainfiles.asread import NotPlain
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -1,0 +1,1 @@
+"""The main path: a raw table with a contract, prepared and scored."""

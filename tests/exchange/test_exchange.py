@@ -1,0 +1,124 @@
+"""Hashes, slices, and values that are there twice. About 12 s, most of it Spark's."""
+
+import datetime as dt
+import decimal
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfspark.errors import StorageError
+from tfspark.exchange.duplicates import KeyWriter, find_duplicates
+from tfspark.exchange.hashes import md5_hashes, row_hashes
+from tfspark.exchange.slices import SliceWriter, read_slices
+
+
+@settings(deadline=None)
+@given(st.lists(st.none() | st.text(max_size=200)), st.text(max_size=80), st.integers(0, 3))
+def test_md5_is_that_of_the_standard_library(
+    texts: list[str | None], prefix: str, skip: int
+) -> None:
+    array = pa.array(texts, pa.string()).slice(skip)
+    high, low = md5_hashes(array, prefix)
+    for text, top, rest in zip(array.to_pylist(), high, low, strict=True):
+        if text is not None:
+            digest = hashlib.md5((prefix + text).encode(), usedforsecurity=False).digest()
+            assert digest == int(top).to_bytes(8, "big") + int(rest).to_bytes(8, "big")
+
+
+KINDS: list[tuple[pa.DataType, list[Any]]] = [
+    (pa.int32(), [0, 1, -1]),
+    (pa.int64(), [0, 2**63 - 1, -(2**63)]),
+    (pa.float32(), [0.0, -0.0, 1.5, float("inf")]),
+    (pa.float64(), [0.0, -0.0, 1e-320, float("nan")]),
+    (pa.bool_(), [True, False]),
+    (pa.string(), ["", "a", "aaaaaaaaa", "aaaaaaaab", "\0"]),
+    (pa.binary(), [b"", b"\0", b"\0\0"]),
+    (pa.decimal128(10, 2), [decimal.Decimal("1.50"), decimal.Decimal("-1.50")]),
+    (pa.date32(), [dt.date(1, 1, 1), dt.date(2026, 1, 1)]),
+    (pa.timestamp("us", "UTC"), [dt.datetime(2026, 1, 1, tzinfo=dt.UTC)]),
+    (pa.list_(pa.int32()), [[], [0], [0, 0], [None], [1, 2]]),
+    (pa.list_(pa.list_(pa.string())), [[], [[]], [["a"]], [["a"], []]]),
+]
+
+
+@pytest.mark.parametrize(("kind", "values"), KINDS, ids=lambda one: str(one)[:20])
+def test_a_hash_tells_values_apart_and_not_where_they_lie(
+    kind: pa.DataType, values: list[Any]
+) -> None:
+    array = pa.array([*values, None, *values], kind)
+    found = row_hashes([array])
+    half = len(values)
+    assert len({int(one) for one in found[: half + 1]}) == half + 1
+    assert found[half + 1 :].tolist() == found[:half].tolist()
+    assert row_hashes([array.slice(half)]).tolist() == found[half:].tolist()
+    other = pa.nulls(len(array), pa.int8())
+    assert row_hashes([array, other]).tolist() != row_hashes([other, array]).tolist()
+
+
+def test_every_nan_is_one_value() -> None:
+    bits = np.array([0x7FF8000000000000, 0x7FF8000000000001, 0xFFF8000000000000], np.uint64)
+    assert len(set(row_hashes([pa.array(bits.view(np.float64))]).tolist())) == 1
+
+
+def test_slices_come_back_by_number(tmp_path: Path) -> None:
+    rows = pa.record_batch({"x": [5, 6, 7, 8, None], "s": list("abcde")})
+    with SliceWriter(str(tmp_path / "a.arrow"), rows.schema) as writer:
+        writer.write(rows, np.array([1, 0, 1, 9, 0]))
+        writer.write(rows.slice(0, 0))
+    assert [(s.number, s.rows) for s in writer.slices] == [(0, 2), (1, 2), (9, 1), (0, 0)]
+    wanted = [s for s in writer.slices if s.number < 2]
+    assert [b.to_pylist() for b in read_slices(wanted, [0])][:2] == [
+        [{"x": 6}, {"x": None}],
+        [{"x": 5}, {"x": 7}],
+    ]
+    (tmp_path / "a.arrow").write_bytes(b"no")
+    with pytest.raises(StorageError, match=r"cannot read .*a\.arrow"):
+        list(read_slices(wanted))
+
+
+@pytest.mark.parametrize("bits", [0, 3])
+def test_values_that_are_there_twice(spark: Any, tmp_path: Path, bits: int) -> None:
+    """Across tasks; with a null among its columns a value is none. As a dictionary counts them."""
+    rng = np.random.default_rng(1)
+    unique = {"a, b": ("a", "b"), "c": ("c",)}
+    folder = str(tmp_path)
+
+    def some(seed: int) -> pa.RecordBatch:
+        rng = np.random.default_rng(seed)
+        a, c = rng.integers(0, 40, 300), rng.integers(0, 10**9, 300)
+        c[:2] = 7
+        return pa.record_batch(
+            {
+                "a": pa.array(a, mask=a == 3),
+                "b": [f"b{i}" for i in rng.integers(0, 40, 300)],
+                "c": pa.array(c),
+            }
+        )
+
+    batches = [some(seed) for seed in range(3)]
+    keys = []
+    for number, batch in enumerate(batches):
+        writer = KeyWriter(folder, str(number), unique, bits)
+        writer.add(batch.slice(0, 100))
+        writer.add(batch.slice(100))
+        keys += writer.close()
+    found = find_duplicates(spark, keys, unique, folder)
+    counts: dict[Any, int] = {}
+    for batch in batches:
+        for row in batch.to_pylist():
+            if row["a"] is not None:
+                counts[row["a"], row["b"]] = counts.get((row["a"], row["b"]), 0) + 1
+    assert found.rows == {"a, b": sum(n for n in counts.values() if n > 1), "c": 6}
+    for batch in batches:
+        times = found.times(batch)
+        wanted = [counts.get((r["a"], r["b"]), 1) for r in batch.to_pylist()]
+        assert times["a, b"].to_pylist() == [n if n > 1 else None for n in wanted]
+        assert times["c"].to_pylist() == [6, 6, *[None] * 298]
+    other = pa.record_batch({"a": [99], "b": ["x"], "c": [int(rng.integers(10**9, 10**10))]})
+    assert found.times(other) == {}

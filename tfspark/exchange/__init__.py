@@ -1,0 +1,1 @@
+"""Rows exchanged between tasks through files: hashes, slices, values that are there twice."""

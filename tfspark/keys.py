@@ -1,0 +1,67 @@
+"""Values that a contract wants to be unique, and that a table has more than once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from tfspark.contracts import Contract
+from tfspark.exchange.duplicates import Duplicates, KeySlices, KeyWriter, find_duplicates
+from tfspark.plainfiles.raw import RawTable
+from tfspark.rowchecks import RowChecks
+from tfspark.tables import CORRUPT, JSON
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class _KeyTask:
+    checks: RowChecks
+    unique: dict[str, tuple[str, ...]]
+    folder: str
+    bits: int
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> list[KeySlices]:
+        from pyspark import TaskContext
+
+        context: Any = TaskContext.get()
+        name = f"{context.partitionId():05d}-{context.taskAttemptId()}"
+        keys = KeyWriter(self.folder, name, self.unique, self.bits)
+        for batch in batches:
+            keys.add(self.checks(batch).rows)
+        return keys.close()
+
+
+def duplicates(
+    spark: SparkSession, raw: RawTable, contract: Contract, where: str, folder: str
+) -> Duplicates:
+    """The values of the key, and of each unique column, that are there more than once.
+
+    Only these columns are read.
+
+    Args:
+        where: the table's name in messages.
+        folder: takes the files that tasks hand to tasks, and those of the values.
+
+    Raises:
+        ContractViolation: one of the columns is missing, or of a type that does not fit.
+        StorageError: a file cannot be read or written.
+    """
+    columns = tuple(c for c in contract.columns if c.key or c.unique)
+    table = contract.table.model_copy(update={"properties": columns})
+    alone = contract.model_copy(update={"tables": (table,)})
+    read = [name for name in raw.schema.names if name in {c.name for c in columns}]
+    if CORRUPT in raw.schema.names:
+        read.append(CORRUPT)
+    if raw.schema.names == [JSON]:
+        read = [JSON]
+    checks = RowChecks(alone, pa.schema([raw.schema.field(name) for name in read]), where)
+    names = checks.schema.names
+    unique = {name: tuple(names[i] for i in places) for name, places in checks.unique.items()}
+    task = _KeyTask(checks, unique, folder, raw.bits())
+    found = [key for part in raw.run(task, read) for key in part]
+    return find_duplicates(spark, found, unique, folder)

@@ -1,0 +1,142 @@
+"""The rows of a DataFrame as batches in tasks, the same ones as often as they are asked for.
+
+Plain files are read by tasks themselves. Of anything else Spark hands over the rows once, into
+slices of Arrow that tasks read from then on: a query may be costly, or give other rows each time.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+
+from tfspark import storage
+from tfspark.csvfiles.table import CsvFile, CsvTable
+from tfspark.exchange.slices import Slice, SliceWriter, read_slices
+from tfspark.plainfiles.asread import NotPlain, arrow_field
+from tfspark.plainfiles.files import PlainFile, plain
+from tfspark.sparkerrors import reading
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+Made = TypeVar("Made")
+
+_SLICE_BYTES = 32 << 20
+_MOST_BITS = 10
+
+
+class RawTable:
+    """The rows of a DataFrame, or of CSV files.
+
+    Args:
+        where: the table's name in messages.
+        folder: takes what Spark hands over; removed by who made it.
+
+    Attributes:
+        schema: of the batches.
+        bytes: of all rows, about.
+
+    Raises:
+        StorageError: the rows cannot be read, or not be written.
+    """
+
+    def __init__(
+        self, spark: SparkSession, rows: DataFrame | CsvTable, where: str, folder: str
+    ) -> None:
+        self._spark, self._rows, self._where = spark, rows, where
+        self._spilled: list[tuple[Slice, ...]] | None = None
+        if isinstance(rows, CsvTable):
+            self.schema, self.bytes = rows.schema, rows.bytes
+            return
+        df = rows
+        with reading(where):
+            try:
+                files = plain(df, df.columns)
+                self.schema, self.bytes = files.columns, sum(g.bytes for g in files.groups)
+            except NotPlain:
+                self.schema = pa.schema([arrow_field(field) for field in df.schema])
+                self._spilled = _spill(df, folder)
+                self.bytes = sum(one.bytes for share in self._spilled for one in share)
+
+    def bits(self) -> int:
+        """By how many bits of a hash rows are cut, so that a cut of all tasks fits in memory."""
+        return min(max(0, math.ceil(math.log2(max(self.bytes, 1) / _SLICE_BYTES))), _MOST_BITS)
+
+    def run(
+        self, task: Callable[[Iterable[pa.RecordBatch]], Made], columns: Sequence[str] | None = None
+    ) -> list[Made]:
+        """Let tasks take all rows; what each of them made, in the order of the rows.
+
+        Args:
+            columns: those that the tasks get; None: all.
+        """
+        chosen = self.schema.names if columns is None else list(columns)
+        with reading(self._where):
+            if isinstance(self._rows, CsvTable):
+                return self._of_csv(self._rows, task, chosen)
+            if self._spilled is not None:
+                return self._of_slices(self._spilled, task, chosen)
+            return self._of_files(self._rows, task, chosen)
+
+    def _of_csv(self, table: CsvTable, task: Any, columns: list[str]) -> list[Any]:
+        def run(share: Sequence[CsvFile]) -> Any:
+            return task(table.batches(share, columns))
+
+        return self._each(table.shares(self._spark.sparkContext.defaultParallelism), run)
+
+    def _of_files(self, df: DataFrame, task: Any, columns: list[str]) -> list[Any]:
+        files = plain(df, columns)
+        shares, bare = files.shares(self._spark), files.bare()
+
+        def run(share: Sequence[PlainFile]) -> Any:
+            return task(bare.batches(share))
+
+        return self._each(shares, run)
+
+    def _of_slices(
+        self, shares: list[tuple[Slice, ...]], task: Any, columns: list[str]
+    ) -> list[Any]:
+        places = None
+        if columns != self.schema.names:
+            places = [self.schema.get_field_index(name) for name in columns]
+
+        def run(share: Sequence[Slice]) -> Any:
+            return task(read_slices(share, places))
+
+        return self._each(shares, run)
+
+    def _each(self, shares: Sequence[Any], run: Callable[[Any], Any]) -> list[Any]:
+        """A task a share."""
+        if not shares:
+            return []
+        sent = self._spark.sparkContext.parallelize(shares, len(shares))
+        found: list[Any] = sent.map(run).collect()
+        return found
+
+
+def _spill(df: DataFrame, folder: str) -> list[tuple[Slice, ...]]:
+    storage.make_dir(folder)
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from pyspark import TaskContext
+
+        context: Any = TaskContext.get()
+        name = f"raw-{context.partitionId():05d}-{context.taskAttemptId()}.arrow"
+        writer: SliceWriter | None = None
+        for batch in batches:
+            if writer is None:
+                writer = SliceWriter(storage.join(folder, name), batch.schema)
+            writer.write(batch)
+        slices = []
+        if writer is not None:
+            writer.__exit__()
+            slices = writer.slices
+        yield pa.RecordBatch.from_pydict({"slices": [json.dumps(slices)]})
+
+    found: Any = df.mapInArrow(run, "slices string")
+    told = [json.loads(row["slices"]) for row in found.collect()]
+    return [tuple(Slice(*one) for one in slices) for slices in told if slices]

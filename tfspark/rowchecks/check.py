@@ -1,0 +1,184 @@
+"""One contract, compiled once; then batch after batch of a raw table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfspark.contracts.column import Column
+from tfspark.contracts.contract import Contract
+from tfspark.contracts.fit import columns_fit, unique
+from tfspark.contracts.types import family
+from tfspark.errors import ContractViolation
+from tfspark.rowchecks.arrays import flat, is_broken, only, some, utf8
+from tfspark.rowchecks.convert import Convert, converter
+from tfspark.rowchecks.jsontext import fields
+from tfspark.rowchecks.reasons import Reasons
+from tfspark.rowchecks.rules import Rule, rules_of
+from tfspark.rowchecks.schemas import spark_schema, typed_schema
+from tfspark.rowchecks.words import rows_as_json, text
+from tfspark.tables import CORRUPT, JSON
+from tfspark.tensors.arrowtypes import loose_type
+
+_SHOWN = 100  # characters of a value in a reason
+
+
+class Times(Protocol):
+    """Who knows which keys are there more than once."""
+
+    def times(self, rows: pa.RecordBatch) -> Mapping[str, pa.Int64Array | None]:
+        """For each name of `RowChecks.unique`, in its order: how often the table has the values.
+
+        Null where one of them is null; None for a name of which every row is there once.
+
+        Args:
+            rows: typed, as `Checked.rows`.
+        """
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the checks say of a batch.
+
+    Attributes:
+        rows: typed, as many as came in; null where a value is bad.
+        bad: which rows are; None: every row is good.
+        reasons: lists of every reason, of the bad rows alone, in their order.
+        raw: the text of the same rows.
+    """
+
+    rows: pa.RecordBatch
+    bad: pa.BooleanArray | None
+    reasons: pa.ListArray
+    raw: pa.StringArray
+
+
+class RowChecks:
+    """The checks of a contract on the batches of one raw table; picklable.
+
+    Args:
+        raw: the schema of the batches. Text is parsed to the contract's types; typed columns are
+            widened, never narrowed.
+        where: the table's name in messages.
+
+    Attributes:
+        schema: the contract's columns with the types in which Spark hands them over.
+        unique: what must be unique: name for messages → positions of its columns. The numbers come
+            from elsewhere (`Times`): a batch does not know of the others.
+
+    Raises:
+        ContractViolation: a column is missing or has a type that cannot be taken without loss.
+    """
+
+    def __init__(self, contract: Contract, raw: pa.Schema, where: str) -> None:
+        self._names = [column.name for column in contract.columns]
+        self._is_json = raw.names == [JSON]
+        if self._is_json:
+            raw = pa.schema([(name, pa.string()) for name in self._names])
+        columns_fit(spark_schema(raw), contract, where)
+        self.schema = typed_schema(contract)
+        self.unique = unique(contract)
+        self._columns = [
+            _of_column(column, raw.field(column.name).type, target.type, where)
+            for column, target in zip(contract.columns, self.schema, strict=True)
+        ]
+
+    def __call__(self, batch: pa.RecordBatch, times: Times | None = None) -> Checked:
+        """Check the rows of a batch."""
+        columns, not_cut = self._raw(batch)
+        found = Reasons(batch.num_rows)
+        arrays = [
+            check(flat(column), found) for check, column in zip(self._columns, columns, strict=True)
+        ]
+        rows = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        for name, counts in (times.times(rows) if times is not None else {}).items():
+            if counts is not None and (twice := some(pc.greater(counts, 1))) is not None:
+                said = counts.filter(twice).cast(pa.string())
+                found.add(twice, f"{name}: there ", said, " times")
+        bad, reasons = found.told(None if not_cut is None else some(not_cut.is_valid()))
+        if bad is None:
+            return Checked(rows, None, reasons, pa.array([], pa.string()))
+        return Checked(rows, bad, reasons, self._text(batch.filter(bad), not_cut, bad))
+
+    def _raw(self, batch: pa.RecordBatch) -> tuple[list[pa.Array], pa.Array | None]:
+        """The columns of the contract, and the lines that were not cut into fields."""
+        if self._is_json:
+            return fields(utf8(flat(batch.column(0))), self._names)
+        columns = [batch.column(name) for name in self._names]
+        return columns, batch.column(CORRUPT) if CORRUPT in batch.schema.names else None
+
+    def _text(self, rows: pa.RecordBatch, not_cut: pa.Array | None, bad: pa.Array) -> pa.Array:
+        if self._is_json:
+            return utf8(flat(rows.column(0)))
+        said = rows_as_json(rows, [name for name in rows.schema.names if name != CORRUPT])
+        return said if not_cut is None else pc.coalesce(utf8(flat(rows.column(CORRUPT))), said)
+
+
+@dataclass(frozen=True)
+class _ColumnCheck:
+    """The checks of one column: its raw values in, typed values out.
+
+    Attributes:
+        convert: None: raw values have the type.
+        trimmed: whether they are text of which an empty one is no value.
+    """
+
+    name: str
+    said_type: str
+    kind: pa.DataType
+    convert: Convert | None
+    trimmed: bool
+    required: bool
+    rules: tuple[Rule, ...]
+
+    def __call__(self, raw: pa.Array, found: Reasons) -> pa.Array:
+        def say(mask: pa.Array, said: str) -> None:
+            shown = pc.utf8_slice_codeunits(text(raw.filter(mask)), 0, _SHOWN)
+            found.add(mask, f"{self.name}: ", shown, said)
+
+        is_text = pa.types.is_string(raw.type)
+        if is_text:
+            raw = utf8(raw)
+        given = _given(raw) if self.trimmed else raw
+        values = given if self.convert is None else self.convert(given)
+        if values.type != self.kind:
+            values = values.cast(self.kind)
+        if values.null_count > given.null_count:
+            say(pc.and_(given.is_valid(), values.is_null()), f" is not {self.said_type}")
+        if self.required and given.null_count:
+            found.add(given.is_null(), f"{self.name}: null")
+        if pa.types.is_string(self.kind) and (damaged := is_broken(text(raw))) is not None:
+            say(damaged, " is not UTF-8")
+        for rule in self.rules:
+            for mask, said in rule.broken(values):
+                say(mask, said)
+        return values
+
+
+def _given(raw: pa.Array) -> pa.Array:
+    """Text without the spaces around it, null where nothing is left."""
+    trimmed = pc.utf8_trim(raw, " ")
+    empty = some(pc.equal(trimmed, ""))
+    return trimmed if empty is None else only(trimmed, pc.invert(empty))
+
+
+def _of_column(column: Column, raw: pa.DataType, kind: pa.DataType, where: str) -> _ColumnCheck:
+    source = loose_type(flat(pa.array([], raw)).type)
+    is_text = pa.types.is_string(source)
+    try:
+        rules = tuple(rules_of(column, kind))
+    except ValueError as error:
+        raise ContractViolation(f"{where}: column {column.name}: {error}") from None
+    return _ColumnCheck(
+        column.name,
+        column.physical_type,
+        kind,
+        converter(source, kind),
+        is_text and family(column.physical_type) not in ("string", "binary"),
+        column.required or column.key,
+        rules,
+    )
