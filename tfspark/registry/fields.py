@@ -1,4 +1,5 @@
-"""The rule that made `saved_model_fields.txt`: every field of every message of a SavedModel.
+"""The rule that made `saved_model_fields.txt`: every field of every message of a SavedModel, and
+of the variables that TensorFlow 1 keeps in its collections as bytes.
 
     python -m tfspark.registry.fields > tfspark/registry/saved_model_fields.txt
 
@@ -33,10 +34,11 @@ _KINDS = {
 
 def saved_model_fields() -> list[str]:
     """The table of the TensorFlow that is installed."""
+    from tensorflow.core.framework import variable_pb2
     from tensorflow.core.protobuf import saved_model_pb2
 
     found: dict[str, Any] = {}
-    todo = [saved_model_pb2.SavedModel.DESCRIPTOR]
+    todo = [saved_model_pb2.SavedModel.DESCRIPTOR, variable_pb2.VariableDef.DESCRIPTOR]
     while todo:
         message = todo.pop()
         found[_name(message)] = message

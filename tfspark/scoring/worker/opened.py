@@ -20,6 +20,7 @@ from tfspark.scoring.model.pack import Packed, repair, unpack
 from tfspark.scoring.worker import gpus
 from tfspark.scoring.worker.batchsize import Tuner
 from tfspark.scoring.worker.deadline import Deadline
+from tfspark.scoring.worker.session import open_session
 from tfspark.tensors import Array, numpy_dtype
 
 after_call: list[Callable[[], None]] = []
@@ -80,12 +81,10 @@ class OpenModel:
     def __init__(self, folder: str, signature: Signature, warm_up: bool = True) -> None:
         import tensorflow as tf
 
-        self._tf = tf
         self.clock: Callable[[], float] = time.perf_counter
         self.on_gpu = bool(tf.config.list_logical_devices("GPU"))
         self.signature = signature
-        self._model = tf.saved_model.load(folder)  # held: its variables live as long as it does
-        self._function = self._model.signatures[signature.name]
+        self._call = open_session(folder, signature)
         self.successes = self.failures = 0
         if warm_up:
             self._warm_up()
@@ -100,15 +99,11 @@ class OpenModel:
         size = self.signature.batch
         if size is not None and rows != size:
             return self._in_batches_of(size, tensors, rows)
-        fed = {
-            name: self._tf.constant(tensors[name], spec.dtype)
-            for name, spec in self.signature.inputs.items()
-        }
+        fed = [tensors[name] for name in self.signature.inputs]
         if self.deadline:
             self.deadline.since = time.monotonic()
         try:
-            results = self._function(**fed)
-            outputs = {name: results[name].numpy() for name in self.signature.outputs}
+            outputs = self._call(*fed)
         finally:
             if self.deadline:
                 self.deadline.since = 0.0
