@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("auc", "convert", "readers", "scaling", "scoring", "soak", "tfrecord")
+NAMES = ("auc", "convert", "opening", "readers", "scaling", "scoring", "soak", "tfrecord")
 
 
 def main() -> int:

@@ -9,6 +9,9 @@ import numpy as np
 import tensorflow as tf
 from pyspark.sql import DataFrame, SparkSession
 
+import tfspark
+from tests.old.make import HERE
+
 AGES = [3.0, 0.5, -1.0, 40.0, 0.0]
 WORDS = ["red", "green", "blue", "pink", ""]
 
@@ -74,6 +77,19 @@ class Case:
     @staticmethod
     def _dtype(column: str) -> Any:
         return {"x1": "float32", "x2": "float32", "ids": "int64"}.get(column, object)
+
+
+def sql(df: DataFrame, case: Case) -> DataFrame:
+    """Scored in SQL: ids, and a column an output."""
+    spark = df.sparkSession
+    made = tfspark.score_udf(spark, str(HERE / case.model), signature=case.signature)
+    made.register("old_score")
+    df.createOrReplaceTempView("old")
+    call = f"old_score({', '.join(case.arguments())})"
+    if len(made.outputs) == 1:
+        return spark.sql(f"SELECT id, {call} AS {made.outputs[0]} FROM old")
+    scored = ", ".join(f"scored.{output}" for output in made.outputs)
+    return spark.sql(f"SELECT id, {scored} FROM (SELECT id, {call} AS scored FROM old)")
 
 
 X, WORD = {"x": ["x1", "x2"]}, {"word": "word"}

@@ -34,11 +34,12 @@ _KINDS = {
 
 def saved_model_fields() -> list[str]:
     """The table of the TensorFlow that is installed."""
-    from tensorflow.core.framework import variable_pb2
     from tensorflow.core.protobuf import saved_model_pb2
 
+    from tfspark.compat.tensorflow import variable_def
+
     found: dict[str, Any] = {}
-    todo = [saved_model_pb2.SavedModel.DESCRIPTOR, variable_pb2.VariableDef.DESCRIPTOR]
+    todo = [saved_model_pb2.SavedModel.DESCRIPTOR, variable_def()]
     while todo:
         message = todo.pop()
         found[_name(message)] = message

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 from pyspark.sql import DataFrame, SparkSession
 
 import tfspark
-from tests.old.cases import CASES, rows
+from tests.conftest import ROOT
+from tests.interop.module import NATIVES, classpath
+from tests.old.cases import CASES, rows, sql
 from tests.old.make import HERE
+from tests.old.on_cluster import plans_of
 
 v1 = tf.compat.v1
 
@@ -33,14 +43,14 @@ def wanted(name: str) -> Mapping[str, Any]:
         return dict(session.run(outputs, fed))
 
 
-def check(scored: DataFrame, name: str) -> None:
+def check(found: pa.Table, name: str) -> None:
     """A row for a row, each as the session's."""
-    found = sorted(scored.collect(), key=lambda row: int(row["id"]))
+    rows = found.sort_by("id")
     for output, values in wanted(name).items():
-        got = [row[output] for row in found]
+        got = rows[output].to_pylist()
         assert len(got) == len(values), output
         if values.dtype == object:
-            assert got == [v.item().decode() if np.ndim(v) else v.decode() for v in values]
+            assert got == [text.decode() for text in values.reshape(-1)]
         else:
             assert np.abs(np.array(got, float).reshape(values.shape) - values).max() <= 1e-6
 
@@ -57,20 +67,26 @@ def df(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> DataFra
 def test_score(df: DataFrame, name: str, plan: str) -> None:
     case = CASES[name]
     model = str(HERE / case.model)
-    check(tfspark.score(df, model, case.inputs, ["id"], plan, signature=case.signature), name)
+    scored = tfspark.score(df, model, case.inputs, ["id"], plan, signature=case.signature)
+    check(scored.toArrow(), name)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_sql(spark: SparkSession, df: DataFrame, name: str) -> None:
-    case = CASES[name]
-    df.createOrReplaceTempView("old")
-    made = tfspark.score_udf(spark, str(HERE / case.model), signature=case.signature)
-    made.register("old_score")
-    given = ", ".join(case.arguments())
-    outputs = sorted(wanted(name))
-    if len(outputs) > 1:
-        scored = ", ".join(f"scored.{output}" for output in outputs)
-        asked = f"SELECT id, {scored} FROM (SELECT id, old_score({given}) AS scored FROM old)"
-    else:
-        asked = f"SELECT id, old_score({given}) AS {outputs[0]} FROM old"
-    check(spark.sql(asked), name)
+def test_sql(df: DataFrame, name: str) -> None:
+    check(sql(df, CASES[name]).toArrow(), name)
+
+
+def test_on_two_executors(cluster: str, scala: Any, tmp_path: Path) -> None:
+    """All models in all plans, in one application."""
+    (tmp_path / "cache").mkdir(mode=0o700)
+    command = [sys.executable, "-m", "tests.old.on_cluster", cluster, classpath(), str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAVACPP_CACHE": str(NATIVES)}
+    ran = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=400
+    )
+    assert ran.returncode == 0, ran.stderr[-5000:]
+    assert ran.stdout.split()[-1] == "2"
+    for name in CASES:
+        found = pq.read_table(tmp_path / name)
+        for plan in plans_of(name):
+            check(found.filter(pc.field("plan") == plan), name)

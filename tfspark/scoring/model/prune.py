@@ -49,7 +49,7 @@ class _Saved(NamedTuple):
 
 def pruned(meta: Any, signature: str, folder: str = "") -> Pruned:
     """What of a meta graph (TensorFlow's own class) a signature needs."""
-    from tensorflow.core.framework import graph_pb2
+    import tensorflow as tf
 
     program = Program(meta)
     main = program.main
@@ -71,7 +71,7 @@ def pruned(meta: Any, signature: str, folder: str = "") -> Pruned:
         if needed:
             restore, filename = _OWN, f"{_OWN}/file:0"
 
-    graph = graph_pb2.GraphDef(versions=meta.graph_def.versions)
+    graph = tf.compat.v1.GraphDef(versions=meta.graph_def.versions)
     graph.node.extend(node for node in main.listed if node.name in kept)
     for node in graph.node:
         _plain(node, kept)
@@ -96,13 +96,13 @@ def _plain(node: Any, kept: set[str]) -> None:
 def _restoring(needed: list[_Saved], nodes: dict[str, Any]) -> list[Any]:
     """Nodes that put values of a checkpoint into variables."""
     import tensorflow as tf
-    from tensorflow.core.framework import attr_value_pb2, node_def_pb2
 
-    value = attr_value_pb2.AttrValue
+    v1 = tf.compat.v1
+    value = v1.AttrValue
     made: list[Any] = []
 
     def node(name: str, op: str, *inputs: str, **attrs: Any) -> str:
-        made.append(node_def_pb2.NodeDef(name=name, op=op, input=inputs, attr=attrs))
+        made.append(v1.NodeDef(name=name, op=op, input=inputs, attr=attrs))
         return name
 
     def texts(name: str, given: Iterable[bytes]) -> str:
