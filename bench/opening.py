@@ -103,7 +103,7 @@ def measured(way: str, folder: str) -> dict[str, float]:
 
 def _resident_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
 def main(options: list[str]) -> None:
