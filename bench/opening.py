@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.processes import peak_mb
+from bench.processes import memory_mb, peak_mb
 
 WAYS = ("load", "ours")
 ROWS, WIDTH, CALLS = 1_500_000, 64, 300
@@ -75,7 +75,7 @@ def measured(way: str, folder: str) -> dict[str, float]:
     signature = read_signature(folder)
     ((name, spec),) = signature.inputs.items()
     fed = {name: np.ones([8, *(size or 1 for size in spec.shape)], spec.dtype)}
-    before, begun = _resident_mb(), time.process_time()
+    before, begun = memory_mb(os.getpid()), time.process_time()
     if way == "ours":
         session = open_session(folder, signature)
     else:
@@ -88,7 +88,7 @@ def measured(way: str, folder: str) -> dict[str, float]:
         return function(**{n: tf.constant(v) for n, v in fed.items()})["score"].numpy()
 
     call()
-    opened, after = time.process_time() - begun, _resident_mb()
+    opened, after = time.process_time() - begun, memory_mb(os.getpid())
     begun = time.process_time()
     for _ in range(CALLS):
         call()
@@ -99,11 +99,6 @@ def measured(way: str, folder: str) -> dict[str, float]:
         "peak_mb": peak_mb(os.getpid()),
         "call_us": (time.process_time() - begun) / CALLS * 1e6,
     }
-
-
-def _resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
 def main(options: list[str]) -> None:

@@ -1,5 +1,6 @@
 package tfspark.plans
 
+import java.util.Locale
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.plans.logical.{
   Filter,
@@ -47,7 +48,7 @@ private[tfspark] object TfScore {
       NamedParametersSupport.splitAndCheckNamedArguments(arguments.tail, "tf_score", _ == _)
     // A text is no column of the rows: it names the signature.
     val (signatures, named) = all.partitionMap { argument =>
-      (argument.key, argument.value) match {
+      (argument.key.toLowerCase(Locale.ROOT), argument.value) match {
         case ("signature", Literal(text: UTF8String, _: StringType)) => scala.Left(text.toString)
         case _ => scala.Right(argument)
       }
