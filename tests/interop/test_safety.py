@@ -74,7 +74,7 @@ def test_honest_models(honest: Honest, jars: list[str], tmp_path: Path) -> None:
 
 
 def test_damaged_models(honest: Honest, jars: list[str], tmp_path: Path) -> None:
-    random, seeds = Random(8), [honest.mlp, honest.lookup, honest.old]
+    random, seeds = Random(8), honest.seeds
     count = size(1_000, soak=20_000)
     made = [fuzzed(random.choice(seeds), random, seeds) for _ in range(count)]
     python = [said(tmp_path, content) for content in made]

@@ -161,13 +161,15 @@ class Cases(dict[str, Callable[["Honest"], bytes]]):
 
 
 class Honest:
-    """The models that hostile ones are made of."""
+    """The models that hostile ones are made of, and small ones to damage."""
 
     def __init__(self, folder: Path) -> None:
         made = models.mlp(folder / "mlp"), models.lookup(folder / "lookup", folder / "words.txt")
         files = (Path(path, "saved_model.pb").read_bytes() for path in made)
         self.mlp, self.lookup = (edited(content, in_order) for content in files)
-        self.old = (ROOT / "tests" / "old" / "estimator" / "saved_model.pb").read_bytes()
+        old = ROOT / "tests" / "old"
+        self.old = (old / "estimator" / "saved_model.pb").read_bytes()
+        self.seeds = [self.mlp, self.lookup, (old / "unnamed" / "saved_model.pb").read_bytes()]
 
 
 def in_order(meta: Any) -> None:

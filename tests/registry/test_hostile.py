@@ -68,7 +68,7 @@ def test_what_passes_means_to_us_what_it_means_to_tensorflow(
     honest: Honest, tmp_path: Path
 ) -> None:
     random, seen = Random(7), Counter[str]()
-    seeds = [honest.mlp, honest.lookup, honest.old]
+    seeds = honest.seeds
     for _ in range(size(2_000, soak=20_000)):
         content = fuzzed(random.choice(seeds), random, seeds)
         name, _text = said(tmp_path, content)
