@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("auc", "convert", "mainpath", "readers", "scaling", "scoring", "soak", "tfrecord", "wall")
+NAMES = (
+    *("auc", "convert", "mainpath", "opening", "readers", "scaling", "scoring", "soak", "tfrecord"),
+    "wall",
+)
 
 
 def main() -> int:

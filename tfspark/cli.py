@@ -56,6 +56,7 @@ COMMANDS = {
         {
             "--input": "score.input",
             "--model": "score.model",
+            "--signature": "score.signature",
             "--output": "score.output",
             "--keep": "score.keep",
             "--plan": "score.plan",
@@ -67,6 +68,7 @@ COMMANDS = {
         {
             "--input": "stream.input",
             "--model": "stream.model",
+            "--signature": "stream.signature",
             "--output": "stream.output",
             "--checkpoint": "stream.checkpoint",
             "--every": "stream.every",

@@ -70,6 +70,7 @@ def score(settings: Settings, steps: Steps) -> dict[str, Any]:
         contract=contract,
         quarantine=settings.quarantine if settings.name else None,
         tracking_uri=settings.tracking_uri,
+        signature=asked.signature or None,
         steps=steps,
     )
     return summary.to_dict()
@@ -97,6 +98,7 @@ def stream(settings: Settings, steps: Steps) -> dict[str, Any]:
         options=asked.options,
         limit=None if most is None else Quarantine(max_share=None, max_rows=most),
         tracking_uri=settings.tracking_uri,
+        signature=asked.signature or None,
         run_id=steps.run_id,
     )
     with steps.step("stream") as info:

@@ -123,13 +123,26 @@ TEXTS = {
     "second_form": (
         "model {folder}: {name} stands beside {file}, and only {file} is checked; remove {name}"
     ),
-    "tensorflow_1": (
-        "model {folder}: is a TensorFlow 1 model, whose graph is opened in another way than the "
-        "one that is checked; export it again with TensorFlow 2"
+    "no_signature": (
+        "model {folder}: has no signature {name} (there are: {names}); name one of these: "
+        "signature, --signature"
     ),
+    "no_signatures": (
+        "model {folder}: has no signature; export it with one: keras Model.export, or "
+        "tf.saved_model.save(..., signatures=...)"
+    ),
+    "no_inputs": (
+        "model {folder}: signature {name} takes no inputs, so it gives nothing for a row and "
+        "cannot score a table (signatures: {names})"
+    ),
+    "no_outputs": "model {folder}: signature {name} has no outputs (signatures: {names})",
     "many_graphs": (
-        "model {folder}: holds {count} graphs, and TensorFlow opens one of them; export it with "
-        "that one"
+        "model {folder}: holds {count} graphs with the one tag serve, and TensorFlow opens one of "
+        "them; export it with that one"
+    ),
+    "no_serving_graph": (
+        "model {folder}: holds no graph with the one tag serve (tags: {tags}); export it with that "
+        "tag"
     ),
     "asset_outside": "model {folder}: asset '{asset}' is not in the model's folder",
     "unsafe_op": (

@@ -42,6 +42,7 @@ _SOURCES = (
     "project",
     "interop",
     "spec",
+    "tests/old",
     "tfspark/registry/allowed_ops.txt",
     "tfspark/registry/saved_model_fields.txt",
 )
@@ -139,7 +140,8 @@ def _key() -> str:
         # sbt writes below `project` itself.
         files = [place] if place.is_file() else sorted(place.glob("**/*"))
         for file in files:
-            if file.is_file() and "target" not in file.parts:
+            made = {"target", "__pycache__"} & set(file.parts)
+            if file.is_file() and not made:
                 whole.update(f"{file.relative_to(ROOT)}\n{file.stat().st_size}\n".encode())
                 whole.update(file.read_bytes())
     return whole.hexdigest()

@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from tests import saved_models as models
 from tests.conftest import ROOT
+from tests.old.make import HERE, edited
 from tfspark.errors import TfsparkError
 from tfspark.registry.manifest import write_manifest
 from tfspark.scoring.frame import score
@@ -26,9 +27,9 @@ SELECT id, 20.0D AS age, 'x' AS sex, 1 AS siblings, true AS paid, array(1, 2) AS
 FROM range(1)
 """
 SPEC = yaml.safe_load((ROOT / "spec" / "refusals.yaml").read_text("utf-8"))
-# Of each: the model, and the columns of its inputs.
-WRONG: dict[str, tuple[str, dict[str, list[str]]]] = {
-    case["name"]: (case["model"], case["inputs"]) for case in SPEC["models"]
+# Of each: the model, the columns of its inputs, and the signature.
+WRONG: dict[str, tuple[str, dict[str, list[str]], str | None]] = {
+    case["name"]: (case["model"], case["inputs"], case.get("signature")) for case in SPEC["models"]
 }
 # Rows that end a query.
 POISON = {case["name"]: (case["model"], case["column"], case["value"]) for case in SPEC["rows"]}
@@ -39,9 +40,12 @@ def refusals(spark: SparkSession, folder: Path) -> dict[str, list[list[Any]]]:
     make_models(folder)
     df = spark.sql(ROWS)
     said = {}
-    for what, (name, inputs) in WRONG.items():
+    for what, (name, inputs, signature) in WRONG.items():
         model, given = named(folder, name), columns_of(inputs)
-        said[what] = [of_python(df, model, given), of_jvm(df, model, inputs)]
+        said[what] = [
+            of_python(df, model, given, signature),
+            of_jvm(df, model, inputs, signature),
+        ]
     for what in POISON:
         poisoned, model = poison(df, folder, what)
         python = failed(score(poisoned, model, keep=["id", "sex"], plan="arrow"))
@@ -91,29 +95,47 @@ def make_models(folder: Path) -> None:
     (folder / "damaged" / "saved_model.pb").write_bytes(b"\xff" * 100)
     shutil.copytree(folder / "mlp", folder / "forms")
     (folder / "forms" / "saved_model.cpb").write_bytes(b"another graph")
+    shutil.copytree(HERE / "counter", folder / "old" / "counter")
+    tf.saved_model.save(tf.Module(), str(folder / "old" / "bare"))
+    shutil.copytree(folder / "mlp", folder / "old" / "mute")
+    edited(folder / "old" / "mute", _mute)
     (folder / "empty").mkdir()
     (folder / "file").write_text("no model")
 
 
-def by_jvm(df: DataFrame, model: str, inputs: dict[str, list[str]], keep: list[str]) -> DataFrame:
+def _mute(model: Any) -> None:
+    model.meta_graphs[0].signature_def["serving_default"].outputs.clear()
+
+
+def by_jvm(
+    df: DataFrame,
+    model: str,
+    inputs: dict[str, list[str]],
+    keep: list[str],
+    signature: str | None = None,
+) -> DataFrame:
     """The module's own binding and messages, not Python's."""
     spark = df.sparkSession
     jvm: Any = spark._jvm  # type: ignore[attr-defined]
-    frame = jvm.tfspark.Interop.score(df._jdf, model, inputs, keep, None, False)  # type: ignore[attr-defined]
+    frame = jvm.tfspark.Interop.score(df._jdf, model, inputs, keep, signature, False)  # type: ignore[attr-defined]
     return DataFrame(frame, spark)
 
 
-def of_python(df: DataFrame, model: str, inputs: dict[str, Any]) -> list[Any]:
+def of_python(
+    df: DataFrame, model: str, inputs: dict[str, Any], signature: str | None = None
+) -> list[Any]:
     try:
-        score(df, model, inputs, ["id"])
+        score(df, model, inputs, ["id"], signature=signature)
     except TfsparkError as error:
         return [type(error).__name__, str(error), error.exit_code]
     return []
 
 
-def of_jvm(df: DataFrame, model: str, inputs: dict[str, list[str]]) -> list[Any]:
+def of_jvm(
+    df: DataFrame, model: str, inputs: dict[str, list[str]], signature: str | None = None
+) -> list[Any]:
     try:
-        by_jvm(df, model, inputs, ["id"])
+        by_jvm(df, model, inputs, ["id"], signature)
     except Py4JJavaError as error:
         java = error.java_exception
         if not java.getClass().getName().startswith("tfspark."):

@@ -19,6 +19,7 @@ from tests import saved_models as models
 from tests.conftest import ROOT
 from tests.interop.jobs import Ended, Jobs, build, jobs, submitted
 from tests.mlflow_server import mlflow_server
+from tests.old import cases as old
 from tests.passengers import content, copy_of, flags
 from tests.spec.test_settings import told
 from tests.test_bad_inputs import CASES, LINES, Case, World
@@ -173,6 +174,35 @@ def test_passengers(jvm: Jobs, warehouse: Path, spark: Any) -> None:
     assert main("score", flags(warehouse, output=target)) == 0
     assert jvm.run(flags(warehouse, output=target)).code == 0
     assert read_table(spark, str(target)).count() == 1424
+
+
+def test_another_signature(
+    jvm: Jobs,
+    spark: Any,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a model of TensorFlow 1; one that is not there is refused with those there are."""
+    table = str(tmp_path / "rows")
+    old.rows(spark).write.parquet(table)
+    asked = ["--input", table, "--model", str(ROOT / "tests/old/estimator"), "--keep", "id"]
+    asked += ["--date", "2026-11-20", "--score.inputs", "{inputs: example}", "--plan", "jvm"]
+
+    def both(signature: str) -> list[Ended]:
+        given = [*asked, "--signature", signature, "--output"]
+        python = by_python([*given, str(tmp_path / "python")], {}, capfd, monkeypatch)
+        return [python, jvm.run([*given, str(tmp_path / "jvm")])]
+
+    assert [ended.code for ended in both("regress")] == [0, 0]
+    made = [rows(spark, tmp_path / side, OWN) for side in ("python", "jvm")]
+    assert made[0] == made[1]
+    assert len(made[0]) == len(old.AGES)
+    assert "outputs=" in made[0][0]
+    refused = both("other")
+    assert [ended.code for ended in refused] == [2, 2]
+    assert refused[0].message == refused[1].message
+    assert "(there are: predict, regress, serving_default)" in refused[0].message
 
 
 def test_a_model_of_a_server(jvm: Jobs, registered: str, spark: Any, tmp_path: Path) -> None:

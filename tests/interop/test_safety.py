@@ -14,6 +14,8 @@ import pytest
 
 from tests import saved_models as models
 from tests.interop.jobs import build, java
+from tests.old.make import HERE, MODELS
+from tests.registry import hostile_old
 from tests.registry.fuzz import fuzzed
 from tests.registry.hostile import Honest, product, said
 from tests.registry.hostile_cases import CASES
@@ -48,7 +50,8 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Honest:
 
 
 def test_hostile_models(honest: Honest, jars: list[str], tmp_path: Path) -> None:
-    made = {name: make(honest) for name, make in CASES.items()} | dict(product(honest))
+    made = {name: make(honest) for name, make in CASES.items()}
+    made |= dict(product(honest)) | dict(hostile_old.product(honest))
     python = {name: said(tmp_path, content) for name, content in made.items()}
     assert ("", "") not in python.values()
     assert dict(zip(made, by_jvm(jars, made.values(), tmp_path), strict=True)) == python
@@ -64,12 +67,14 @@ def test_honest_models(honest: Honest, jars: list[str], tmp_path: Path) -> None:
     folders = [Path(build(tmp_path / build.__name__)) for build in builds]
     made = [(f / "saved_model.pb").read_bytes() for f in (*folders, tmp_path / "keras")]
     made += [honest.mlp, honest.lookup]
-    assert [said(tmp_path, content) for content in made] == [("", "")] * 8
-    assert by_jvm(jars, made, tmp_path) == [("", "")] * 8
+    made += [(HERE / make.__name__ / "saved_model.pb").read_bytes() for make in MODELS]
+    fine = [("", "")] * len(made)
+    assert [said(tmp_path, content) for content in made] == fine
+    assert by_jvm(jars, made, tmp_path) == fine
 
 
 def test_damaged_models(honest: Honest, jars: list[str], tmp_path: Path) -> None:
-    random, seeds = Random(8), [honest.mlp, honest.lookup]
+    random, seeds = Random(8), honest.seeds
     count = size(1_000, soak=20_000)
     made = [fuzzed(random.choice(seeds), random, seeds) for _ in range(count)]
     python = [said(tmp_path, content) for content in made]

@@ -1,8 +1,8 @@
 """SavedModels that could do more than compute: the check must refuse every one of them.
 
-Made of two honest models, `mlp` and `lookup` (a table from an asset), by editing their bytes. Most
-are the product of what is done, where it stands, and TensorFlow's two forms; the rest are named one
-by one, and `spec/hostile.yaml` has what is said of them.
+Made of honest models, `mlp`, `lookup` (a table from an asset) and `old` (TensorFlow 1's), by
+editing their bytes. Most are the product of what is done, where it stands, and TensorFlow's two
+forms; the rest are named one by one, and `spec/hostile.yaml` has what is said of them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tensorflow.core.framework import attr_value_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import saved_models as models
+from tests.conftest import ROOT
 from tfspark.errors import IntegrityError, UnsafeModelError
 from tfspark.registry.safety import check_ops
 
@@ -145,7 +146,7 @@ class Cases(dict[str, Callable[["Honest"], bytes]]):
     """Hostile models by name: functions that make them of honest ones."""
 
     def of(self, name: str) -> Callable[[Change], Change]:
-        """A change of the meta graph of `mlp` or `lookup`."""
+        """A change of the meta graph of `mlp`, `lookup` or `old`."""
 
         def register(change: Change) -> Change:
             self[change.__name__] = lambda honest: edited(getattr(honest, name), change)
@@ -160,12 +161,15 @@ class Cases(dict[str, Callable[["Honest"], bytes]]):
 
 
 class Honest:
-    """The models that hostile ones are made of."""
+    """The models that hostile ones are made of, and small ones to damage."""
 
     def __init__(self, folder: Path) -> None:
         made = models.mlp(folder / "mlp"), models.lookup(folder / "lookup", folder / "words.txt")
         files = (Path(path, "saved_model.pb").read_bytes() for path in made)
         self.mlp, self.lookup = (edited(content, in_order) for content in files)
+        old = ROOT / "tests" / "old"
+        self.old = (old / "estimator" / "saved_model.pb").read_bytes()
+        self.seeds = [self.mlp, self.lookup, (old / "unnamed" / "saved_model.pb").read_bytes()]
 
 
 def in_order(meta: Any) -> None:

@@ -186,8 +186,3 @@ def a_line_to_a_file(meta: Any) -> None:
 @CASES.of("lookup")
 def an_asset_outside(meta: Any) -> None:
     meta.asset_file_def[0].filename = "../../etc/passwd"
-
-
-@CASES.of("mlp")
-def the_form_of_tensorflow_1(meta: Any) -> None:
-    meta.ClearField("object_graph_def")

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import saved_models as models
+from tests.old.make import HERE, MODELS
 from tfspark.errors import UnsafeModelError
 from tfspark.registry.allowlist import allowed_ops
 from tfspark.registry.fields import saved_model_fields
@@ -244,11 +245,9 @@ def test_a_second_form_of_the_model_is_refused(tmp_path: Path) -> None:
         check_ops(folder)
 
 
-def test_a_tensorflow_1_model_is_refused(tmp_path: Path) -> None:
-    folder = models.mlp(tmp_path / "m")
-    edit(folder, lambda meta: meta.ClearField("object_graph_def"))
-    with pytest.raises(UnsafeModelError, match="TensorFlow 1"):
-        check_ops(folder)
+@pytest.mark.parametrize("make", MODELS, ids=lambda make: str(make.__name__))
+def test_an_old_model_passes(make: Callable[[Path], None]) -> None:
+    check_ops(str(HERE / make.__name__), tensorflow=True)
 
 
 def test_an_input_may_have_a_default(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import saved_models as models
 from tests.conftest import ROOT
+from tests.old.make import HERE
 from tfspark.errors import IntegrityError, SignatureError, UnsafeModelError
 from tfspark.registry.safety import check_ops
 from tfspark.registry.signature import read_signature
@@ -51,9 +52,19 @@ def test_an_unknown_signature_lists_those_there_are(tmp_path: Path) -> None:
         read_signature(folder, "nope")
 
 
+def test_one_of_another_name_is_named() -> None:
+    with pytest.raises(SignatureError, match=r"\(there are: incr\); name one of these: signature"):
+        read_signature(str(HERE / "counter"))
+
+
+def test_a_model_that_counts_takes_no_rows() -> None:
+    with pytest.raises(SignatureError, match="incr takes no inputs, so it gives nothing for a row"):
+        read_signature(str(HERE / "counter"), "incr")
+
+
 def test_a_model_without_signatures(tmp_path: Path) -> None:
     tf.saved_model.save(tf.Module(), str(tmp_path / "m"))
-    with pytest.raises(SignatureError, match="there are: none"):
+    with pytest.raises(SignatureError, match="has no signature; export it with one"):
         read_signature(str(tmp_path / "m"))
 
 

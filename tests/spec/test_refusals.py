@@ -27,7 +27,7 @@ def plain(said: str, folder: Path) -> str:
 @pytest.mark.parametrize("case", SPEC["models"], ids=lambda case: str(case["name"]))
 def test_a_model_is_refused(case: dict[str, Any], folder: Path, spark: Any) -> None:
     model, inputs = named(folder, case["model"]), columns_of(case["inputs"])
-    name, said, code = of_python(spark.sql(ROWS), model, inputs)
+    name, said, code = of_python(spark.sql(ROWS), model, inputs, case.get("signature"))
     assert (name, code, plain(said, folder)) == (case["class"], case["code"], case["says"])
 
 

@@ -23,6 +23,13 @@ def argument_name(name: str) -> str:
     return str(sanitize_arg_name(name))
 
 
+def variable_def() -> Any:
+    """What TensorFlow 1 keeps of a variable in a collection: the message's descriptor."""
+    from tensorflow.core.framework import variable_pb2
+
+    return variable_pb2.VariableDef.DESCRIPTOR
+
+
 def registered_ops() -> tuple[list[Any], set[tuple[str, str]]]:
     """Every op (`OpDef`) of the TensorFlow that is installed, and every kernel as (op, device)."""
     from tensorflow.core.framework import op_def_pb2

@@ -149,6 +149,9 @@ class Score(Section):
     model: str | dict[str, str] = Field(
         "", description="SavedModel folder or models:/name@alias; several: name: model"
     )
+    signature: str = Field(
+        "", description="of the model; default: the manifest's, else serving_default"
+    )
     segment_column: str = Field("", description="its value chooses of the models the one of a row")
     segment_default: str = Field("", description="the model of all other values")
     output: str = Field("", description="Delta folder or table name")
@@ -169,6 +172,9 @@ class Stream(Section):
 
     input: str = Field("", description="Delta folder or name that rows are added to")
     model: str = Field("", description="SavedModel folder or models:/name@alias")
+    signature: str = Field(
+        "", description="of the model; default: the manifest's, else serving_default"
+    )
     output: str = Field("", description="Delta folder or table name; default: scored")
     checkpoint: str = Field("", description="folder; default: WAREHOUSE/checkpoints/NAME")
     every: str = Field("", description="'30 seconds': go on for ever; default: what is there")

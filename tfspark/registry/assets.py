@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from tfspark.registry.program import Graph, Program, node_of
@@ -17,10 +18,10 @@ class Assets:
         placeholders: the nodes that TensorFlow feeds with the paths.
     """
 
-    def __init__(self, meta: Any, program: Program) -> None:
+    def __init__(self, meta: Any, program: Program, assets: Sequence[Any]) -> None:
         self.program, self.objects = program, meta.object_graph_def.nodes
-        self.count = len(meta.asset_file_def)
-        self.placeholders = {node_of(asset.tensor_info.name) for asset in meta.asset_file_def}
+        self.count = len(assets)
+        self.placeholders = {node_of(asset.tensor_info.name) for asset in assets}
         self.proven: set[tuple[str, int]] = set()
         self.variables: dict[str, bool] = {}
         self._users: dict[str, list[Any]] = {}
@@ -35,7 +36,7 @@ class Assets:
 
     def has(self, graph: Graph, tensor: str) -> bool:
         """Whether a tensor is the path of an asset, whoever calls the graph."""
-        return self.program.comes_from(graph, tensor, self._is_path, self._is_captured, self.proven)
+        return self.program.comes_from(graph, tensor, self.is_path, self._is_captured, self.proven)
 
     def _is_captured(self, function: str, argument: int) -> bool:
         """Whether the object that calls the function hands it an asset there."""
@@ -50,7 +51,7 @@ class Assets:
         index = captured.asset.asset_file_def_index
         return captured.WhichOneof("kind") == "asset" and bool(0 <= index < self.count)
 
-    def _is_path(self, tensor: str) -> bool:
+    def is_path(self, tensor: str) -> bool:
         """Of the main graph: a placeholder that TensorFlow feeds, or a variable that holds one."""
         node = self.program.main.nodes.get(node_of(tensor))
         if node is not None and node.op == "ReadVariableOp" and node.input:

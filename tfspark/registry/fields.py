@@ -1,4 +1,5 @@
-"""The rule that made `saved_model_fields.txt`: every field of every message of a SavedModel.
+"""The rule that made `saved_model_fields.txt`: every field of every message of a SavedModel, and
+of the variables that TensorFlow 1 keeps in its collections as bytes.
 
     python -m tfspark.registry.fields > tfspark/registry/saved_model_fields.txt
 
@@ -35,8 +36,10 @@ def saved_model_fields() -> list[str]:
     """The table of the TensorFlow that is installed."""
     from tensorflow.core.protobuf import saved_model_pb2
 
+    from tfspark.compat.tensorflow import variable_def
+
     found: dict[str, Any] = {}
-    todo = [saved_model_pb2.SavedModel.DESCRIPTOR]
+    todo = [saved_model_pb2.SavedModel.DESCRIPTOR, variable_def()]
     while todo:
         message = todo.pop()
         found[_name(message)] = message

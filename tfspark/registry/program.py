@@ -148,6 +148,18 @@ class Program:
         return ends
 
 
+def ancestors(graph: Graph, roots: Iterable[str]) -> set[str]:
+    """The nodes of these names and all that they stand on."""
+    found: set[str] = set()
+    todo = list(roots)
+    while todo:
+        name = todo.pop()
+        if name in graph.nodes and name not in found:
+            found.add(name)
+            todo += [node_of(tensor.removeprefix("^")) for tensor in graph.nodes[name].input]
+    return found
+
+
 def node_of(tensor: str) -> str:
     """The node whose output a tensor is."""
     return tensor.split(":")[0]

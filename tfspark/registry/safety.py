@@ -5,9 +5,12 @@ comes before both and reads the file without TensorFlow. What is not known to be
 refused (`allowed_ops.txt`, made by `tfspark.registry.allowlist`), and so is what the check cannot
 follow. Ops that are looked at closer:
 
-- `SaveV2`, `MergeV2Checkpoints` may stand in what the saver's call to save alone reaches;
+- `SaveV2`, `MergeV2Checkpoints` may stand in what the saver's call to save alone reaches, and in
+  the main graph where nothing that is run reaches them: TensorFlow 1 saves there;
 - `RestoreV2` in what its call to restore alone reaches, with the file that the saver is given;
-- `InitializeTableFromTextFileV2` may read an asset of the model, and no other file;
+- `InitializeTableFromTextFileV2` may read an asset of the model, and no other file. TensorFlow 1
+  has the path of an asset as a constant, in place of which the real one is fed when the model is
+  opened: there it may stand in what initialises the model, and in nothing else;
 - `PrintV2` may print to the process's own streams, and to no file.
 """
 
@@ -20,10 +23,12 @@ from typing import Any, NoReturn
 from tfspark import storage
 from tfspark.errors import UnsafeModelError
 from tfspark.registry.assets import Assets, is_inside
+from tfspark.registry.entry import INIT_OP, assets, init_ops, serving, tensors
 from tfspark.registry.program import (
     CALLS,
     Graph,
     Program,
+    ancestors,
     attributes,
     funcs,
     named,
@@ -34,11 +39,12 @@ from tfspark.wording import say
 
 _SAVE = {"SaveV2", "MergeV2Checkpoints"}
 _RESTORE = "RestoreV2"
-_TEXT_TABLE = "InitializeTableFromTextFileV2"
+_TEXT_TABLES = {"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"}
 _PRINT = "PrintV2"
 _STREAMS = (b"stderr", b"stdout", b"log(info)", b"log(warning)", b"log(error)")
-_LOOKED_AT = {*_SAVE, _RESTORE, _TEXT_TABLE, _PRINT}
+_LOOKED_AT = {*_SAVE, *_TEXT_TABLES, _RESTORE, _PRINT}
 _INPUTS = {"Placeholder", "PlaceholderWithDefault"}
+_FED = {*_INPUTS, "Const"}
 # A resource or a variant that is read from bytes may be anybody's.
 _HANDLES = {20, 21, 120, 121}
 _READ_BYTES = {"ParseTensor", "DeserializeSparse", "DeserializeManySparse", _RESTORE}
@@ -75,13 +81,8 @@ def check_ops(folder: str, tensorflow: bool = False) -> None:
 
 
 def _check(folder: str, model: Any) -> None:
-    # TensorFlow opens several graphs, too, as it opens a TensorFlow 1 model.
-    if len(model.meta_graphs) > 1:
-        raise UnsafeModelError(say("many_graphs", folder=folder, count=len(model.meta_graphs)))
-    (meta,) = model.meta_graphs
-    if not meta.HasField("object_graph_def"):
-        raise UnsafeModelError(say("tensorflow_1", folder=folder))
-    for asset in meta.asset_file_def:
+    meta = serving(model.meta_graphs, folder)
+    for asset in assets(meta, folder):
         if not is_inside(asset.filename):
             raise UnsafeModelError(say("asset_outside", folder=folder, asset=asset.filename))
     _Check(folder, meta).run()
@@ -94,7 +95,9 @@ class _Check:
         self.folder, self.meta = folder, meta
         self._names_are_clear()
         self.program = Program(meta)
-        self.assets = Assets(meta, self.program)
+        self.assets = Assets(meta, self.program, assets(meta, folder))
+        self.init = {op for ops in init_ops(meta, folder) for op in ops}
+        self._runs()
         self.filename = node_of(meta.saver_def.filename_tensor_name)
         self.restored: set[tuple[str, int]] = set()
 
@@ -114,6 +117,19 @@ class _Check:
                 self._op(graph, node)
                 self._attributes(graph, node)
         self._inputs()
+
+    def _runs(self) -> None:
+        """The nodes of the main graph that are run: to score, to initialise, to restore."""
+        main, signatures = self.program.main, self.meta.signature_def
+        infos = [
+            info
+            for name, signature in signatures.items()
+            if name != INIT_OP
+            for info in signature.outputs.values()
+        ]
+        self.scores = ancestors(main, (node_of(t) for info in infos for t in tensors(info)))
+        self.begins = ancestors(main, self.init)
+        self.reads = ancestors(main, [node_of(self.meta.saver_def.restore_op_name)])
 
     def _names_are_clear(self) -> None:
         """Whether every name means one thing: TensorFlow looks up ops and functions by name."""
@@ -147,9 +163,10 @@ class _Check:
         used = {node_of(i.removeprefix("^")) for n in self.program.main.listed for i in n.input}
         for signature in self.meta.signature_def.values():
             for info in (*signature.inputs.values(), *signature.outputs.values()):
-                used |= {node_of(tensor) for tensor in _tensors(info)}
+                used |= {node_of(tensor) for tensor in tensors(info)}
         for collection in self.meta.collection_def.values():
             used |= {node_of(tensor) for tensor in collection.node_list.value}
+        used.update(self.init)
         names = [node_of(saver.save_tensor_name), saver.restore_op_name]
         calls = [name if name not in used and self._is_call(name) else "" for name in names]
         return ("", "") if names[0] == names[1] else (calls[0], calls[1])
@@ -162,13 +179,18 @@ class _Check:
         return named(node) == [node.attr["f"].func.name]
 
     def _op(self, graph: Graph, node: Any) -> None:
-        if node.op in allowed() or (node.op in _SAVE and graph.name in self.saves):
+        if node.op in allowed():
             return
-        if node.op == _RESTORE and graph.name in self.restores:
+        if node.op in _SAVE:
+            if not self._is_saver(graph, node):
+                self._refuse(graph.name, node, "op_unlisted")
+        elif node.op == _RESTORE:
+            if graph.name not in self.restores and not self._is_main_restore(graph, node):
+                self._refuse(graph.name, node, "op_unlisted")
             if not self._is_restored(graph, node):
                 self._refuse(graph.name, node, "op_no_checkpoint")
-        elif node.op == _TEXT_TABLE:
-            if not self.assets.has(graph, node.input[1] if len(node.input) > 1 else ""):
+        elif node.op in _TEXT_TABLES:
+            if not self._is_asset(graph, node):
                 self._refuse(graph.name, node, "op_no_asset")
         elif node.op == _PRINT:
             if "output_stream" in node.attr and node.attr["output_stream"].s not in _STREAMS:
@@ -176,14 +198,44 @@ class _Check:
         else:
             self._refuse(graph.name, node, "op_unlisted")
 
+    def _is_saver(self, graph: Graph, node: Any) -> bool:
+        """Whether saving alone runs a node."""
+        if graph is self.program.main:
+            return node.name not in self.scores | self.begins | self.reads
+        return graph.name in self.saves
+
+    def _is_main_restore(self, graph: Graph, node: Any) -> bool:
+        main = graph is self.program.main
+        return main and node.name not in self.scores | self.begins
+
     def _is_restored(self, graph: Graph, node: Any) -> bool:
-        return self.program.comes_from(
-            graph, node.input[0] if node.input else "", self._is_filename, _nothing, self.restored
-        )
+        """Whether a file that is read is the one that TensorFlow tells the saver."""
+        file = node.input[0] if node.input else ""
+        if graph is self.program.main:
+            return node.name not in self.reads or self._is_fed(graph, file, {self.filename})
+        return self.program.comes_from(graph, file, self._is_filename, _nothing, self.restored)
 
     def _is_filename(self, tensor: str) -> bool:
         node = self.program.main.nodes.get(node_of(tensor))
         return node is not None and node.op == "Placeholder" and node.name == self.filename
+
+    def _is_asset(self, graph: Graph, node: Any) -> bool:
+        """Whether a file that fills a table is an asset."""
+        file = node.input[1] if len(node.input) > 1 else ""
+        if self.assets.has(graph, file):
+            return True
+        if graph is not self.program.main or node.name in self.scores | self.reads:
+            return False  # nobody would feed the path
+        return self._is_fed(graph, file, self.assets.placeholders)
+
+    def _is_fed(self, graph: Graph, tensor: str, names: set[str]) -> bool:
+        """Whether a tensor is that of one of these nodes, which have one, and is fed."""
+        node = graph.nodes.get(node_of(graph.source(tensor)))
+        return node is not None and node.name in names and node.op in _FED
+
+    def _is_read(self, node: Any, tensor: str) -> bool:
+        """Whether a tensor that is no input is one that says which file is read."""
+        return node.op not in _INPUTS and self.assets.is_path(self.program.main.source(tensor))
 
     def _attributes(self, graph: Graph, node: Any) -> None:
         for key, value in attributes(node):
@@ -205,9 +257,9 @@ class _Check:
         files, nodes = self.assets.placeholders | {self.filename}, self.program.main.nodes
         for name, signature in sorted(self.meta.signature_def.items()):
             for key, info in sorted(signature.inputs.items()):
-                for tensor in _tensors(info):
+                for tensor in tensors(info):
                     node = nodes.get(node_of(tensor))
-                    if node is None or node.op not in _INPUTS or node.name in files:
+                    if node is None or node.name in files or self._is_read(node, tensor):
                         said = {"signature": name, "input": key, "tensor": tensor}
                         raise UnsafeModelError(say("unsafe_input", folder=self.folder, **said))
 
@@ -235,18 +287,3 @@ def _all(value: Any, what: str) -> list[Any]:
     if kind == "list":
         return list(getattr(value.list, what))
     return [getattr(value, what)] if kind == what else []
-
-
-def _tensors(info: Any) -> list[str]:
-    """The tensors of an input or an output: several of a sparse or a composite one."""
-    kind = info.WhichOneof("encoding")
-    if kind == "coo_sparse":
-        sparse = info.coo_sparse
-        return [
-            sparse.values_tensor_name,
-            sparse.indices_tensor_name,
-            sparse.dense_shape_tensor_name,
-        ]
-    if kind == "composite_tensor":
-        return [tensor for part in info.composite_tensor.components for tensor in _tensors(part)]
-    return [info.name] if kind else []

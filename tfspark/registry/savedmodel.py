@@ -36,22 +36,29 @@ def parse(content: bytes, where: str) -> Any:
     Raises:
         IntegrityError: the bytes are cut off, no such message, or can be read in two ways.
     """
+    model = part("SavedModel", content)
+    if model is None:
+        raise _damaged(where)
+    if not model.meta_graphs:
+        raise IntegrityError(say("no_graph", where=where))
+    return model
+
+
+def part(message: str, content: bytes) -> Any:
+    """A message in bytes; None if they are no such message, or can be read in two ways."""
     from google.protobuf.message import DecodeError
 
     try:
-        form = _classes("form")["SavedModel"].FromString(content)
+        form = _classes("form")[message].FromString(content)
         form.DiscardUnknownFields()
         # What stands twice, excludes what came before it, is unknown or longer than need be, is
         # gone by now. Nothing of this schema gets longer by being read and written.
         if form.ByteSize() != len(content):
-            raise DecodeError
+            return None
         del form
-        model = _classes("meaning")["SavedModel"].FromString(content)
+        return _classes("meaning")[message].FromString(content)
     except DecodeError:
-        raise IntegrityError(say("no_saved_model", where=where, file=FILE)) from None
-    if not model.meta_graphs:
-        raise IntegrityError(say("no_graph", where=where))
-    return model
+        return None
 
 
 def read_heads(folder: str) -> list[Any]:

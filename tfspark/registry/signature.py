@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfspark.errors import SignatureError
+from tfspark.registry.entry import INIT_OP, serving
 from tfspark.registry.savedmodel import read_heads
 from tfspark.tensors import TensorSpec
+from tfspark.wording import say
 
 DEFAULT = "serving_default"
-_INIT_OP = "__saved_model_init_op"
 _DTYPES = {
     1: "float32",
     2: "float64",
@@ -55,23 +56,20 @@ def read_signature(folder: str, name: str = DEFAULT) -> Signature:
         SignatureError: there is no such signature (the message lists those there are), or a
             tensor of it has no rows or is sparse or ragged.
     """
-    there: dict[str, Any] = {}
-    for graph in read_heads(folder):
-        if "serve" in graph.meta_info_def.tags:
-            there |= dict(graph.signature_def.items())
-    there.pop(_INIT_OP, None)
+    there = dict(serving(read_heads(folder), folder).signature_def.items())
+    there.pop(INIT_OP, None)
+    said = {"folder": folder, "name": name, "names": ", ".join(sorted(there))}
+    if not there:
+        raise SignatureError(say("no_signatures", **said))
     if name not in there:
-        names = ", ".join(sorted(there)) or "none"
-        raise SignatureError(
-            f"model {folder}: has no signature {name} (there are: {names}); "
-            "export it with one: keras Model.export, or tf.saved_model.save(..., signatures=...)"
-        )
+        raise SignatureError(say("no_signature", **said))
     found = there[name]
+    for part, why in ((found.inputs, "no_inputs"), (found.outputs, "no_outputs")):
+        if not part:
+            raise SignatureError(say(why, **said))
     batches: set[int] = set()
     inputs = _specs(folder, "input", found.inputs, batches)
     outputs = _specs(folder, "output", found.outputs, batches)
-    if not inputs or not outputs:
-        raise SignatureError(f"model {folder}: signature {name} has no inputs or no outputs")
     if len(batches) > 1:
         sizes = ", ".join(map(str, sorted(batches)))
         raise SignatureError(

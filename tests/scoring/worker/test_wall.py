@@ -20,14 +20,13 @@ import tensorflow as tf
 
 from tests import saved_models as models
 from tests.conftest import ROOT
-from tests.registry.hostile import edited, named
 from tests.scoring import hostile
 from tests.scoring.scorers import scorer
 from tfspark.errors import ConfigError, StorageError
 from tfspark.registry.manifest import digest_folder
 from tfspark.registry.resolve import resolve_model
 from tfspark.scoring.model.pack import unpack
-from tfspark.scoring.worker import guard, landlock, opened, parent, seccomp, wall
+from tfspark.scoring.worker import guard, landlock, parent, seccomp, wall
 
 X = pa.array([1.0, 2.0], pa.float32())
 DENIED = "Permission denied (models reach no files but their own: spark.tfspark.wall)"
@@ -246,20 +245,6 @@ def test_a_row_that_unpacks_to_more_than_there_is(tmp_path: Path) -> None:
     (found,), reasons = run([pa.array([small, bomb])])
     assert found.to_pylist() == [10, None]
     assert reasons[1].as_py().startswith("the model ended the process: SIG")
-
-
-def test_a_function_that_the_caller_s_thread_would_run(tmp_path: Path) -> None:
-    """XLA's are compiled there, for each number of rows anew: their calls are handed over."""
-    folder = tmp_path / "m"
-    models.picky(folder)
-    assert not opened.OpenModel(str(folder), resolve_model(str(folder)).signature)._inline
-
-    def compiles(meta: Any) -> None:
-        named(meta, "signature_wrapper").attr["_XlaMustCompile"].b = True
-
-    file = folder / "saved_model.pb"
-    file.write_bytes(edited(file.read_bytes(), compiles))
-    assert opened.OpenModel(str(folder), resolve_model(str(folder)).signature)._inline
 
 
 def test_a_model_that_is_never_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,14 +21,13 @@ from tfspark.scoring.model.pack import Packed, loaded, repair, unpack
 from tfspark.scoring.worker import gpus, wall
 from tfspark.scoring.worker.batchsize import Tuner
 from tfspark.scoring.worker.deadline import OPENING, Deadline, opening
+from tfspark.scoring.worker.session import open_session
 from tfspark.tensors import Array, numpy_dtype
 
 after_call: list[Callable[[], None]] = []
 """Run after every call of a model in this process."""
 after_open: list[Callable[[str], None]] = [loaded]
 """Run with the digest of every model that this process opens."""
-_ORDINARY = {"_input_shapes", "_construction_context"}
-"""Attributes of a function that change nothing of where its ops run."""
 _lock = threading.Lock()
 _open: dict[tuple[str, str], OpenModel] = {}
 
@@ -116,17 +115,12 @@ class OpenModel:
     def __init__(self, folder: str, signature: Signature, warm_up: bool = True) -> None:
         import tensorflow as tf
 
-        self._tf = tf
         self.clock: Callable[[], float] = time.perf_counter
         self.on_gpu = bool(tf.config.list_logical_devices("GPU"))
         self.signature = signature
-        self._model = tf.saved_model.load(folder)  # held: its variables live as long as it does
-        self._function = self._model.signatures[signature.name]
+        # Where the wall is around the thread that opens the model, threads of its own inherit it.
+        self._call = open_session(folder, signature, own_threads=wall.around_a_thread())
         self.successes = self.failures = 0
-        # TensorFlow runs ops in its own threads, but for two things that the caller's does: the
-        # plan of the first call, which may compute constants, and a function that XLA compiles.
-        self._planned = False
-        self._inline = not _ORDINARY.issuperset(self._function.function_def.attr)
         if warm_up:
             self._warm_up()
 
@@ -140,19 +134,11 @@ class OpenModel:
         size = self.signature.batch
         if size is not None and rows != size:
             return self._in_batches_of(size, tensors, rows)
-        fed = {
-            name: self._tf.constant(tensors[name], spec.dtype)
-            for name, spec in self.signature.inputs.items()
-        }
+        fed = [tensors[name] for name in self.signature.inputs]
         if self.deadline:
             self.deadline.since = time.monotonic()
         try:
-            if self._planned and not self._inline:
-                results = self._function(**fed)
-            else:
-                results = wall.run(self.walled, partial(self._function, **fed))
-            outputs = {name: results[name].numpy() for name in self.signature.outputs}
-            self._planned = True
+            outputs = self._call(*fed)
         finally:
             if self.deadline:
                 self.deadline.since = 0.0

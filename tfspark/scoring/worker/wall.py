@@ -2,8 +2,8 @@
 
 A thread hands its wall to all threads that it starts, and TensorFlow starts its own from the one
 that uses it first. A child process (`child.py`) puts the wall around itself. A process of Spark's
-has files to write, so it opens its models, and plans their first call, in one walled thread, its
-room. Later calls come from the task's own thread: ops run in TensorFlow's threads.
+has files to write, so it opens its models in one walled thread, its
+room. Later calls come from the task's own thread: ops run in threads that the room has started.
 """
 
 from __future__ import annotations
@@ -112,6 +112,11 @@ def too_late(mode: str) -> bool:
     if mode == "never" or _whole is not None:
         return False
     return started() if _room is None else _room.late
+
+
+def around_a_thread() -> bool:
+    """Whether the wall is around one thread and those that it starts, not around the process."""
+    return _whole is None and _room is not None and _room.standing.up
 
 
 def stands() -> bool:

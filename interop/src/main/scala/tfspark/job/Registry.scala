@@ -49,12 +49,17 @@ private[tfspark] object Registry {
     * @throws TfsparkException
     *   there is no such version, or its store or files cannot be used
     */
-  def resolve(model: String, trackingUri: String, conf: Configuration): ModelFolder =
-    if (!model.startsWith("models:/")) ModelFolder.resolve(model, conf)
+  def resolve(
+      model: String,
+      trackingUri: String,
+      conf: Configuration,
+      signature: Option[String] = None
+  ): ModelFolder =
+    if (!model.startsWith("models:/")) ModelFolder.resolve(model, conf, signature)
     else {
       val (folder, name, version) = find(model, trackingUri)
       ModelFolder
-        .resolve(folder, conf, shown = Some(model), registered = version.registered)
+        .resolve(folder, conf, signature, shown = Some(model), registered = version.registered)
         .copy(name = name, version = version.number)
     }
 

@@ -60,7 +60,12 @@ private[tfspark] object Score {
     val started = System.nanoTime()
     val target = settings.scored
     val conf = spark.sparkContext.hadoopConfiguration
-    val model = Registry.resolve(named, settings.trackingUri, spark.sessionState.newHadoopConf())
+    val model = Registry.resolve(
+      named,
+      settings.trackingUri,
+      spark.sessionState.newHadoopConf(),
+      settings.signature
+    )
     val run = new TableRun(spark, source, model, target, day, steps)
     val (parent, label) = Staging.place(spark, target)
     val staging = Staging.make(parent, label, conf)(Commit.sweep(spark, _))

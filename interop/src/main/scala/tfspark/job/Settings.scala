@@ -43,6 +43,7 @@ private[tfspark] final class Settings(val all: VectorMap[String, Any]) {
 
   /** A text, or a name → text mapping. */
   val model: Any = score("model")
+  val signature: Option[String] = Some(text(score, "signature")).filter(_.nonEmpty)
   val segmentColumn: String = text(score, "segment_column")
   val output: String = text(score, "output")
   val keep: Seq[String] = score("keep").asInstanceOf[Seq[String]]

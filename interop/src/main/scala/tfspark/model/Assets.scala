@@ -2,23 +2,27 @@ package tfspark.model
 
 import com.google.protobuf.ByteString
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObject
-import org.tensorflow.proto.{MetaGraphDef, NodeDef}
+import org.tensorflow.proto.{AssetFileDef, MetaGraphDef, NodeDef}
 import scala.collection.mutable
 import scala.jdk.CollectionConverters._
 
 /** The files that a SavedModel brings along, and which tensors are their paths
   * (`tfspark/registry/assets.py`).
   */
-private[model] final class Assets(meta: MetaGraphDef, program: Program) {
+private[model] final class Assets(
+    meta: MetaGraphDef,
+    program: Program,
+    assets: Seq[AssetFileDef]
+) {
   import Program.nodeOf
   private val Variable = "VarHandleOp"
   private val main = program.main
   private val objects = meta.getObjectGraphDef.getNodesList
-  private val count = meta.getAssetFileDefCount
+  private val count = assets.size
 
   /** The nodes that TensorFlow feeds with the paths. */
   val placeholders: Set[String] =
-    meta.getAssetFileDefList.asScala.map(a => nodeOf(a.getTensorInfo.getName)).toSet
+    assets.map(asset => nodeOf(asset.getTensorInfo.getName)).toSet
 
   private val proven = mutable.HashSet.empty[(String, Int)]
   private val holds = mutable.HashMap.empty[String, Boolean]
@@ -46,7 +50,7 @@ private[model] final class Assets(meta: MetaGraphDef, program: Program) {
     }
 
   /** Of the main graph: a placeholder that TensorFlow feeds, or a variable that holds one. */
-  private def isPath(tensor: String): Boolean = main.nodes.get(nodeOf(tensor)) match {
+  def isPath(tensor: String): Boolean = main.nodes.get(nodeOf(tensor)) match {
     case Some(node) if node.getOp == "ReadVariableOp" && node.getInputCount > 0 =>
       holds.getOrElseUpdate(nodeOf(node.getInput(0)), holdsAPath(nodeOf(node.getInput(0))))
     case _ => isFed(tensor)

@@ -36,13 +36,13 @@ private[tfspark] object Form {
     "bytes" -> length
   )
 
-  def isClear(content: Array[Byte]): Boolean =
+  def isClear(content: Array[Byte], message: String = "SavedModel"): Boolean =
     try {
-      new Scan(content).message(savedModel, content.length, 0)
+      new Scan(content).message(messages(message), content.length, 0)
       true
     } catch { case Unclear => false }
 
-  private lazy val savedModel: Message = {
+  private lazy val messages: Map[String, Message] = {
     val messages = mutable.HashMap.empty[String, Message]
     def of(name: String) = messages.getOrElseUpdate(name, new Message)
     val lines = Using.resource(
@@ -60,7 +60,7 @@ private[tfspark] object Form {
       val wire = if (several || inside.isDefined) length else wires.getOrElse(kind, varint)
       message.fields(number) = Field(wire, inside, place)
     }
-    of("SavedModel")
+    messages.toMap
   }
 
   private final class Scan(content: Array[Byte]) {

@@ -1,5 +1,6 @@
 package tfspark.model
 
+import java.nio.charset.StandardCharsets.UTF_8
 import java.nio.file.{Files, Path, StandardOpenOption}
 import org.bytedeco.javacpp.{BytePointer, PointerPointer}
 import org.tensorflow.internal.c_api.global.{tensorflow => c}
@@ -17,17 +18,23 @@ import org.tensorflow.internal.c_api.{
 import org.tensorflow.proto.ConfigProto
 import scala.collection.mutable
 import scala.util.control.NonFatal
+import tfspark.IntegrityError
 import tfspark.storage.{FileLock, Private}
 import tfspark.tensors.{NativeTensor, TensorSpec, Values}
 
 /** A SavedModel in memory, for all tasks of this JVM. */
-private[tfspark] final class OpenModel(folder: Path, val signature: Signature, threads: Int)
-    extends AutoCloseable {
+private[tfspark] final class OpenModel(
+    folder: Path,
+    saved: SavedModelFile,
+    val signature: Signature,
+    threads: Int
+) extends AutoCloseable {
   // Ops run in the thread of the task that asks: tasks share the session, not its threads.
   private val config = ConfigProto
     .newBuilder()
     .setIntraOpParallelismThreads(threads)
     .setInterOpParallelismThreads(-1)
+    .setAllowSoftPlacement(true)
     .build()
   private val graph = AbstractTF_Graph.newGraph()
   private val session = load()
@@ -38,6 +45,7 @@ private[tfspark] final class OpenModel(folder: Path, val signature: Signature, t
   val failures = new java.util.concurrent.atomic.AtomicInteger
   @volatile var succeeded = false
 
+  begin()
   warmUp()
 
   /** Outputs in the signature's order, of inputs in the signature's order; the caller closes both.
@@ -96,16 +104,67 @@ private[tfspark] final class OpenModel(folder: Path, val signature: Signature, t
     } finally bytes.close()
   }
 
+  /** Initialise tables and variables where the model names no op that does. */
+  private def begin(): Unit = {
+    val meta = Entry.serving(saved)
+    Entry.initOps(meta, saved.folder) match {
+      case Seq(ops) if ops.nonEmpty =>
+        val files = Entry.assets(meta, saved.folder)
+        val paths = files.map(file => text(folder.resolve(s"assets/${file.getFilename}").toString))
+        val fed = placesOf(files.map(_.getTensorInfo.getName))
+        val values = new PointerPointer[TF_Tensor](paths.map(_.handle): _*)
+        val targets = new PointerPointer[TF_Operation](ops.map(operation): _*)
+        try
+          checked { status =>
+            c.TF_SessionRun(
+              session,
+              null,
+              fed,
+              values,
+              paths.size,
+              new TF_Output(),
+              new PointerPointer[TF_Tensor](1L),
+              0,
+              targets,
+              ops.size,
+              null,
+              status
+            )
+          }
+        finally {
+          values.close()
+          targets.close()
+          paths.foreach(_.close())
+        }
+      case _ => () // TensorFlow's loader has run it
+    }
+  }
+
+  /** A tensor that is one text. */
+  private def text(value: String): NativeTensor = {
+    val made = Values.of(TensorSpec("path", "string", Nil))
+    made.putBytes(value.getBytes(UTF_8)): Unit
+    made.tensor(Nil, 0, 1)
+  }
+
   /** Where tensors are in the graph. */
-  private def places(specs: Seq[TensorSpec]): TF_Output = {
-    val found = new TF_Output(specs.size.toLong)
-    for ((spec, i) <- specs.zipWithIndex) {
-      val colon = spec.tensor.lastIndexOf(':')
-      val (operation, index) = (spec.tensor.take(colon), spec.tensor.drop(colon + 1))
+  private def places(specs: Seq[TensorSpec]): TF_Output = placesOf(specs.map(_.tensor))
+
+  private def placesOf(tensors: Seq[String]): TF_Output = {
+    val found = new TF_Output(tensors.size.toLong)
+    for ((tensor, i) <- tensors.zipWithIndex) {
+      val colon = tensor.lastIndexOf(':')
+      val (name, index) = (tensor.take(colon), tensor.drop(colon + 1))
       found.position(i.toLong)
-      found.oper(c.TF_GraphOperationByName(graph, operation)).index(index.toInt)
+      found.oper(operation(name)).index(index.toInt)
     }
     found.position(0)
+  }
+
+  private def operation(name: String): TF_Operation = {
+    val found = c.TF_GraphOperationByName(graph, name)
+    if (found == null) throw new IntegrityError(s"model $folder: its graph holds no node $name")
+    found
   }
 
   private def checked[T](call: TF_Status => T): T = {
@@ -143,10 +202,7 @@ private[tfspark] object OpenModel {
         val root = ModelCache.folder()
         setUp(root)
         val folder = ModelCache.unpack(packed, root)
-        def opened(): OpenModel = {
-          check(folder)
-          new OpenModel(folder, signature, threads)
-        }
+        def opened(): OpenModel = new OpenModel(folder, checked(folder), signature, threads)
         val model =
           try opened()
           catch {
@@ -167,10 +223,12 @@ private[tfspark] object OpenModel {
   }
 
   /** What was checked where the model was sent from is checked where it is opened. */
-  private def check(folder: Path): Unit = {
+  private def checked(folder: Path): SavedModelFile = {
     val names = folder.toFile.list().toSeq.sorted
     val content = Files.readAllBytes(folder.resolve(SavedModelFile.Name))
-    Safety.check(names, new SavedModelFile(folder.toString, content))
+    val saved = new SavedModelFile(folder.toString, content)
+    Safety.check(names, saved)
+    saved
   }
 
   /** Where JavaCPP unpacks libraries, once per machine. It trusts one that it finds there by name,

@@ -149,6 +149,18 @@ private[model] final class Program(meta: MetaGraphDef) {
 private[model] object Program {
   val Calls = Set("PartitionedCall", "StatefulPartitionedCall")
 
+  /** The nodes of these names and all that they stand on. */
+  def ancestors(graph: Graph, roots: Iterable[String]): Set[String] = {
+    val found = mutable.HashSet.empty[String]
+    val todo = mutable.Stack.from(roots)
+    while (todo.nonEmpty) {
+      val name = todo.pop()
+      for (node <- graph.nodes.get(name) if found.add(name))
+        todo.pushAll(node.getInputList.asScala.map(tensor => nodeOf(tensor.stripPrefix("^"))))
+    }
+    found.toSet
+  }
+
   /** The node whose output a tensor is. */
   def nodeOf(tensor: String): String = tensor.takeWhile(_ != ':')
 

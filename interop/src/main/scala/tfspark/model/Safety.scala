@@ -1,7 +1,7 @@
 package tfspark.model
 
 import java.nio.charset.StandardCharsets.UTF_8
-import org.tensorflow.proto.{AttrValue, FunctionDef, MetaGraphDef, NodeDef, TensorInfo}
+import org.tensorflow.proto.{AssetFileDef, AttrValue, FunctionDef, MetaGraphDef, NodeDef}
 import scala.collection.mutable
 import scala.io.Source
 import scala.jdk.CollectionConverters._
@@ -33,35 +33,51 @@ private[tfspark] object Safety {
     val file = SavedModelFile.Name
     for (name <- names if name.startsWith("saved_model.") && name != file)
       refuse("second_form", "name" -> name, "file" -> file)
-    // TensorFlow opens several graphs, too, as it opens a TensorFlow 1 model.
-    if (model.graphs.size > 1) refuse("many_graphs", "count" -> model.graphs.size)
-    val meta = model.graphs.head
-    if (!meta.hasObjectGraphDef) refuse("tensorflow_1")
-    for (asset <- meta.getAssetFileDefList.asScala.map(_.getFilename) if !Assets.isInside(asset))
+    val meta = Entry.serving(model)
+    val assets = Entry.assets(meta, model.folder)
+    for (asset <- assets.map(_.getFilename) if !Assets.isInside(asset))
       refuse("asset_outside", "asset" -> asset)
-    new Check(model.folder, meta).run()
+    new Check(model.folder, meta, assets).run()
   }
 
   private val Save = Set("SaveV2", "MergeV2Checkpoints")
   private val Restore = "RestoreV2"
-  private val TextTable = "InitializeTableFromTextFileV2"
+  private val TextTables = Set("InitializeTableFromTextFile", "InitializeTableFromTextFileV2")
   private val Print = "PrintV2"
   private val Streams = Set("stderr", "stdout", "log(info)", "log(warning)", "log(error)")
-  private val LookedAt = Save + Restore + TextTable + Print
+  private val LookedAt = Save ++ TextTables + Restore + Print
   private val Inputs = Set("Placeholder", "PlaceholderWithDefault")
+  private val Fed = Inputs + "Const"
   // A resource or a variant that is read from bytes may be anybody's.
   private val Handles = Set(20, 21, 120, 121)
   private val ReadBytes =
     Set("ParseTensor", "DeserializeSparse", "DeserializeManySparse", Restore)
 
   /** The rules for one meta graph. */
-  private final class Check(folder: String, meta: MetaGraphDef) {
-    import Program.{attributes, funcs, named, nodeOf}
+  private final class Check(
+      folder: String,
+      meta: MetaGraphDef,
+      assetFiles: Seq[AssetFileDef]
+  ) {
+    import Entry.tensors
+    import Program.{ancestors, attributes, funcs, named, nodeOf}
     namesAreClear()
     private val program = new Program(meta)
     private val main = program.main
-    private val assets = new Assets(meta, program)
+    private val assets = new Assets(meta, program, assetFiles)
+    private val init = Entry.initOps(meta, folder).flatten.toSet
     private val filename = nodeOf(meta.getSaverDef.getFilenameTensorName)
+    // The nodes of the main graph that are run: to score, to initialise, to restore.
+    private val scores = ancestors(
+      main,
+      meta.getSignatureDefMap.asScala.toSeq
+        .filter(_._1 != Entry.InitOp)
+        .flatMap(_._2.getOutputsMap.values.asScala)
+        .flatMap(tensors)
+        .map(nodeOf)
+    )
+    private val begins = ancestors(main, init)
+    private val reads = ancestors(main, Seq(nodeOf(meta.getSaverDef.getRestoreOpName)))
     private val restored = mutable.HashSet.empty[(String, Int)]
 
     def run(): Unit = {
@@ -118,6 +134,7 @@ private[tfspark] object Safety {
       for (node <- main.listed; tensor <- node.getInputList.asScala)
         used += nodeOf(tensor.stripPrefix("^"))
       used ++= infos.flatMap(tensors).map(nodeOf)
+      used ++= init
       used ++= collections.flatMap(_.getNodeList.getValueList.asScala).map(nodeOf)
       val save = nodeOf(meta.getSaverDef.getSaveTensorName)
       val restore = meta.getSaverDef.getRestoreOpName
@@ -137,26 +154,54 @@ private[tfspark] object Safety {
         saves: Set[String],
         restores: Set[String]
     ): Unit = node.getOp match {
-      case op if allowed(op) || Save(op) && saves(graph.name) => ()
-      case Restore if restores(graph.name) =>
+      case op if allowed(op) => ()
+      case op if Save(op) =>
+        if (!isSaver(graph, node, saves)) refuse(graph.name, node, "op_unlisted")
+      case Restore =>
+        if (!restores(graph.name) && !isMainRestore(graph, node))
+          refuse(graph.name, node, "op_unlisted")
         if (!isRestored(graph, node)) refuse(graph.name, node, "op_no_checkpoint")
-      case TextTable =>
-        val file = if (node.getInputCount > 1) node.getInput(1) else ""
-        if (!assets.has(graph, file)) refuse(graph.name, node, "op_no_asset")
+      case op if TextTables(op) =>
+        if (!isAsset(graph, node)) refuse(graph.name, node, "op_no_asset")
       case Print =>
         val stream = Option(node.getAttrMap.get("output_stream")).map(_.getS.toString(UTF_8))
         if (!stream.forall(Streams)) refuse(graph.name, node, "op_prints")
       case _ => refuse(graph.name, node, "op_unlisted")
     }
 
+    /** Whether saving alone runs a node. */
+    private def isSaver(graph: Graph, node: NodeDef, saves: Set[String]): Boolean = {
+      val name = node.getName
+      if (graph eq main) !scores(name) && !begins(name) && !reads(name) else saves(graph.name)
+    }
+
+    private def isMainRestore(graph: Graph, node: NodeDef): Boolean =
+      (graph eq main) && !scores(node.getName) && !begins(node.getName)
+
+    /** Whether a file that is read is the one that TensorFlow tells the saver. */
     private def isRestored(graph: Graph, node: NodeDef): Boolean = {
       val file = if (node.getInputCount > 0) node.getInput(0) else ""
-      program.comesFrom(graph, file, isFilename, (_, _) => false, restored)
+      if (graph eq main) !reads(node.getName) || isFed(graph, file, Set(filename))
+      else program.comesFrom(graph, file, isFilename, (_, _) => false, restored)
     }
 
     private def isFilename(tensor: String): Boolean =
       main.nodes.get(nodeOf(tensor)).exists { node =>
         node.getOp == "Placeholder" && node.getName == filename
+      }
+
+    /** Whether a file that fills a table is an asset. */
+    private def isAsset(graph: Graph, node: NodeDef): Boolean = {
+      val file = if (node.getInputCount > 1) node.getInput(1) else ""
+      // Where a signature or the saver fills it, nobody would feed the path.
+      val begun = (graph eq main) && !scores(node.getName) && !reads(node.getName)
+      assets.has(graph, file) || begun && isFed(graph, file, assets.placeholders)
+    }
+
+    /** Whether a tensor is that of one of these nodes, which have one, and is fed. */
+    private def isFed(graph: Graph, tensor: String, names: Set[String]): Boolean =
+      graph.nodes.get(nodeOf(graph.source(tensor))).exists { node =>
+        names(node.getName) && Fed(node.getOp)
       }
 
     private def checkAttributes(graph: Graph, node: NodeDef): Unit =
@@ -179,8 +224,9 @@ private[tfspark] object Safety {
         tensor <- tensors(info)
       } {
         val isInput = main.nodes.get(nodeOf(tensor)).exists { node =>
-          Inputs(node.getOp) && !assets.placeholders(node.getName) &&
-          node.getName != filename
+          // What is no input may be fed, if it does not say which file is read.
+          (Inputs(node.getOp) || !assets.isPath(main.source(tensor))) &&
+          !assets.placeholders(node.getName) && node.getName != filename
         }
         if (!isInput) {
           val said = Seq("signature" -> name, "input" -> key, "tensor" -> tensor)
@@ -220,21 +266,6 @@ private[tfspark] object Safety {
   private def tensorTypes(value: AttrValue): Seq[Int] = value.getValueCase match {
     case AttrValue.ValueCase.TENSOR => Seq(value.getTensor.getDtypeValue)
     case AttrValue.ValueCase.LIST => value.getList.getTensorList.asScala.map(_.getDtypeValue).toSeq
-    case _ => Nil
-  }
-
-  /** The tensors of an input or an output: several of a sparse or a composite one. */
-  private def tensors(info: TensorInfo): Seq[String] = info.getEncodingCase match {
-    case TensorInfo.EncodingCase.COO_SPARSE =>
-      val sparse = info.getCooSparse
-      Seq(
-        sparse.getValuesTensorName,
-        sparse.getIndicesTensorName,
-        sparse.getDenseShapeTensorName
-      )
-    case TensorInfo.EncodingCase.COMPOSITE_TENSOR =>
-      info.getCompositeTensor.getComponentsList.asScala.toSeq.flatMap(tensors)
-    case TensorInfo.EncodingCase.NAME => Seq(info.getName)
     case _ => Nil
   }
 }

@@ -3,6 +3,7 @@ package tfspark.model
 import org.tensorflow.proto.{SignatureDef, TensorInfo}
 import scala.jdk.CollectionConverters._
 import tfspark.SignatureError
+import tfspark.shared.Shared.say
 import tfspark.tensors.TensorSpec
 
 /** What a SavedModel takes and gives.
@@ -19,7 +20,6 @@ final case class Signature(
 
 private[tfspark] object Signature {
   val Default = "serving_default"
-  private val InitOp = "__saved_model_init_op"
 
   /** The signature of a model, read from the SavedModel itself.
     *
@@ -27,29 +27,25 @@ private[tfspark] object Signature {
     *   there is none of that name, or a tensor of it has no rows or is sparse or ragged
     */
   def read(model: SavedModelFile, name: String): Signature = {
-    val there = model.graphs
-      .filter(_.getMetaInfoDef.getTagsList.contains("serve"))
-      .flatMap(_.getSignatureDefMap.asScala)
-      .toMap - InitOp
-    val found = there.getOrElse(
-      name, {
-        val names = if (there.isEmpty) "none" else there.keys.toSeq.sorted.mkString(", ")
-        throw new SignatureError(
-          s"model ${model.folder}: has no signature $name (there are: $names); export it with " +
-            "one: keras Model.export, or tf.saved_model.save(..., signatures=...)"
-        )
-      }
+    val there = Entry.serving(model).getSignatureDefMap.asScala.toMap - Entry.InitOp
+    def refuse(why: String) = throw new SignatureError(
+      say(
+        why,
+        "folder" -> model.folder,
+        "name" -> name,
+        "names" -> there.keys.toSeq.sorted.mkString(", ")
+      )
     )
+    if (there.isEmpty) refuse("no_signatures")
+    val found = there.getOrElse(name, refuse("no_signature"))
+    if (found.getInputsCount == 0) refuse("no_inputs")
+    if (found.getOutputsCount == 0) refuse("no_outputs")
     of(model.folder, name, found)
   }
 
   private def of(folder: String, name: String, found: SignatureDef): Signature = {
     val inputs = specs(folder, "input", found.getInputsMap.asScala.toMap)
     val outputs = specs(folder, "output", found.getOutputsMap.asScala.toMap)
-    if (inputs.isEmpty || outputs.isEmpty)
-      throw new SignatureError(
-        s"model $folder: signature $name has no inputs or no outputs"
-      )
     val batches = (inputs ++ outputs).flatMap(_._2).distinct.sorted
     if (batches.size > 1)
       throw new SignatureError(

@@ -1,5 +1,6 @@
 package tfspark.plans
 
+import java.util.Locale
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.plans.logical.{
   Filter,
@@ -43,12 +44,19 @@ private[tfspark] object TfScore {
       case _ =>
         throw new SignatureError(s"$usage: the first argument is the model's folder, as a text")
     }
-    val model = Scoring.resolve(SparkSession.active, name, None)
-    Binding.checkOutputs(model, Nil)
-    val (columns, named) =
+    val (columns, all) =
       NamedParametersSupport.splitAndCheckNamedArguments(arguments.tail, "tf_score", _ == _)
-    val all = columns.size == 1 || model.signature.inputs.size == 1 // a struct, or one tensor
-    if (named.isEmpty && all && columns.nonEmpty) TfScore(model, columns)
+    // A text is no column of the rows: it names the signature.
+    val (signatures, named) = all.partitionMap { argument =>
+      (argument.key.toLowerCase(Locale.ROOT), argument.value) match {
+        case ("signature", Literal(text: UTF8String, _: StringType)) => scala.Left(text.toString)
+        case _ => scala.Right(argument)
+      }
+    }
+    val model = Scoring.resolve(SparkSession.active, name, signatures.headOption)
+    Binding.checkOutputs(model, Nil)
+    val whole = columns.size == 1 || model.signature.inputs.size == 1 // a struct, or one tensor
+    if (named.isEmpty && whole && columns.nonEmpty) TfScore(model, columns)
     else TfScore(model, byName(model, columns, named.map(n => n.key -> n.value)))
   }
 

@@ -1,5 +1,6 @@
 package tfspark.plans
 
+import java.nio.file.Paths
 import org.apache.spark.sql.Row
 import tfspark.Local
 
@@ -44,6 +45,23 @@ class TfScoreSuite extends Local {
       s"SELECT tf_score('$linear', struct(array(1f, 2f) AS x, 1 AS other)) AS y"
     )
     assert(byName == one && inStruct.head() == one)
+  }
+
+  test("another signature, of a model of TensorFlow 1") {
+    val old = Paths.get("tests", "old", "estimator").toAbsolutePath.toString
+    def scored(arguments: String) = spark.sql(s"SELECT tf_score('$old', $arguments) AS score")
+    val columns = "age => array(2f), word => array('green')"
+    val one = scored(s"$columns, signature => 'predict'").head()
+    assert(one == scored(s"$columns, Signature => 'predict'").head())
+    val df = spark.sql("SELECT array(2f) AS age, array('green') AS word")
+    val inputs = Map("age" -> Seq("age"), "word" -> Seq("word"))
+    val model = Scoring.resolve(spark, old, Some("predict"))
+    assert(model.signature.outputs.map(_.name) == Seq("score"))
+    val frame = Scoring.score(df, old, inputs, None, Some("predict"), reasons = false)
+    assert(frame.select("score").head() == one)
+    val error = intercept[Exception](scored(s"$columns, signature => 'other'"))
+    val said = "has no signature other (there are: predict, regress, serving_default)"
+    assert(error.getMessage.contains(said))
   }
 
   test("what does not fit is refused with the names that there are") {
