@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyspark.sql import types as T
 
 from tfspark import storage, tables
+from tfspark.rowchecks import RowChecks
 from tfspark.scoring.plans.asread import NotPlain, arrow_field
 from tfspark.scoring.table.commit import differs
 from tfspark.sparkerrors import first_line
@@ -37,6 +38,8 @@ class TableLook:
     by_contract: bool
     target: str
     schema: T.StructType
+    raw: DataFrame
+    checks: RowChecks | None = None
 
     def columns(self) -> pa.Schema:
         """The used columns with the types that tasks write.
