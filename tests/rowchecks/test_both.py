@@ -13,6 +13,7 @@ from tests.rowchecks.tables import KEY, contract, told
 from tests.sizes import size
 from tfspark.contracts.checks import check
 from tfspark.rowchecks import RowChecks
+from tfspark.rowchecks.schemas import spark_schema
 
 TABLES = size(200, soak=10_000)
 TOGETHER = 200
@@ -44,7 +45,7 @@ def compare(spark: Any, columns: list[Column]) -> None:
         | {f"c{i}": values for i, (_, values) in enumerate(columns)}
     )
     wanted = contract({**KEY, **about})
-    raw = spark.createDataFrame(pa.Table.from_batches([batch]))
+    raw = spark.createDataFrame(pa.Table.from_batches([batch]), spark_schema(batch.schema))
     theirs = check(raw, wanted, "t").orderBy("id").toArrow()
     found = RowChecks(wanted, batch.schema, "t")(batch)
     reasons, differ = told(found), []

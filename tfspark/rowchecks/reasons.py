@@ -23,9 +23,11 @@ class Reasons:
     def add(self, mask: pa.Array, *said: str | pa.Array) -> None:
         """What is said of the rows of a mask: texts, and arrays of a text a row."""
         rows = np.flatnonzero(mask.to_numpy(zero_copy_only=False))
-        parts = [pa.array([part] * len(rows)) if isinstance(part, str) else part for part in said]
         self._rows.append(rows)
-        self._texts.append(parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, ""))
+        if all(isinstance(part, str) for part in said):
+            self._texts.append(pa.array(["".join(map(str, said))] * len(rows), pa.string()))
+        else:
+            self._texts.append(pc.binary_join_element_wise(*said, ""))
 
     def told(self, not_cut: pa.Array | None) -> tuple[pa.Array | None, pa.Array]:
         """Which rows are bad, None where none is, and the reasons of these rows.

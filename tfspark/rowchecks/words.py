@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfspark.rowchecks.arrays import flat, numpy_of, relisted, utf8
+from tfspark.rowchecks.arrays import flat, numpy_of, only, relisted, some, utf8
 
 _ESCAPES = {8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r"}
 
@@ -35,7 +35,7 @@ def text(array: pa.Array) -> pa.Array:
     if t.is_timestamp(kind):
         plain = array.cast(pa.timestamp("us", kind.tz)).cast(pa.timestamp("us"))
         return _short(plain.cast(pa.string()))
-    if t.is_list(kind) or t.is_large_list(kind):
+    if t.is_list(kind):
         leaves = pc.fill_null(text(array.flatten()), "null")
         return _around("[", pc.binary_join(relisted(array, leaves), ", "), "]")
     if t.is_null(kind) or t.is_nested(kind):
@@ -57,10 +57,12 @@ def rows_as_json(rows: pa.RecordBatch, names: Iterable[str]) -> pa.Array:
 
 
 def _object(columns: Sequence[pa.Array], names: Sequence[str], rows: int) -> pa.Array:
-    parts = [
-        _around(f",{json.dumps(name, ensure_ascii=False)}:", _json(column), "")
-        for name, column in zip(names, columns, strict=True)
-    ]
+    parts: list[Any] = []
+    for name, column in zip(names, columns, strict=True):
+        said, quote = _bare(column)
+        before = f",{json.dumps(name, ensure_ascii=False)}:{quote}"
+        # A null leaves its name out too.
+        parts += [before, said, quote] if not said.null_count else [_around(before, said, quote)]
     parts.append(pa.array(["}"] * rows, pa.string()))
     joined = pc.binary_join_element_wise(*parts, "", null_handling="replace")
     return _around("{", pc.utf8_ltrim(joined, ","), "")
@@ -68,33 +70,37 @@ def _object(columns: Sequence[pa.Array], names: Sequence[str], rows: int) -> pa.
 
 def _json(array: pa.Array) -> pa.Array:
     """Null where a value is null."""
+    said, quote = _bare(array)
+    return _around(quote, said, quote) if quote else said
+
+
+def _bare(array: pa.Array) -> tuple[pa.Array, str]:
+    """Values in JSON, and what they are all quoted by."""
     array, t = flat(array), pa.types
     kind = array.type
     if t.is_boolean(kind) or t.is_integer(kind):
-        return array.cast(pa.string())
+        return array.cast(pa.string()), ""
     if t.is_floating(kind):
-        said = _floats(array)
-        finite = pc.is_finite(array)
-        return pc.if_else(finite, said, _around('"', said, '"'))
+        said, odd = _floats(array), pc.invert(pc.is_finite(array))
+        return (pc.if_else(odd, _around('"', said, '"'), said) if pc.any(odd).as_py() else said), ""
     if t.is_decimal(kind):
-        return _decimals(array, "")
+        return _decimals(array, ""), ""
     if t.is_timestamp(kind):
         form = "%Y-%m-%dT%H:%M:%S" + ("Z" if kind.tz else "")
         floored = pc.floor_temporal(array.cast(pa.timestamp("us")), unit="millisecond")
-        return _around('"', pc.strftime(floored.cast(pa.timestamp("ms")), form), '"')
-    if t.is_list(kind) or t.is_large_list(kind):
+        return pc.strftime(floored.cast(pa.timestamp("ms")), form), '"'
+    if t.is_list(kind):
         leaves = pc.fill_null(_json(array.flatten()), "null")
-        return _around("[", pc.binary_join(relisted(array, leaves), ","), "]")
+        return _around("[", pc.binary_join(relisted(array, leaves), ","), "]"), ""
     if t.is_binary(kind):
         coded = [None if v is None else base64.b64encode(v).decode() for v in array.to_pylist()]
-        return _around('"', pa.array(coded, pa.string()), '"')
+        return pa.array(coded, pa.string()), '"'
     if t.is_struct(kind):
         names = [field.name for field in kind]
-        inner = _object(array.flatten(), names, len(array))
-        return pc.if_else(array.is_valid(), inner, pa.scalar(None, pa.string()))
+        return only(_object(array.flatten(), names, len(array)), array.is_valid()), ""
     if t.is_map(kind):
-        return pa.array([_map(entries, kind) for entries in array.to_pylist()], pa.string())
-    return _around('"', _escaped(text(array)), '"')
+        return pa.array([_map(entries, kind) for entries in array.to_pylist()], pa.string()), ""
+    return _escaped(text(array)), '"'
 
 
 def _map(entries: list[tuple[Any, Any]] | None, kind: pa.MapType) -> str | None:
@@ -129,8 +135,8 @@ def _floats(array: pa.Array) -> pa.Array:
     said = pc.cast(array, pa.string())
     values = np.abs(numpy_of(array))
     plain = ((values >= 1e-3) & (values < 1e7)) | (values == 0)
-    whole = pc.invert(pc.match_substring(said, "."))
-    said = pc.if_else(whole, _around("", said, ".0"), said)
+    if (whole := some(pc.invert(pc.match_substring(said, ".")))) is not None:
+        said = pc.if_else(whole, _around("", said, ".0"), said)
     if plain.all():
         return said
     odd = pa.array(~plain)

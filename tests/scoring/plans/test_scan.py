@@ -70,7 +70,7 @@ def read(spark: SparkSession, table: Path | str) -> DataFrame:
 
 def scanned(df: DataFrame, where: str, used: Sequence[str], target: str) -> Plain | None:
     """The files of the plan `scan`."""
-    look = TableLook(df, used, False, target, TARGET)
+    look = TableLook(df, used, False, target, TARGET, df)
     return choose("scan", where, lambda plan: plan.for_table(look)).way.files
 
 

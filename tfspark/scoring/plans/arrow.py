@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,7 +15,17 @@ from pyspark.sql.functions import arrow_udf  # type: ignore[attr-defined]
 from tfspark.registry.signature import Signature
 from tfspark.scoring.kinds.bound import BoundModel
 from tfspark.scoring.plans.columns import spark_type
-from tfspark.scoring.plans.plan import ERROR, RESULT, FilesPlan, Results, TableFiles, needed
+from tfspark.scoring.plans.plan import (
+    ERROR,
+    RESULT,
+    BySpark,
+    ByTasks,
+    FilesPlan,
+    Results,
+    TableFiles,
+    TableSource,
+    needed,
+)
 from tfspark.scoring.worker.many import Scores
 from tfspark.scoring.worker.sink import FilePart
 from tfspark.tables import quote
@@ -35,6 +45,10 @@ class Arrow(FilesPlan):
             function(*[F.col(quote(name)) for name in bound.fed]).alias(RESULT),
         )
         return Results.of(scored, signature)
+
+    def for_table(self, source: TableSource) -> ByTasks | BySpark:
+        way = super().for_table(source)
+        return replace(way, checks=source.checks) if isinstance(way, ByTasks) else way
 
     def write(self, df: DataFrame, files: TableFiles) -> list[FilePart]:
         task = files.task(df.sparkSession)

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from tfspark.plainfiles.asread import NotPlain
 from tfspark.plainfiles.files import Plain
 from tfspark.registry.signature import Signature
+from tfspark.rowchecks import Checked, RowChecks
 from tfspark.scoring.kinds.bound import BoundModel
 from tfspark.scoring.kinds.model import AnyModel
 from tfspark.scoring.plans.columns import as_text
@@ -150,13 +151,21 @@ class TableSource(Protocol):
     """A table that is to be scored into a Delta table, as plans look at it.
 
     Attributes:
-        df: as Spark reads it, checked.
-        used: the columns that are read.
+        df: as Spark reads it; where there is a contract, a table of the columns that it gives.
+        used: the columns of it that are read.
         by_contract: whether its rows are checked by a contract.
+        raw: before the checks.
+        checks: those that tasks can do themselves, on batches of `raw`.
     """
 
     @property
     def df(self) -> DataFrame: ...
+
+    @property
+    def raw(self) -> DataFrame: ...
+
+    @property
+    def checks(self) -> RowChecks | None: ...
 
     @property
     def used(self) -> Sequence[str]: ...
@@ -195,12 +204,14 @@ class ByTasks:
         why: the reason why this plan was chosen.
         columns: the columns that tasks read, with the types that they write.
         files: the files that tasks read themselves; None: Spark hands over the rows.
+        checks: what tasks check the rows of the raw table by; None: they get checked ones.
     """
 
     why: str
     columns: pa.Schema
     write: Callable[[DataFrame, TableFiles], list[FilePart]]
     files: Plain | None = None
+    checks: RowChecks | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +226,7 @@ class BySpark:
     why: str
     results: Callable[[DataFrame, BoundModel, Sequence[str]], Results]
     files: None = None
+    checks: None = None
 
 
 @dataclass(frozen=True)
@@ -227,6 +239,7 @@ class TableFiles:
     folder: str
     staging: str
     token: str
+    checks: Callable[[pa.RecordBatch], Checked] | None = None
 
     def task(self, spark: SparkSession) -> TableTask:
         """What tasks in Python carry."""
@@ -239,10 +252,13 @@ class TableFiles:
             self.folder,
             self.staging,
             self.token,
+            self.checks,
         )
 
 
 def needed(df: DataFrame, files: TableFiles) -> DataFrame:
-    """The columns of a checked table that tasks take."""
+    """The columns of a table that tasks take."""
+    if files.checks is not None:
+        return df
     extra = [name for name in (REASONS, RAW) if name in df.columns]
     return df.select(*[F.col(quote(name)) for name in [*files.columns.names, *extra]])

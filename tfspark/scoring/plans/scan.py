@@ -39,11 +39,13 @@ class Scan(Plan):
 
     def for_table(self, source: TableSource) -> ByTasks:
         columns = source.columns()
-        if source.by_contract:
-            raise NotPlain("a contract is checked by Spark")
-        files = plain(source.df, source.used)
+        if source.by_contract and source.checks is None:
+            raise NotPlain("a column has a type that only Spark knows")
+        # A bad row is told as a whole, so all its columns are read.
+        used = source.raw.columns if source.checks is not None else source.used
+        files = plain(source.raw, used)
         why = f"plain files: {len(files.groups)} row groups"
-        return ByTasks(why, columns, partial(_write, files), files)
+        return ByTasks(why, columns, partial(_write, files), files, source.checks)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -10,6 +11,7 @@ from pyspark.sql import types as T
 
 from tfspark import storage
 from tfspark.errors import StorageError
+from tfspark.rowchecks import Times
 from tfspark.rowgroups import footers
 from tfspark.scoring.plans.columns import as_text
 from tfspark.scoring.plans.plan import ByTasks, TableFiles
@@ -29,31 +31,42 @@ class FilesRun:
 
     Args:
         plan: how they are written.
-        by_contract: whether a contract has given rows reasons.
+        source: the columns that are scored and kept, and others, with Spark's types.
+        times: which keys are there more than once, for the plan's checks.
         staging: this run's folder, which notes what it writes.
     """
 
-    def __init__(self, output: Output, plan: ByTasks, by_contract: bool, staging: str) -> None:
-        self._output, self._plan, self._by_contract = output, plan, by_contract
-        self._staging = staging
+    def __init__(
+        self,
+        output: Output,
+        plan: ByTasks,
+        source: T.StructType,
+        staging: str,
+        times: Times | None = None,
+    ) -> None:
+        self._output, self._plan, self._source = output, plan, source
+        self._staging, self._times = staging, times
         is_uri = output.target.startswith("file:")
         target = output.target
         self._target = storage.filesystem(target)[1] if is_uri else storage.absolute(target)
         self._folder = storage.join(self._target, f"day={output.day.isoformat()}")
         self._token = uuid.uuid4().hex
         self._parts: list[FilePart] = []
-        self._source = T.StructType()
 
     def score(self, checked: DataFrame) -> tuple[int, int]:
-        out = self._output
-        self._source = checked.schema
+        out, checks = self._output, self._plan.checks
         claim(self._staging, self._target, self._folder, self._token)
         files = TableFiles(
-            out.bound, self._plan.columns, out.about, self._folder, self._staging, self._token
+            out.bound,
+            self._plan.columns,
+            out.about,
+            self._folder,
+            self._staging,
+            self._token,
+            checks and partial(checks, times=self._times),
         )
-        rows = checked if self._by_contract else checked.drop(REASONS, RAW)
         with running(out.doing, self._target):
-            self._parts = self._plan.write(rows, files)
+            self._parts = self._plan.write(checked, files)
         self._check()
         bad = sum(part.bad for part in self._parts)
         return bad + sum(part.rows for part in self._parts), bad

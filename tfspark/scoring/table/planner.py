@@ -14,6 +14,7 @@ from pyspark.sql import types as T
 
 from tfspark import storage, tables
 from tfspark.plainfiles.asread import NotPlain, arrow_field
+from tfspark.rowchecks import RowChecks
 from tfspark.scoring.table.commit import differs
 from tfspark.sparkerrors import first_line
 
@@ -37,6 +38,8 @@ class TableLook:
     by_contract: bool
     target: str
     schema: T.StructType
+    raw: DataFrame
+    checks: RowChecks | None = None
 
     def columns(self) -> pa.Schema:
         """The used columns with the types that tasks write.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Observation
@@ -10,14 +11,17 @@ from pyspark.sql import functions as F
 
 from tfspark import storage, tables
 from tfspark.config import Source
+from tfspark.contracts import Contract
 from tfspark.errors import ConfigError, StorageError
 from tfspark.plainfiles.asread import NotPlain
 from tfspark.plainfiles.files import Plain, plain
 from tfspark.quarantine import quarantine, refuse_above, refuse_empty
+from tfspark.rowchecks import RowChecks, Times
 from tfspark.scoring.model.binding import check_outputs
 from tfspark.scoring.plans.plan import BySpark, ByTasks
-from tfspark.scoring.plans.registry import Choice, choose
+from tfspark.scoring.plans.registry import choose
 from tfspark.scoring.table.asked import TableAsked
+from tfspark.scoring.table.checks import duplicates, task_checks, typed_frame
 from tfspark.scoring.table.direct import FilesRun
 from tfspark.scoring.table.planner import TableLook
 from tfspark.scoring.table.source import bound_to, check_own, for_scoring, pinned
@@ -45,32 +49,41 @@ class TableRun:
 
     def __init__(self, asked: TableAsked) -> None:
         self.asked = asked
+        self._contract: Contract | None = None
         self._scored_at = dt.datetime.now(dt.UTC)
 
     def stage(self, staging: str) -> None:
         """Score every row once into Parquet files, and count that none was lost."""
         asked = self.asked
-        df = self._read()
-        checked = self._checked(df)
-        output = self._output(checked)
+        raw = self._read()
+        typed, checks = self._typed(raw)
+        output = self._output(typed)
         self._check_target(output)
         used = output.bound.used
-        look = TableLook(checked, used, asked.contract is not None, asked.target, output.schema)
+        by_contract = self._contract is not None
+        look = TableLook(typed, used, by_contract, asked.target, output.schema, raw, checks)
         with asked.step("plan") as info:
             choice = choose(asked.plan, asked.where, lambda plan: plan.for_table(look))
             self.plan, self.why = info["plan"], info["why"] = choice.plan.name, choice.why
-        self._way = self._way_of(choice, output, staging)
-        files, counted = choice.way.files, None
-        if files is None and asked.named is None:
+        way, counted, times = choice.way, None, None
+        once = way.files is None and asked.named is None
+        if once and isinstance(way, ByTasks):
+            way = replace(way, checks=None)  # keys are counted by a second look
+        rows = raw if way.checks is not None else self._checked(raw)
+        if once:
             # While it is scored: it may be costly, or not give the same rows twice.
             counted = Observation()
-            checked = checked.observe(counted, F.count(F.lit(1)).alias("rows"))
+            rows = rows.observe(counted, F.count(F.lit(1)).alias("rows"))
         else:
             with asked.step("count rows") as info, reading(asked.where):
-                self.rows = info["rows"] = _count(df, used, files)
+                self.rows = info["rows"] = _count(raw, raw.columns, way.files)
             self._refuse_empty()
+        if way.checks is not None and self._contract is not None:
+            with asked.step("check keys"), reading(asked.where):
+                times = duplicates(raw, self._contract)
+        self._way = self._way_of(way, output, staging, typed, times)
         with asked.step("score") as info:
-            staged, self.bad = self._way.score(checked)
+            staged, self.bad = self._way.score(rows)
             info |= {"rows": staged, "bad": self.bad}
         if counted is not None:
             self.rows = int(counted.get["rows"])
@@ -114,22 +127,32 @@ class TableRun:
         """The rows of the source, at one version."""
         asked = self.asked
         if not isinstance(asked.source, Source):
-            return asked.source
-        source = pinned(asked.spark, asked.source, asked.day)
-        return tables.read_source(asked.spark, source, asked.day)
-
-    def _checked(self, df: DataFrame) -> DataFrame:
-        """The table with its typed columns, its reasons and its raw text."""
-        asked = self.asked
+            df = asked.source
+        else:
+            source = pinned(asked.spark, asked.source, asked.day)
+            df = tables.read_source(asked.spark, source, asked.day)
         if asked.contract is not None:
-            from tfspark.contracts.checks import check
-
-            with reading(asked.where):
-                return check(df, for_scoring(asked.contract, asked.keep, df.columns), asked.where)
+            self._contract = for_scoring(asked.contract, asked.keep, df.columns)
+            return df
         if asked.named and asked.named.format == "json":
             raise ConfigError(f"{asked.where}: JSON lines need a contract, for their columns")
-        no_reasons = F.array().cast("array<string>").alias(REASONS)
-        return df.drop(CORRUPT).select("*", no_reasons, F.lit(None).cast("string").alias(RAW))
+        return df.drop(CORRUPT)
+
+    def _typed(self, raw: DataFrame) -> tuple[DataFrame, RowChecks | None]:
+        """A table with the columns of the checked one, and the checks that tasks can do."""
+        if self._contract is None:
+            return raw, None
+        checks = task_checks(raw, self._contract, self.asked.where)
+        return typed_frame(raw, self._contract), checks
+
+    def _checked(self, raw: DataFrame) -> DataFrame:
+        """The table as Spark checks it: typed columns, reasons and raw text."""
+        if self._contract is None:
+            return raw
+        from tfspark.contracts.checks import check
+
+        with reading(self.asked.where):
+            return check(raw, self._contract, self.asked.where)
 
     def _output(self, checked: DataFrame) -> Output:
         asked = self.asked
@@ -155,10 +178,16 @@ class TableRun:
         old = tables.target_schema(asked.spark, asked.target)
         tables.check_columns(old, output.schema, asked.target)
 
-    def _way_of(self, choice: Choice[ByTasks | BySpark], output: Output, staging: str) -> Way:
-        way = choice.way
+    def _way_of(
+        self,
+        way: ByTasks | BySpark,
+        output: Output,
+        staging: str,
+        typed: DataFrame,
+        times: Times | None,
+    ) -> Way:
         if isinstance(way, ByTasks):
-            return FilesRun(output, way, self.asked.contract is not None, staging)
+            return FilesRun(output, way, typed.schema, staging, times)
         return StagedRun(output, way.results, storage.join(staging, "rows"))
 
     def _refuse_empty(self) -> None:

@@ -53,7 +53,8 @@ class Way(Protocol):
         """Score every row once: the rows that were written, and how many of them are bad.
 
         Args:
-            checked: the table, with `REASONS` and `RAW`.
+            checked: the table, as it may be with `REASONS` and `RAW`; where the plan has checks of
+                its own, the raw table.
 
         Raises:
             StorageError: a task failed, or a file is not what its task said.

@@ -6,7 +6,7 @@ The driver learns of names, sizes, counts and statistics alone, and commits them
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from tfspark import storage
 from tfspark.errors import StorageError
+from tfspark.rowchecks import Checked
 from tfspark.scoring.worker.many import Scores
 from tfspark.scoring.worker.statistics import Counts, delta_stats, footer_columns
 from tfspark.tables import RAW, REASONS
@@ -61,6 +62,8 @@ class TableTask:
         about: columns of one value, which every row gets.
         folder: the day's folder in the target.
         staging: takes the bad rows: the columns by number (`c0`, `c1`...), reasons and raw text.
+        checks: a contract's, which make the columns of the raw table's; None: there is no contract,
+            or Spark has checked it.
     """
 
     scorer: Scores
@@ -71,13 +74,14 @@ class TableTask:
     folder: str
     staging: str
     token: str
+    checks: Callable[[pa.RecordBatch], Checked] | None = None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> FilePart:
         """Score the batches of one partition, within a Spark task.
 
         Args:
             batches: `columns`, and as it may be `REASONS` and `RAW`: a row that has reasons is
-                bad, and is not scored.
+                bad, and is not scored. Where there are `checks`, the raw table.
 
         Raises:
             StorageError: a file cannot be read or written, or the run has ended meanwhile.
@@ -112,6 +116,13 @@ class TableTask:
 
     def _unrefused(self, batch: pa.RecordBatch, bad: _Output) -> pa.RecordBatch:
         """The rows that came without reasons; the others are bad already."""
+        if self.checks is not None:
+            found = self.checks(batch)
+            columns = typed(found.rows, self.columns)
+            if found.bad is None:
+                return columns
+            bad.write(_refused(columns.filter(found.bad), found.reasons, found.raw))
+            return columns.filter(pc.invert(found.bad))
         columns = typed(batch, self.columns)
         if REASONS not in batch.schema.names:
             return columns

@@ -1,0 +1,177 @@
+"""Scoring with a contract: tasks check the rows that they read, and say what Spark's checks say."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+import tfspark
+from tests import saved_models as models
+from tfspark.config import Source
+from tfspark.contracts import Contract, parse_contract
+from tfspark.contracts.contract import Quarantine
+from tfspark.errors import ContractViolation
+
+DAY = dt.date(2026, 11, 20)
+CONTRACT = b"""
+kind: DataContract
+id: squares
+version: 1
+schema:
+  - name: squares
+    quarantine: {maxShare: 0.8}
+    properties:
+      - {name: id, physicalType: bigint, required: true, primaryKey: true}
+      - {name: part, physicalType: string, role: key}
+      - {name: x, physicalType: double, logicalTypeOptions: {maximum: 1000}}
+      - name: code
+        physicalType: string
+        unique: true
+        logicalTypeOptions: {pattern: "[a-z]+[0-9]*"}
+      - {name: label, physicalType: int, role: label}
+"""
+COLUMNS = "id bigint, part string, x float, code string, more array<int>"
+ROWS = [
+    *((i, "p", float(i), f"c{i}", [i]) for i in range(20)),
+    (20, "p", 5000.0, "c20", None),
+    (21, "p", -1.0, "c21", []),
+    (22, None, 4.0, "C22", [1]),
+    (23, "p", 4.0, "twice", [1]),
+    (24, "p", 9.0, "twice", [1]),
+    (25, "p", 4.0, "c25", [1]),
+    (25, "p", float("nan"), "c26", [1]),
+    (25, "q", 4.0, None, [1]),
+    (26, "p", 4.0, None, [1]),
+]
+REASONS = [
+    ["code: there 2 times"],
+    ["code: there 2 times"],
+    ["id, part: there 2 times"],
+    ["part: null", "code: C22 does not match [a-z]+[0-9]*"],
+    ["x: 5000.0 is above the maximum 1000"],
+    ["x: NaN is above the maximum 1000", "id, part: there 2 times"],
+]
+
+
+@pytest.fixture
+def contract() -> Contract:
+    return parse_contract(CONTRACT, "squares.yaml")
+
+
+@pytest.fixture
+def source(spark: SparkSession, tmp_path: Path) -> str:
+    spark.createDataFrame(ROWS, COLUMNS).repartition(2).write.parquet(str(tmp_path / "in"))
+    return str(tmp_path / "in")
+
+
+def read(spark: SparkSession, table: Path) -> DataFrame:
+    return spark.read.format("delta").load(str(table))
+
+
+def told(spark: SparkSession, table: Path) -> list[Any]:
+    return sorted((r["reasons"], r["raw"]) for r in read(spark, table).collect())
+
+
+def test_every_plan_gives_the_same(
+    spark: SparkSession, tmp_path: Path, contract: Contract, source: str
+) -> None:
+    picky = models.picky(tmp_path / "picky")
+    found = {}
+    for plan in ("auto", "arrow", "pandas"):
+        target = tmp_path / plan
+        summary = tfspark.score_table(
+            spark, source, picky, str(target), DAY, contract=contract, plan=plan
+        )
+        assert summary.plan == {"auto": "scan"}.get(plan, plan)
+        assert (summary.rows_in, summary.scored, summary.quarantined) == (29, 22, 7)
+        good = sorted(map(str, read(spark, target).select("id", "part", "root").collect()))
+        found[plan] = good, told(spark, tmp_path / f"{plan}_quarantine")
+    assert found["auto"] == found["arrow"] == found["pandas"]
+    bad = found["auto"][1]
+    assert [reasons for reasons, _ in bad if "negative x" not in str(reasons)] == REASONS
+    raw = next(raw for reasons, raw in bad if "part: null" in reasons)
+    assert raw == '{"id":22,"x":4.0,"code":"C22","more":[1]}'
+
+
+def test_too_many_bad_rows_change_nothing(
+    spark: SparkSession, tmp_path: Path, contract: Contract, source: str
+) -> None:
+    target = tmp_path / "out"
+    with pytest.raises(ContractViolation, match=r"7 of 29 rows are bad, at most 3 .*2 times"):
+        tfspark.score_table(
+            spark, source, models.picky(tmp_path / "m"), str(target), DAY,
+            contract=contract, limit=Quarantine(max_share=None, max_rows=3),
+        )  # fmt: skip
+    assert not target.exists()
+    assert len(told(spark, tmp_path / "out_quarantine")) == 7
+
+
+def test_a_dataframe_is_computed_once(
+    spark: SparkSession, tmp_path: Path, contract: Contract
+) -> None:
+    """So Spark checks it: keys that tasks could be told of would be a second look."""
+    counter = spark.sparkContext.accumulator(0)
+
+    def count(batches: Any) -> Any:
+        for batch in batches:
+            counter.add(batch.num_rows)
+            yield batch
+
+    df = spark.createDataFrame(ROWS, COLUMNS).mapInArrow(count, COLUMNS)
+    summary = tfspark.score_table(
+        spark, df, models.picky(tmp_path / "m"), str(tmp_path / "out"), DAY, contract=contract
+    )
+    assert (summary.plan, summary.rows_in, summary.quarantined) == ("arrow", 29, 7)
+    assert counter.value == len(ROWS)
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_text_is_checked_by_tasks(
+    spark: SparkSession,
+    tmp_path: Path,
+    contract: Contract,
+    form: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def by_spark(*_: Any) -> None:
+        raise AssertionError("Spark checks it")
+
+    monkeypatch.setattr("tfspark.contracts.checks.check", by_spark)
+    path, target = tmp_path / f"in.{form}", tmp_path / "out"
+    lines: dict[str, list[str]] = {
+        "csv": ["id,part,x,code", "1,p,4,a", "2,p,1e400,b", "3,p", "1,q,x,B"],
+        "json": [
+            '{"id": 1, "part": "p", "x": 4, "code": "a"}',
+            '{"id": 2, "part": "p", "x": 1e400, "code": "b"}',
+            '{"id": 3} {"id": 4}',
+            '{"id": 1, "part": "q", "x": "x", "code": "B"}',
+        ],
+    }
+    path.write_text("\n".join(lines[form]) + "\n")
+    summary = tfspark.score_table(
+        spark, Source(format=form, path=str(path)), models.picky(tmp_path / "m"),  # type: ignore[arg-type]
+        str(target), DAY, contract=contract,
+    )  # fmt: skip
+    assert (summary.plan, summary.rows_in, summary.scored) == ("arrow", 4, 1)
+    assert [reasons for reasons, _ in told(spark, tmp_path / "out_quarantine")] == [
+        ["the line does not have the fields of the table"],
+        ["x: 1e400 is not double"],
+        ["x: x is not double", "code: B does not match [a-z]+[0-9]*"],
+    ]
+
+
+def test_types_that_only_spark_knows(
+    spark: SparkSession, tmp_path: Path, contract: Contract
+) -> None:
+    df = spark.createDataFrame(ROWS[:3], COLUMNS).selectExpr("*", "parse_json('1') AS odd")
+    df.write.parquet(str(tmp_path / "in"))
+    summary = tfspark.score_table(
+        spark, str(tmp_path / "in"), models.picky(tmp_path / "m"), str(tmp_path / "out"), DAY,
+        contract=contract,
+    )  # fmt: skip
+    assert (summary.plan, summary.scored) == ("arrow", 3)
+    assert "no scan:" in summary.plan_reason
