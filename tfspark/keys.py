@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from tfspark import storage
 from tfspark.contracts import Contract
 from tfspark.exchange.duplicates import Duplicates, KeySlices, KeyWriter, find_duplicates
 from tfspark.plainfiles.raw import RawTable
 from tfspark.rowchecks import RowChecks
+from tfspark.sparkerrors import reading
 from tfspark.tables import CORRUPT, JSON
 
 if TYPE_CHECKING:
@@ -63,5 +65,7 @@ def duplicates(
     names = checks.schema.names
     unique = {name: tuple(names[i] for i in places) for name, places in checks.unique.items()}
     task = _KeyTask(checks, unique, folder, raw.bits())
-    found = [key for part in raw.run(task, read) for key in part]
-    return find_duplicates(spark, found, unique, folder)
+    storage.make_dir(folder)
+    with reading(where):
+        found = [key for part in raw.run(task, read) for key in part]
+        return find_duplicates(spark, found, unique, folder)

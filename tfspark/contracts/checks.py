@@ -80,17 +80,6 @@ def check(df: DataFrame, contract: Contract, where: str | None = None) -> DataFr
     )
 
 
-def typed_columns(df: DataFrame, contract: Contract) -> DataFrame:
-    """The contract's columns by number, typed, null where a value is bad; see `check`."""
-    raw, _ = _fields(df, contract)
-    return raw.select(
-        *[
-            _typed(column, raw.schema[column.name].dataType).alias(str(i))
-            for i, column in enumerate(contract.columns)
-        ]
-    )
-
-
 def _fields(df: DataFrame, contract: Contract) -> tuple[DataFrame, Expression]:
     """The raw columns by name, and the expression of a row's raw text."""
     if df.columns == [JSON]:

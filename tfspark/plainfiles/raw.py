@@ -39,6 +39,7 @@ class RawTable:
     Attributes:
         schema: of the batches.
         bytes: of all rows, about.
+        rows: number of rows, None where only reading them tells.
 
     Raises:
         StorageError: the rows cannot be read, or not be written.
@@ -47,8 +48,9 @@ class RawTable:
     def __init__(
         self, spark: SparkSession, rows: DataFrame | CsvTable, where: str, folder: str
     ) -> None:
-        self._spark, self._rows, self._where = spark, rows, where
+        self._spark, self._rows = spark, rows
         self._spilled: list[tuple[Slice, ...]] | None = None
+        self.rows: int | None = None
         if isinstance(rows, CsvTable):
             self.schema, self.bytes = rows.schema, rows.bytes
             return
@@ -57,10 +59,13 @@ class RawTable:
             try:
                 files = plain(df, df.columns)
                 self.schema, self.bytes = files.columns, sum(g.bytes for g in files.groups)
+                self.rows = files.rows if files.where is None else None
             except NotPlain:
                 self.schema = pa.schema([arrow_field(field) for field in df.schema])
                 self._spilled = _spill(df, folder)
-                self.bytes = sum(one.bytes for share in self._spilled for one in share)
+                slices = [one for share in self._spilled for one in share]
+                self.bytes = sum(one.bytes for one in slices)
+                self.rows = sum(one.rows for one in slices)
 
     def bits(self) -> int:
         """By how many bits of a hash rows are cut, so that a cut of all tasks fits in memory."""
@@ -71,16 +76,17 @@ class RawTable:
     ) -> list[Made]:
         """Let tasks take all rows; what each of them made, in the order of the rows.
 
+        Spark's errors come as they are.
+
         Args:
             columns: those that the tasks get; None: all.
         """
         chosen = self.schema.names if columns is None else list(columns)
-        with reading(self._where):
-            if isinstance(self._rows, CsvTable):
-                return self._of_csv(self._rows, task, chosen)
-            if self._spilled is not None:
-                return self._of_slices(self._spilled, task, chosen)
-            return self._of_files(self._rows, task, chosen)
+        if isinstance(self._rows, CsvTable):
+            return self._of_csv(self._rows, task, chosen)
+        if self._spilled is not None:
+            return self._of_slices(self._spilled, task, chosen)
+        return self._of_files(self._rows, task, chosen)
 
     def _of_csv(self, table: CsvTable, task: Any, columns: list[str]) -> list[Any]:
         def run(share: Sequence[CsvFile]) -> Any:

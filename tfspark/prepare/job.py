@@ -133,7 +133,8 @@ class _Run:
             twice = duplicates(self._spark, raw, contract, self._source, folder)
             keys = tuple(self._contract.keys)
             task = SpillTask(checks, twice, keys, asked.split, folder, self._bits)
-            self._parts = raw.run(task)
+            with reading(self._source):
+                self._parts = raw.run(task)
             self.rows = sum(part.rows for part in self._parts)
             self.bad = sum(part.bad for part in self._parts)
             info |= {"rows": self.rows, "bad": self.bad}

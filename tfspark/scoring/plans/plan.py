@@ -258,7 +258,5 @@ class TableFiles:
 
 def needed(df: DataFrame, files: TableFiles) -> DataFrame:
     """The columns of a table that tasks take."""
-    if files.checks is not None:
-        return df
     extra = [name for name in (REASONS, RAW) if name in df.columns]
     return df.select(*[F.col(quote(name)) for name in [*files.columns.names, *extra]])

@@ -13,20 +13,24 @@ from tfspark import storage, tables
 from tfspark.config import Source
 from tfspark.contracts import Contract
 from tfspark.errors import ConfigError, StorageError
+from tfspark.exchange.duplicates import Duplicates
+from tfspark.keys import duplicates
 from tfspark.plainfiles.asread import NotPlain
 from tfspark.plainfiles.files import Plain, plain
+from tfspark.plainfiles.raw import RawTable
 from tfspark.quarantine import quarantine, refuse_above, refuse_empty
 from tfspark.rowchecks import RowChecks, Times
 from tfspark.scoring.model.binding import check_outputs
-from tfspark.scoring.plans.plan import BySpark, ByTasks
+from tfspark.scoring.plans.plan import BySpark, ByTasks, TableFiles
 from tfspark.scoring.plans.registry import choose
 from tfspark.scoring.table.asked import TableAsked
-from tfspark.scoring.table.checks import duplicates, task_checks, typed_frame
+from tfspark.scoring.table.checks import task_checks, typed_frame
 from tfspark.scoring.table.direct import FilesRun
 from tfspark.scoring.table.planner import TableLook
 from tfspark.scoring.table.source import bound_to, check_own, for_scoring, pinned
 from tfspark.scoring.table.staged import StagedRun
 from tfspark.scoring.table.way import Output, Way
+from tfspark.scoring.worker.sink import FilePart
 from tfspark.sparkerrors import reading
 from tfspark.tables import CORRUPT, RAW, REASONS
 
@@ -66,11 +70,10 @@ class TableRun:
             choice = choose(asked.plan, asked.where, lambda plan: plan.for_table(look))
             self.plan, self.why = info["plan"], info["why"] = choice.plan.name, choice.why
         way, counted, times = choice.way, None, None
-        once = way.files is None and asked.named is None
-        if once and isinstance(way, ByTasks):
-            way = replace(way, checks=None)  # keys are counted by a second look
         rows = raw if way.checks is not None else self._checked(raw)
-        if once:
+        if isinstance(way, ByTasks) and way.checks is not None and self._contract is not None:
+            way, times = self._by_checks(way, raw, self._contract, staging)
+        elif way.files is None and asked.named is None:
             # While it is scored: it may be costly, or not give the same rows twice.
             counted = Observation()
             rows = rows.observe(counted, F.count(F.lit(1)).alias("rows"))
@@ -78,9 +81,6 @@ class TableRun:
             with asked.step("count rows") as info, reading(asked.where):
                 self.rows = info["rows"] = _count(raw, raw.columns, way.files)
             self._refuse_empty()
-        if way.checks is not None and self._contract is not None:
-            with asked.step("check keys"), reading(asked.where):
-                times = duplicates(raw, self._contract)
         self._way = self._way_of(way, output, staging, typed, times)
         with asked.step("score") as info:
             staged, self.bad = self._way.score(rows)
@@ -93,6 +93,25 @@ class TableRun:
                 f"{asked.where}: {self.rows} rows came in, {staged} were scored or refused; "
                 f"{asked.target} is unchanged. The source changed while it was read: run again"
             )
+
+    def _by_checks(
+        self, way: ByTasks, raw: DataFrame, contract: Contract, staging: str
+    ) -> tuple[ByTasks, Duplicates]:
+        """Tasks that check the rows themselves; they know the keys that are there twice."""
+        asked = self.asked
+        with asked.step("count rows") as info:
+            table = RawTable(asked.spark, raw, asked.where, storage.join(staging, "raw"))
+            with reading(asked.where):
+                self.rows = info["rows"] = raw.count() if table.rows is None else table.rows
+        self._refuse_empty()
+        with asked.step("check keys"):
+            folder = storage.join(staging, "keys")
+            found = duplicates(asked.spark, table, contract, asked.where, folder)
+
+        def write(_: DataFrame, files: TableFiles) -> list[FilePart]:
+            return table.run(files.task(asked.spark))
+
+        return replace(way, write=write), found
 
     def quarantine(self) -> None:
         """Put the bad rows into their table, and stop where they are too many.
