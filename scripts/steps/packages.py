@@ -99,6 +99,11 @@ def make_venv() -> None:
     """A 3.11 environment at .venv; one that is broken, old or moved is made again."""
     if find_python.version(str(PYTHON)) == find_python.WANTED and not _moved():
         return
+    if VENV.is_symlink():
+        raise ui.SetupError(
+            f"{VENV} is a link to {VENV.resolve()}, an environment of another folder, which would "
+            "be emptied\n  remove the link: rm .venv"
+        )
     clear = ["--clear"] if (VENV / "pyvenv.cfg").exists() else []
     try:
         ui.run("Virtual environment", [sys.executable, "-m", "venv", *clear, VENV])
