@@ -97,7 +97,7 @@ def csv_table(spark: SparkSession, path: str, options: Mapping[str, str]) -> Csv
     form = _form(options)
     listed = spark.read.text(path).inputFiles() if form is not None else []
     files = [_file(uri) for uri in sorted(listed)]
-    if form is None or any("=" in f.path.rsplit("/", 2)[-2] for f in files):
+    if form is None or any("=" in folder for f in files for folder in _below(f.path, path)):
         return None
     if any(f.path.endswith(_UNKNOWN) for f in files):
         return None
@@ -141,6 +141,13 @@ def _file(uri: str) -> CsvFile:
     path = unquote(urlparse(uri).path) if uri.startswith("file:") else uri
     fs, inner = storage.filesystem(path)
     return CsvFile(path, int(fs.get_file_info(inner).size or 0))
+
+
+def _below(file: str, path: str) -> list[str]:
+    """The folders between the table's path and a file."""
+    root = storage.absolute(path).rstrip("/") + "/"
+    inside = file.removeprefix(root) if file.startswith(root) else file
+    return inside.split("/")[:-1] if inside != file else file.split("/")[-2:-1]
 
 
 def _names(header: Sequence[str], form: Form) -> tuple[str, ...]:

@@ -79,15 +79,6 @@ def join(whole: Array, column: Array, valid: Array, number: int) -> None:
 
 
 @inlined
-def _step(
-    a: int, b: int, c: int, d: int, mixed: int, i: int, word: int
-) -> tuple[int, int, int, int]:
-    x = (a + (mixed & _MASK) + _SINES[i] + word) & _MASK
-    left = _TURNS[4 * (i >> 4) + (i & 3)]
-    return d, (b + ((x << left) | (x >> (32 - left)))) & _MASK, b, c
-
-
-@inlined
 def _block(message: Array, start: int, state: Array) -> None:
     """One block of 64 bytes of MD5."""
     words = np.empty(16, np.int64)
@@ -100,14 +91,20 @@ def _block(message: Array, start: int, state: Array) -> None:
             | np.int64(message[at + 3]) << 24
         )
     a, b, c, d = state[0], state[1], state[2], state[3]
-    for i in range(16):
-        a, b, c, d = _step(a, b, c, d, (b & c) | (~b & d), i, words[i])
-    for i in range(16, 32):
-        a, b, c, d = _step(a, b, c, d, (d & b) | (~d & c), i, words[(5 * i + 1) & 15])
-    for i in range(32, 48):
-        a, b, c, d = _step(a, b, c, d, b ^ c ^ d, i, words[(3 * i + 5) & 15])
-    for i in range(48, 64):
-        a, b, c, d = _step(a, b, c, d, c ^ (b | ~d), i, words[(7 * i) & 15])
+    for i in range(64):
+        turn = i >> 4
+        if turn == 0:
+            mixed, word = (b & c) | (~b & d), i
+        elif turn == 1:
+            mixed, word = (d & b) | (~d & c), (5 * i + 1) & 15
+        elif turn == 2:
+            mixed, word = b ^ c ^ d, (3 * i + 5) & 15
+        else:
+            mixed, word = c ^ (b | ~d), (7 * i) & 15
+        x = (a + (mixed & _MASK) + _SINES[i] + words[word]) & _MASK
+        left = _TURNS[4 * turn + (i & 3)]
+        a, d, c = d, c, b
+        b = (b + ((x << left) | (x >> (32 - left)))) & _MASK
     state[0] = (state[0] + a) & _MASK
     state[1] = (state[1] + b) & _MASK
     state[2] = (state[2] + c) & _MASK
