@@ -51,7 +51,9 @@ def test_what_the_standard_library_writes_is_read(
     form = Form(comma, header=False)
     before, read._BLOCK = read._BLOCK, block
     try:
-        assert rows_of(tmp_path / "a.csv", form) == [(*row, None) for row in rows]
+        assert rows_of(tmp_path / "a.csv", form) == [
+            (*(text or None for text in row), None) for row in rows
+        ]
     finally:
         read._BLOCK = before
 
@@ -59,11 +61,11 @@ def test_what_the_standard_library_writes_is_read(
 def test_nulls_empty_texts_spaces_and_lines(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     assert parsed(file, '1,,""\r\n\r\n  , x ,"NA"\rNA,"a ""b""",c') == [
-        ("1", None, "", None),
+        ("1", None, None, None),
         ("  ", " x ", "NA", None),
         ("NA", 'a "b"', "c", None),
     ]
-    assert parsed(file, 'NA,"NA",\n', null="NA") == [(None, "NA", None, None)]
+    assert parsed(file, 'NA,"NA",x\n', null="NA") == [(None, None, "x", None)]
     assert parsed(file, "\ufeff1,2,3") == [("1", "2", "3", None)]
     assert parsed(file, "'a,b';\"x;'it''s'\n", comma=";", quote="'") == [
         ("a,b", '"x', "it's", None)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from tfspark.compiled import TOPS, address, copy, inlined, kernel, load, zeros_below
 from tfspark.tensors import Array
 
-QUOTED, DOUBLED = 1, 2
-"""Of a field: it stands in quotes; there are doubled quotes in it."""
 MORE, UNCLOSED = -1, -2
 _CR, _LF = 13, 10
 _ONES = 0x0101010101010101
@@ -45,7 +43,7 @@ def cut(
     quote: int,
     begins: Array,
     ends: Array,
-    kinds: Array,
+    doubled: Array,
     odd: Array,
 ) -> tuple[int, int, int, int]:
     """Cut records into fields, until the data or the room for records ends.
@@ -55,7 +53,7 @@ def cut(
         last: whether the file ends where the data does.
         comma, quote: bytes; quote -1: there are no quotes.
         begins, ends: int64 [room, columns] of what stands between commas or between quotes.
-        kinds: uint8 [room, columns]: `QUOTED`, `DOUBLED`.
+        doubled: bool [room, columns]: whether there are doubled quotes in it.
         odd: int64 [room, 2]: records that have other fields than the columns, or text behind a
             closing quote.
 
@@ -73,16 +71,15 @@ def cut(
             continue
         start, column, fits = at, 0, True
         while True:
-            kind = 0
+            twice = False
             if at < end and data[at] == quote:
-                kind = QUOTED
                 at += 1
                 begin = at
                 while True:
                     while at < end and data[at] != quote:
                         at += 1
                     if at + 1 < end and data[at + 1] == quote:
-                        kind = QUOTED | DOUBLED
+                        twice = True
                         at += 2
                         continue
                     break
@@ -102,7 +99,8 @@ def cut(
             if at >= end and not last:
                 return rows, odds, start, MORE
             if column < columns:
-                begins[rows, column], ends[rows, column], kinds[rows, column] = begin, stop, kind
+                begins[rows, column], ends[rows, column] = begin, stop
+                doubled[rows, column] = twice
             column += 1
             if at < end and data[at] == comma:
                 at += 1
@@ -118,7 +116,7 @@ def cut(
 
 @kernel
 def measure(
-    data: Array, begins: Array, ends: Array, kinds: Array, quote: int, column: int, offsets: Array
+    data: Array, begins: Array, ends: Array, doubled: Array, quote: int, column: int, offsets: Array
 ) -> None:
     """How long each value of a column is: → offsets int64 [rows + 1]."""
     total = 0
@@ -126,7 +124,7 @@ def measure(
         offsets[row] = total
         begin, end = begins[row, column], ends[row, column]
         total += end - begin
-        if kinds[row, column] & DOUBLED:
+        if doubled[row, column]:
             at = begin
             while at < end:
                 if data[at] == quote:
@@ -141,19 +139,17 @@ def fill(
     data: Array,
     begins: Array,
     ends: Array,
-    kinds: Array,
+    doubled: Array,
     quote: int,
     column: int,
     offsets: Array,
     out: Array,
-    quoted: Array,
 ) -> None:
-    """The values of a column: → out uint8 [bytes], quoted uint8 [rows]."""
+    """The values of a column: → out uint8 [bytes]."""
     start, to = address(data), address(out)
-    for row in range(len(quoted)):
-        begin, end, kind = begins[row, column], ends[row, column], kinds[row, column]
-        quoted[row] = kind & QUOTED
-        if kind & DOUBLED:
+    for row in range(len(offsets) - 1):
+        begin, end = begins[row, column], ends[row, column]
+        if doubled[row, column]:
             place, at = offsets[row], begin
             while at < end:
                 out[place] = data[at]

@@ -1,8 +1,8 @@
 """The records of CSV files as Arrow batches: every column is text, exactly as it stands there.
 
 A record ends at a line break outside quotes (RFC 4180), so a quoted value may hold line breaks and
-commas; a quote inside quotes is doubled. An empty value without quotes is null, one in quotes is an
-empty text. Empty lines are no records.
+commas; a quote inside quotes is doubled. An empty value is null, in quotes or not. Empty lines are no
+records.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class _Cutter:
         room = max(1, min(_ROOM, (64 << 20) // (16 * columns)))
         self._begins = np.empty((room, columns), np.int64)
         self._ends = np.empty((room, columns), np.int64)
-        self._kinds = np.empty((room, columns), np.uint8)
+        self._doubled = np.empty((room, columns), bool)
         self._odd = np.empty((room, 2), np.int64)
         self._comma, self._null = ord(form.comma), form.null
         self._quote = ord(form.quote) if form.quote else -1
@@ -156,7 +156,7 @@ class _Cutter:
         """Cut records from a place on; why it ended: see `kernels.cut`."""
         given = np.frombuffer(data, np.uint8), at, last, self._comma, self._quote
         self.rows, self.odds, self.after, why = kernels.cut(
-            *given, self._begins, self._ends, self._kinds, self._odd
+            *given, self._begins, self._ends, self._doubled, self._odd
         )
         return int(why)
 
@@ -179,23 +179,18 @@ class _Cutter:
         return pa.RecordBatch.from_arrays([*columns, odd], schema=schema)
 
     def _column(self, data: bytes, number: int, first: int, rows: int) -> pa.Array:
-        begins, ends, kinds = (
-            self._begins[first:rows],
-            self._ends[first:rows],
-            self._kinds[first:rows],
-        )
+        fields = [one[first:rows] for one in (self._begins, self._ends, self._doubled)]
         buffer = np.frombuffer(data, np.uint8)
-        offsets, quoted = np.empty(rows - first + 1, np.int64), np.empty(rows - first, np.uint8)
-        kernels.measure(buffer, begins, ends, kinds, self._quote, number, offsets)
+        offsets = np.empty(rows - first + 1, np.int64)
+        kernels.measure(buffer, *fields, self._quote, number, offsets)
         out = np.empty(int(offsets[-1]) + 1, np.uint8)
-        kernels.fill(buffer, begins, ends, kinds, self._quote, number, offsets, out, quoted)
-        missing = (offsets[1:] == offsets[:-1]) & (quoted == 0)
+        kernels.fill(buffer, *fields, self._quote, number, offsets, out)
+        missing = offsets[1:] == offsets[:-1]
         places = pa.py_buffer(offsets.astype(np.int32))
-        array = pa.StringArray.from_buffers(len(quoted), places, pa.py_buffer(out))
+        array = pa.StringArray.from_buffers(len(missing), places, pa.py_buffer(out))
         array = _utf8(array, out[:-1])
         if self._null:
-            is_null = pc.equal(array, self._null).to_numpy(zero_copy_only=False)
-            missing |= is_null & (quoted == 0)
+            missing |= pc.equal(array, self._null).to_numpy(zero_copy_only=False)
         if not missing.any():
             return array
         return pc.if_else(pa.array(~missing), array, pa.scalar(None, pa.string()))

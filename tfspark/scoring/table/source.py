@@ -89,8 +89,8 @@ def bound_to(
     Raises:
         SignatureError: see `bind` and `kept_columns`.
     """
-    bindings = bind(df, model, inputs)
     own = (REASONS, RAW)
+    bindings = bind(df.drop(*own), model, inputs)
     columns = [name for name in df.columns if name not in own]
     if keep is None:
         keys = list(contract.keys if contract else model.keys)

@@ -14,7 +14,7 @@ from tfspark.tensors import Array
 
 
 def open_session(
-    folder: str, signature: Signature, own_threads: bool
+    folder: str, signature: Signature, own_threads: bool = False
 ) -> Callable[..., dict[str, Array]]:
     """A function from inputs to outputs by name; it holds the session and the variables.
 

@@ -56,7 +56,9 @@ private[tfspark] final class TableRun(
   ): Long = {
     val df = Tables.read(spark, Tables.pinned(spark, source, day), day)
     val checked = check(df, contract, keep)
-    val bound = Scoring.bind(spark, model, checked.schema, inputs)
+    // What the checks add stands behind the table's columns.
+    val there = StructType(checked.schema.filterNot(f => f.name == Reasons || f.name == Raw))
+    val bound = Scoring.bind(spark, model, there, inputs)
     val taken = bound.flatMap(_.columns).map(checked.columns(_))
     val names = Kept.columns(checked.schema, keep, contract, model, taken)
     val kept = names.map(checked.schema(_))

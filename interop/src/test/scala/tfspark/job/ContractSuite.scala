@@ -60,7 +60,8 @@ class ContractSuite extends Local {
       "age: NaN is above the maximum 1500.0",
       "sex: other is not one of male, female, 3",
       "code: a does not match [A-Z]+",
-      "code: a is shorter than 2"
+      "code: a is shorter than 2",
+      "price: 1.255 is not decimal(5,2)"
     ))
     val twice = found.drop(2).flatten
     assert(twice.count(_ == "id: there 2 times") == 2)
