@@ -1,8 +1,8 @@
 """The records of CSV files as Arrow batches: every column is text, exactly as it stands there.
 
 A record ends at a line break outside quotes (RFC 4180), so a quoted value may hold line breaks and
-commas; a quote inside quotes is doubled. An empty value is null, in quotes or not. Empty lines are no
-records.
+commas; a quote inside quotes is doubled. An empty value is null, in quotes or not. Empty lines are
+no records.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class _Cutter:
         return pa.RecordBatch.from_arrays([*columns, odd], schema=schema)
 
     def _column(self, data: bytes, number: int, first: int, rows: int) -> pa.Array:
-        fields = [one[first:rows] for one in (self._begins, self._ends, self._doubled)]
+        fields: list[Any] = [one[first:rows] for one in (self._begins, self._ends, self._doubled)]
         buffer = np.frombuffer(data, np.uint8)
         offsets = np.empty(rows - first + 1, np.int64)
         kernels.measure(buffer, *fields, self._quote, number, offsets)
