@@ -179,12 +179,13 @@ class _Cutter:
         return pa.RecordBatch.from_arrays([*columns, odd], schema=schema)
 
     def _column(self, data: bytes, number: int, first: int, rows: int) -> pa.Array:
-        fields: list[Any] = [one[first:rows] for one in (self._begins, self._ends, self._doubled)]
+        every = (self._begins, self._ends, self._doubled)
+        begins, ends, doubled = (one[first:rows] for one in every)
         buffer = np.frombuffer(data, np.uint8)
         offsets = np.empty(rows - first + 1, np.int64)
-        kernels.measure(buffer, *fields, self._quote, number, offsets)
+        kernels.measure(buffer, begins, ends, doubled, self._quote, number, offsets)
         out = np.empty(int(offsets[-1]) + 1, np.uint8)
-        kernels.fill(buffer, *fields, self._quote, number, offsets, out)
+        kernels.fill(buffer, begins, ends, doubled, self._quote, number, offsets, out)
         missing = offsets[1:] == offsets[:-1]
         places = pa.py_buffer(offsets.astype(np.int32))
         array = pa.StringArray.from_buffers(len(missing), places, pa.py_buffer(out))
