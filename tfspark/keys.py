@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from tfspark import storage
 from tfspark.contracts import Contract
+from tfspark.contracts.contract import with_columns
 from tfspark.exchange.duplicates import Duplicates, KeySlices, KeyWriter, find_duplicates
+from tfspark.exchange.slices import attempt
 from tfspark.plainfiles.raw import RawTable
 from tfspark.rowchecks import RowChecks
 from tfspark.sparkerrors import reading
@@ -28,11 +30,7 @@ class _KeyTask:
     bits: int
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> list[KeySlices]:
-        from pyspark import TaskContext
-
-        context: Any = TaskContext.get()
-        name = f"{context.partitionId():05d}-{context.taskAttemptId()}"
-        keys = KeyWriter(self.folder, name, self.unique, self.bits)
+        keys = KeyWriter(self.folder, attempt(), self.unique, self.bits)
         for batch in batches:
             keys.add(self.checks(batch).rows)
         return keys.close()
@@ -54,8 +52,7 @@ def duplicates(
         StorageError: a file cannot be read or written.
     """
     columns = tuple(c for c in contract.columns if c.key or c.unique)
-    table = contract.table.model_copy(update={"properties": columns})
-    alone = contract.model_copy(update={"tables": (table,)})
+    alone = with_columns(contract, columns)
     read = [name for name in raw.schema.names if name in {c.name for c in columns}]
     if CORRUPT in raw.schema.names:
         read.append(CORRUPT)

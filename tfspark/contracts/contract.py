@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -140,10 +140,15 @@ class Contract(Part):
     def for_scoring(self) -> Contract:
         """The same contract without what is not known yet at scoring: labels and weights."""
         columns = tuple(c for c in self.columns if c.role not in ("label", "weight"))
-        table = self.table.model_copy(update={"properties": columns})
-        return self.model_copy(update={"tables": (table,)})
+        return with_columns(self, columns)
 
     def digest(self) -> str:
         """sha256 of the contract's meaning: layout and comments of the file do not count."""
         content = self.model_dump(mode="json", by_alias=True)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def with_columns(contract: Contract, columns: Iterable[Column]) -> Contract:
+    """The same contract of other columns."""
+    table = contract.table.model_copy(update={"properties": tuple(columns)})
+    return contract.model_copy(update={"tables": (table,)})

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -101,6 +101,14 @@ def read_slices(
             reader = ipc.open_file(stream, options=options)
             for one in inside:
                 yield reader.get_batch(one.batch)
+
+
+def attempt() -> str:
+    """A name that no other attempt of a task has."""
+    from pyspark import TaskContext
+
+    context: Any = TaskContext.get()
+    return f"{context.partitionId():05d}-{context.taskAttemptId()}"
 
 
 @contextmanager

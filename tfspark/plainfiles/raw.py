@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from tfspark import storage
 from tfspark.csvfiles.table import CsvFile, CsvTable
-from tfspark.exchange.slices import Slice, SliceWriter, read_slices
+from tfspark.exchange.slices import Slice, SliceWriter, attempt, read_slices
 from tfspark.plainfiles.asread import NotPlain, arrow_field
-from tfspark.plainfiles.files import PlainFile, plain
+from tfspark.plainfiles.files import Plain, PlainFile, plain
 from tfspark.sparkerrors import reading
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ class RawTable:
         self, spark: SparkSession, rows: DataFrame | CsvTable, where: str, folder: str
     ) -> None:
         self._spark, self._rows = spark, rows
-        self._spilled: list[tuple[Slice, ...]] | None = None
+        self._spilled: list[tuple[Slice, ...]] = []
+        self._files: Plain | None = None
         self.rows: int | None = None
         if isinstance(rows, CsvTable):
             self.schema, self.bytes = rows.schema, rows.bytes
@@ -57,7 +58,7 @@ class RawTable:
         df = rows
         with reading(where):
             try:
-                files = plain(df, df.columns)
+                self._files = files = plain(df, df.columns)
                 self.schema, self.bytes = files.columns, sum(g.bytes for g in files.groups)
                 self.rows = files.rows if files.where is None else None
             except NotPlain:
@@ -84,9 +85,9 @@ class RawTable:
         chosen = self.schema.names if columns is None else list(columns)
         if isinstance(self._rows, CsvTable):
             return self._of_csv(self._rows, task, chosen)
-        if self._spilled is not None:
-            return self._of_slices(self._spilled, task, chosen)
-        return self._of_files(self._rows, task, chosen)
+        if self._files is not None:
+            return self._of_files(self._rows, self._files, task, chosen)
+        return self._of_slices(self._spilled, task, chosen)
 
     def _of_csv(self, table: CsvTable, task: Any, columns: list[str]) -> list[Any]:
         def run(share: Sequence[CsvFile]) -> Any:
@@ -94,8 +95,8 @@ class RawTable:
 
         return self._each(table.shares(self._spark.sparkContext.defaultParallelism), run)
 
-    def _of_files(self, df: DataFrame, task: Any, columns: list[str]) -> list[Any]:
-        files = plain(df, columns)
+    def _of_files(self, df: DataFrame, whole: Plain, task: Any, columns: list[str]) -> list[Any]:
+        files = whole if columns == whole.columns.names else plain(df, columns)
         shares, bare = files.shares(self._spark), files.bare()
 
         def run(share: Sequence[PlainFile]) -> Any:
@@ -128,10 +129,7 @@ def _spill(df: DataFrame, folder: str) -> list[tuple[Slice, ...]]:
     storage.make_dir(folder)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from pyspark import TaskContext
-
-        context: Any = TaskContext.get()
-        name = f"raw-{context.partitionId():05d}-{context.taskAttemptId()}.arrow"
+        name = f"raw-{attempt()}.arrow"
         writer: SliceWriter | None = None
         for batch in batches:
             if writer is None:

@@ -17,7 +17,7 @@ from tfspark import storage
 from tfspark.config import Split
 from tfspark.errors import StorageError
 from tfspark.exchange.duplicates import Duplicates, slice_numbers
-from tfspark.exchange.slices import Slice, SliceWriter
+from tfspark.exchange.slices import Slice, SliceWriter, attempt
 from tfspark.prepare.split import key_hashes, split_numbers
 from tfspark.rowchecks import Checked, RowChecks
 from tfspark.tables import RAW, REASONS
@@ -155,11 +155,3 @@ class _BadFile:
         except OSError as error:
             raise StorageError(f"cannot write {self._path}: {error}") from error
         return self._path
-
-
-def attempt() -> str:
-    """A name that no other attempt of a task has."""
-    from pyspark import TaskContext
-
-    context: Any = TaskContext.get()
-    return f"{context.partitionId():05d}-{context.taskAttemptId()}"

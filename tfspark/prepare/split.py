@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from tfspark.config import Split
 from tfspark.contracts import Contract
+from tfspark.contracts.contract import with_columns
 from tfspark.contracts.types import family
 from tfspark.dataset import SPLITS
 from tfspark.errors import ConfigError
@@ -97,9 +98,10 @@ def by_split(contract: Contract, split: Split) -> Contract:
             f"prepare.split.column: {split.column} is {kind}, no date and no timestamp; declare it "
             "as one of them in the contract"
         )
-    columns = tuple(
-        c.model_copy(update={"required": True}) if c.name == split.column else c
-        for c in contract.columns
+    return with_columns(
+        contract,
+        (
+            c.model_copy(update={"required": True}) if c.name == split.column else c
+            for c in contract.columns
+        ),
     )
-    table = contract.table.model_copy(update={"properties": columns})
-    return contract.model_copy(update={"tables": (table,)})

@@ -20,15 +20,15 @@ from tfspark.contracts import Contract
 from tfspark.dataset import SPLITS
 from tfspark.errors import StorageError
 from tfspark.exchange.hashes import row_hashes
-from tfspark.exchange.slices import Slice, read_slices
+from tfspark.exchange.slices import Slice, attempt, read_slices
 from tfspark.prepare.narrow import as_stored
-from tfspark.prepare.spill import HIGH, LOW, attempt
+from tfspark.prepare.spill import HIGH, LOW
 from tfspark.prepare.summary import Summary, one_array, summarise
 from tfspark.rowchecks.words import text
 from tfspark.tensors import Array
 from tfspark.tfrecord import Layout, write_file
+from tfspark.tfrecord.codec.stream import SUFFIX
 
-SUFFIX = {"none": "", "gzip": ".gz", "zlib": ".zlib"}
 _GROUP_ROWS = 1 << 17
 
 

@@ -9,7 +9,6 @@ from pyspark.sql import types as T
 from tfspark.compat.spark import to_arrow_schema
 from tfspark.contracts.contract import Contract
 from tfspark.rowchecks import RowChecks
-from tfspark.tables import RAW, REASONS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -31,5 +30,4 @@ def task_checks(raw: DataFrame, contract: Contract, where: str) -> RowChecks | N
 def typed_frame(raw: DataFrame, contract: Contract) -> DataFrame:
     """A table without rows of the columns that the checks give."""
     fields = [T.StructField(f.name, f.dataType) for f in contract.spark_schema()]
-    told = [T.StructField(REASONS, T.ArrayType(T.StringType())), T.StructField(RAW, T.StringType())]
-    return raw.sparkSession.createDataFrame([], T.StructType([*fields, *told]))
+    return raw.sparkSession.createDataFrame([], T.StructType(fields))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tfspark import storage, tables
 from tfspark.config import Source
 from tfspark.contracts import Contract
+from tfspark.contracts.contract import with_columns
 from tfspark.errors import ConfigError
 from tfspark.scoring.kinds.bound import BoundModel, bind, kept_columns
 from tfspark.scoring.kinds.model import AnyModel
@@ -70,8 +71,7 @@ def for_scoring(contract: Contract, keep: Sequence[str] | None, there: Sequence[
     columns = tuple(
         c for c in contract.columns if c.role not in ("label", "weight") or c.name in wanted
     )
-    table = contract.table.model_copy(update={"properties": columns})
-    return contract.model_copy(update={"tables": (table,)})
+    return with_columns(contract, columns)
 
 
 def bound_to(

@@ -14,6 +14,8 @@ from tfspark.errors import ConfigError, StorageError
 from tfspark.tensors import Array
 
 Compression = Literal["none", "gzip", "zlib"]
+SUFFIX: dict[Compression, str] = {"none": "", "gzip": ".gz", "zlib": ".zlib"}
+"""What the name of a file that we write ends with."""
 _SUFFIXES: dict[str, Compression] = {".gz": "gzip", ".gzip": "gzip", ".zlib": "zlib"}
 _SUFFIXES[".deflate"] = "zlib"
 _WINDOW = {"gzip": 31, "zlib": 15}  # of zlib's functions; TensorFlow's GZIP and ZLIB

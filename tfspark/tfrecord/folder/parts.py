@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tfspark import storage
 from tfspark.errors import ConfigError, StorageError
-from tfspark.tfrecord.codec.stream import Compression
+from tfspark.tfrecord.codec.stream import SUFFIX, Compression
 from tfspark.tfrecord.codec.write import Writer
 from tfspark.tfrecord.folder.commit import Commit, StagedFile
 from tfspark.tfrecord.folder.manifest import partition_folder
@@ -22,7 +22,6 @@ FILE_BYTES = 128 << 20
 """Bytes after which a file is ended, as they are on disk."""
 
 _OPEN = 64  # files that a task writes at once; more partition values make more files
-_SUFFIX = {"none": "", "gzip": ".gz", "zlib": ".zlib"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class _Files:
             return self._open[values][0]
         if len(self._open) == _OPEN:
             self._end(next(iter(self._open)))
-        suffix = _SUFFIX[self._cut.compression]
+        suffix = SUFFIX[self._cut.compression]
         name = f"part-{self._task:05}-{self._commit.job}-{self._count:03}.tfrecord{suffix}"
         staged = storage.join(self._folder, name)
         writer = Writer(staged, self._commit.layout, self._cut.compression)
