@@ -5,7 +5,8 @@
 
 Processes with and without the wall run beside each other and score in turns, a fifth of a second
 each, so that other work on the machine disturbs both alike. They are of Spark's sort, whose models
-have a walled thread, or have a child (`isolate: always`). TensorFlow is imported before a model is
+have a walled thread, or have a child (`isolate: always`), and keep to one core, as the workers of a
+busy machine do. TensorFlow is imported before a model is
 opened, which takes as long in both. The bars are 0.98 of the rows, and 50 ms of opening, by the
 clock or by CPU seconds of the process that scores.
 """
@@ -124,6 +125,7 @@ def one(folder: str, isolate: str, wall: str) -> None:
     from tfspark.registry.resolve import resolve_model
     from tfspark.scoring.worker import opened
 
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     run = scorer(resolve_model(folder), isolate=isolate, wall=wall, batch_rows=ROWS)
     columns = [column(name, spec) for name, spec in run.signature.inputs.items()]
     if isolate == "never":

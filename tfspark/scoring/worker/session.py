@@ -39,6 +39,7 @@ def open_session(
     )
     if own_threads:
         config.session_inter_op_thread_pool.add().num_threads = 1
+        config.experimental.disable_thread_spinning = True  # it waits for Arrow
     else:
         config.inter_op_parallelism_threads = -1
     config.gpu_options.allow_growth = True
