@@ -1,4 +1,6 @@
-"""The driver of `test_faults.py`: each plan scores a table once as it should, and once a fault.
+"""The driver of `test_faults.py`: each plan scores a table as it should, and then with faults.
+
+In CI each fault strikes one plan, in the soak each.
 
 FAULT_FOLDER=FOLDER python -m tests.scoring.fault_driver MASTER     # FOLDER: in/, m/, cache/
 
@@ -19,10 +21,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.sizes import size
 from tfspark.scoring.worker.guard import Scorer
 
-DAY, PLANS, RUNS = "2026-11-20", ("scan", "arrow"), ("clean", "worker", "slow", "executor")
-FOLDER = Path(os.environ["FAULT_FOLDER"])
+DAY = "2026-11-20"
+PLANS = {
+    "scan": ("clean", *size(("worker", "slow"), soak=("worker", "slow", "executor"))),
+    "arrow": ("clean", *size(("executor",), soak=("worker", "slow", "executor"))),
+}
+FOLDER = Path(os.environ.get("FAULT_FOLDER", ""))
 
 
 class Faulty(Scorer):
@@ -57,7 +64,7 @@ def strike(plan: str, fault: str) -> None:
     if fault == "worker":
         os.kill(os.getpid(), signal.SIGKILL)
     elif fault == "slow":
-        goes_on = FOLDER / plan / "_delta_log" / f"{RUNS.index(fault):020}.json"
+        goes_on = FOLDER / plan / "_delta_log" / f"{PLANS[plan].index(fault):020}.json"
     else:
         jvm = parent(os.getppid())
         assert b"CoarseGrainedExecutorBackend" in Path(f"/proc/{jvm}/cmdline").read_bytes()
@@ -108,9 +115,9 @@ def main(master: str) -> None:
     spark.sparkContext.setLogLevel("OFF")
     one.Scorer = Faulty  # type: ignore[misc]
     said: dict[str, list[Any]] = {plan: [] for plan in PLANS}
-    for plan in PLANS:
+    for plan, runs in PLANS.items():
         paths = [str(FOLDER / name) for name in ("in", "m", plan)]
-        for run in RUNS:
+        for run in runs:
             (FOLDER / "armed").write_text(f"{plan} {run}")
             done = tfspark.score_table(spark, *paths, DAY, keep=["id"], plan=plan)
             said[plan].append(done.to_dict())

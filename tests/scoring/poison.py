@@ -28,6 +28,12 @@ POISONED = ROWS * 61_803 // 100_000
 DAY = "2026-11-20"
 JPEG = tf.io.encode_jpeg(tf.zeros([1, 1, 3], tf.uint8)).numpy()
 DEADLINE = "5"
+RUNS = [
+    ("abort", "scan", "auto"),
+    *size([], soak=[("abort", "arrow", "auto")]),
+    ("hang", "scan", "auto"),
+    ("abort", "arrow", "always"),
+]
 
 
 @dataclass(frozen=True)
@@ -136,12 +142,7 @@ def check(found: dict[str, Any], name: str, plan: str) -> None:
 def main(folder: Path) -> None:
     spark = tfspark.spark_session("poison", **{"spark.master": "local[2,4]"})
     spark.conf.set("spark.tfspark.deadline", DEADLINE)
-    for name, plan, isolate in [
-        ("abort", "scan", "auto"),
-        ("abort", "arrow", "auto"),
-        ("hang", "scan", "auto"),
-        ("abort", "arrow", "always"),
-    ]:
+    for name, plan, isolate in RUNS:
         spark.conf.set("spark.tfspark.isolate", isolate)
         here = folder / isolate
         here.mkdir(exist_ok=True)

@@ -17,6 +17,7 @@ from deltalake import DeltaTable
 
 from tests import saved_models as models
 from tests.conftest import ROOT
+from tests.scoring.fault_driver import PLANS
 
 FILES, GROUPS, GROUP = 4, 4, 1000
 ROWS = FILES * GROUPS * GROUP
@@ -34,6 +35,7 @@ def test_the_table_is_a_clean_runs(tmp_path: Path, standalone_cluster: Any) -> N
         ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1400)
         assert ran.returncode == 0, ran.stderr[-3000:]
         for plan, runs in json.loads(ran.stdout.strip().splitlines()[-1]).items():
+            assert len(runs) == len(PLANS[plan])
             for version, run in enumerate(runs):
                 assert (run["plan"], run["table_version"]) == (plan, version)
                 counts = (run["rows_in"], run["scored"], run["quarantined"])
@@ -44,18 +46,20 @@ def test_the_table_is_a_clean_runs(tmp_path: Path, standalone_cluster: Any) -> N
 
 def check(folder: Path, plan: str) -> None:
     table = folder / plan
-    clean, *faulty = versions = [DeltaTable(str(table), version=number) for number in range(4)]
-    assert DeltaTable(str(table)).version() == 3
+    faults = PLANS[plan][1:]
+    count = 1 + len(faults)
+    clean, *faulty = versions = [DeltaTable(str(table), version=number) for number in range(count)]
+    assert DeltaTable(str(table)).version() == len(faults)
     expected = rows_of(clean)
     assert expected["id"].to_pylist() == [i for i in range(ROWS) if i % (GROUPS * GROUP) != 5]
     assert expected["root"].to_pylist() == [float(i) for i in expected["id"].to_pylist()]
-    assert [rows_of(version) == expected for version in faulty] == [True, True, True]
+    assert [rows_of(version) == expected for version in faulty] == [True] * len(faults)
     bad = DeltaTable(str(folder / f"{plan}_quarantine")).to_pyarrow_table()
     refused = sorted(json.loads(raw)["id"] for raw in bad["raw"].to_pylist())
     assert refused == [5 + number * GROUPS * GROUP for number in range(FILES)]
 
     named = {Path(uri).name for version in versions for uri in version.file_uris()}
-    for fault in ("worker", "slow", "executor"):
+    for fault in faults:
         struck = json.loads((folder / f"{plan}-{fault}.struck").read_text())
         assert set(struck) - named, fault  # it had a file, with rows
         assert (folder / f"{plan}-{fault}.again").exists()

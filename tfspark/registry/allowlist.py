@@ -21,7 +21,7 @@ REFUSED = {
     r"|EncodeProto|DecodeProtoV2",  # the two load message descriptors from a path
     "writes what it sees to files or addresses": r"Debug.*|Copy|CopyHost|CustomAggregator",
     "is a data pipeline (its nested graphs and files escape the walk)": r".*Dataset.*|.*Iterator.*"
-    r"|Optional.*|CompressElement|UncompressElement|GetElementAtIndex|GetOptions",
+    r"|CompressElement|UncompressElement|GetElementAtIndex|GetOptions",
     "waits for others": r".*Queue.*|Barrier.*|Batch|BatchFunction|Unbatch|UnbatchGrad"
     r"|.*Accumulator.*",
     "ends the process": r"Abort",
