@@ -76,6 +76,7 @@ COMMANDS = {
     ),
 }
 _OTHERS = {
+    "init": ("tfspark.starter.command", "a table of your own -> its contract and recipe"),
     "query": ("tfspark.query", "scored table -> screen, CSV or Parquet"),
     "contract": ("tfspark.contracts.docs", "check a contract and print its page"),
     "tfrecord": ("tfspark.tfrecord.command", "look into TFRecord: head, count, schema, verify"),

@@ -1,0 +1,70 @@
+"""Tables as people have them, which nobody has prepared."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import gzip
+import json
+import random
+from pathlib import Path
+
+ROWS = 300
+
+
+def churn(folder: Path) -> Path:
+    """Names with spaces, yes and no, blanks for missing, an empty column, digits as an id."""
+    rng = random.Random(1)
+    rows: list[list[object]] = [
+        [
+            "customer",
+            "gender",
+            "Senior Citizen",
+            "tenure",
+            "Plan",
+            "Total Charges",
+            "notes",
+            "Churn",
+        ]
+    ]
+    for number in range(ROWS):
+        tenure, plan = rng.randint(0, 72), rng.choice(["monthly", "a year", "two years"])
+        total = f"{tenure * 37.5:.2f}" if tenure else " "
+        gone = rng.random() < (0.8 if plan == "monthly" else 0.1)
+        who = [f"{number:05d}", rng.choice(["f", "m"]) + "x", rng.choice(["Yes", "No"])]
+        rows.append([*who, tenure, plan, total, "", "Yes" if gone else "No"])
+    return _csv(folder / "churn.csv", rows)
+
+
+def houses(folder: Path) -> Path:
+    """Tabs, codes that begin with zeros, days, a number to predict; some words for missing."""
+    rng = random.Random(2)
+    rows: list[list[object]] = [["id", "zip code", "size (m2)", "built", "sold", "price"]]
+    for number in range(ROWS):
+        size, day = rng.uniform(30, 250), dt.date(2024, 1, 1) + dt.timedelta(rng.randint(0, 700))
+        built = rng.randint(1900, 2024)
+        price = round(size * 3000 * rng.uniform(0.9, 1.1), 2)
+        code = f"{rng.randint(1, 99):05d}"
+        rows.append([f"h{number}", code, round(size, 1), built, day.isoformat(), price])
+    return _csv(folder / "houses.tsv", rows, "\t")
+
+
+def clicks(folder: Path) -> Path:
+    """JSON lines, packed: times, numbers that are not there, true and false."""
+    rng = random.Random(3)
+    path = folder / "clicks.jsonl.gz"
+    with gzip.open(path, "wt") as file:
+        for number in range(ROWS):
+            at = dt.datetime(2026, 1, 1) + dt.timedelta(seconds=37 * number)
+            said = {"event": number, "at": f"{at.isoformat()}Z", "bid": rng.random()}
+            said |= {"device": rng.choice(["ios", "web"]), "clicked": rng.random() < said["bid"]}
+            if number % 10 == 0:
+                del said["bid"]
+            file.write(json.dumps(said) + "\n")
+    return path
+
+
+def _csv(path: Path, rows: list[list[object]], comma: str = ",") -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=comma).writerows(rows)
+    return path

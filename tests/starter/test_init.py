@@ -1,0 +1,183 @@
+"""`tfspark init`: what it says of tables that nobody has prepared."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from deltalake import write_deltalake
+
+from tests.starter import tables
+from tfspark.cli import main
+from tfspark.config import load_settings
+from tfspark.contracts import load_contract
+
+
+def init(table: Path, out: Path, *more: str) -> int:
+    return main(None, ["init", str(table), "--out", str(out), "--date", "2026-11-20", *more])
+
+
+def made(table: Path, *more: str) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """The columns of the contract by name, and the recipe."""
+    out = table.parent / "out"
+    assert init(table, out, *more) == 0
+    load_contract(str(out / "contract.yaml"))
+    load_settings(str(out / "recipe.yaml"), {})
+    (entry,) = yaml.safe_load((out / "contract.yaml").read_text("utf-8"))["schema"]
+    recipe = yaml.safe_load((out / "recipe.yaml").read_text("utf-8"))
+    return {column["name"]: column for column in entry["properties"]}, recipe
+
+
+def types(columns: dict[str, dict[str, Any]]) -> dict[str, str]:
+    return {name: column["physicalType"] for name, column in columns.items()}
+
+
+def test_a_table_of_customers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    columns, recipe = made(tables.churn(tmp_path))
+    assert types(columns) == {
+        "customer": "string",  # 00001 is no number
+        "gender": "string",
+        "Senior Citizen": "boolean",
+        "tenure": "bigint",
+        "Plan": "string",
+        "Total Charges": "double",
+        "notes": "string",
+        "Churn": "boolean",
+    }
+    assert [n for n, c in columns.items() if c.get("primaryKey")] == ["customer"]
+    assert [n for n, c in columns.items() if c.get("role") == "label"] == ["Churn"]
+    assert [n for n, c in columns.items() if c.get("role") == "ignore"] == ["notes"]
+    assert columns["tenure"]["logicalTypeOptions"]["minimum"] == 0
+    assert columns["tenure"]["logicalTypeOptions"]["maximum"] > 72
+    assert recipe["model"]["task"] == "binary"
+    assert recipe["date"] == dt.date(2026, 11, 20)
+    by_column = {feature["column"]: feature for feature in recipe["features"]}
+    assert by_column.keys() == {"gender", "Senior Citizen", "tenure", "Plan", "Total Charges"}
+    assert by_column["Plan"]["kind"] == "vocabulary"
+    assert by_column["Total Charges"]["missing_flag"]
+    assert recipe["score"] == {"model": "models:/churn@champion", "keep": ["customer"]}
+    said = capsys.readouterr().out
+    assert "Churn, binary (guessed: --label)" in said
+    for job in ("prepare", "train", "score"):
+        assert f"  tfspark {job} --config {tmp_path / 'out' / 'recipe.yaml'}\n" in said
+    text = (tmp_path / "out" / "contract.yaml").read_text("utf-8")
+    assert "# customer: every row has its own; begins with zeros, so it is text\n" in text
+
+
+def test_tabs_codes_and_a_number_to_predict(tmp_path: Path) -> None:
+    columns, recipe = made(tables.houses(tmp_path))
+    assert types(columns) == {
+        "id": "string",
+        "zip code": "string",
+        "size (m2)": "double",
+        "built": "bigint",
+        "sold": "date",
+        "price": "double",
+    }
+    assert columns["sold"]["role"] == "time"
+    assert recipe["source"]["options"] == {"sep": "\t"}
+    assert recipe["model"]["task"] == "regression"
+    assert {f["name"] for f in recipe["features"]} == {"zip_code", "size_m2", "built", "sold"}
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    columns, recipe = made(tables.clicks(tmp_path))
+    assert types(columns) == {
+        "event": "bigint",
+        "at": "timestamp",
+        "bid": "double",
+        "device": "string",
+        "clicked": "boolean",
+    }
+    assert recipe["source"]["format"] == "json"
+    assert columns["clicked"]["role"] == "label"
+
+
+def test_typed_tables(tmp_path: Path) -> None:
+    rows = pa.table(
+        {
+            "shop": ["a", "a", "b", "b"],
+            "day": pa.array([dt.date(2026, 1, d) for d in (1, 2, 1, 2)]),
+            "sold": pa.array([1, 2, 2, 40], pa.int32()),
+            "place": pa.array([{"x": 1}] * 4),
+            "tags": [["u"], [], None, ["v", "w"]],
+            "kind": pa.array(["x", "y", "z", "x"]).dictionary_encode(),
+        }
+    )
+    pq.write_table(rows, tmp_path / "sales.parquet")
+    columns, recipe = made(tmp_path / "sales.parquet", "--label", "kind")
+    assert [n for n, c in columns.items() if c.get("primaryKey")] == ["shop", "day"]
+    assert types(columns) == {
+        "shop": "string",
+        "day": "date",
+        "sold": "int",
+        "tags": "array<string>",
+        "kind": "string",
+    }
+    assert columns["kind"]["validValues"] == ["x", "y", "z"]
+    assert recipe["model"]["task"] == "multiclass"
+    assert "# place: left out" in (tmp_path / "out" / "contract.yaml").read_text("utf-8")
+    write_deltalake(str(tmp_path / "delta"), rows.drop_columns(["place"]))
+    columns, recipe = made(tmp_path / "delta", "--label", "sold", "--force", "--name", "a b")
+    assert recipe["source"] == {"format": "delta", "path": str(tmp_path / "delta")}
+    assert recipe["name"] == "a_b"
+
+
+def test_values_that_are_not_of_the_type(tmp_path: Path) -> None:
+    lines = ["id,amount,digits,words,y"]
+    for number in range(200):
+        amount = "about ten" if number == 7 else number / 4
+        words = "NO" if number % 2 else "yes, 'quoted': #1"
+        lines.append(f'{number},{amount},0.1234567890123456{number},"{words}",{number % 2}')
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n,,,,\n1,2\n")
+    columns, _ = made(tmp_path / "t.csv", "--label", "y", "--key", "id")
+    assert columns["amount"]["physicalType"] == "double"
+    assert columns["digits"]["physicalType"].startswith("decimal(38,")
+    text = (tmp_path / "out" / "contract.yaml").read_text("utf-8")
+    assert "not double: about ten" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "more", "said"),
+    [
+        ("t.csv", "", [], "not even a header line"),
+        ("t.csv", "a,b\n", [], "no row below it"),
+        ("t.csv", "a,b\n1,2\n", ["--label", "c"], "there is no column c; there are: a, b"),
+        ("t.csv", "a,b\n1,2\n1,2\n", ["--label", "b"], "one value only"),
+        ("t.csv", "y,b\n1,2\n0,2\n1,2\n", ["--label", "y"], "--key"),
+        ("t.csv", "a,b\n1,x\n2,x\n", [], "--label"),
+        ("t.csv", "id,y\n1,0\n2,1\n3,1\n", [], "no column is one that a model can use"),
+        ("t.json", "[1]\n", [], "no line with a JSON object"),
+        ("t.xlsx", "x", [], "known endings are .csv"),
+        ("t.parquet", "x", [], "cannot be read as Parquet"),
+        ("t.png", "x", [], "images have no recipe yet"),
+        ("t.csv", "a,y\n1,0\n2,1\n", ["--date", "20261120"], "write YYYY-MM-DD"),
+    ],
+)
+def test_what_cannot_be(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    content: str,
+    more: list[str],
+    said: str,
+) -> None:
+    (tmp_path / name).write_text(content)
+    assert init(tmp_path / name, tmp_path / "out", *more) in (2, 6)
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_that_are_there_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tables.clicks(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "recipe.yaml").write_text("mine\n")
+    assert init(table, tmp_path / "out") == 2
+    assert "--force replaces it" in capsys.readouterr().err
+    assert (tmp_path / "out" / "recipe.yaml").read_text() == "mine\n"
+    assert init(tmp_path / "nothing.csv", tmp_path / "new") == 75

@@ -1,0 +1,1 @@
+"""From a table nobody has described to a contract and a recipe: `tfspark init`."""

@@ -1,0 +1,93 @@
+"""`tfspark init`: look at a table, and write a contract and a recipe for it."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfspark import storage
+from tfspark.console import print_summary
+from tfspark.contracts import load_contract
+from tfspark.errors import ConfigError
+from tfspark.starter.facts import facts
+from tfspark.starter.guess import guess
+from tfspark.starter.look import MOST, look
+from tfspark.starter.write import contract_text, recipe_text
+
+FILES = ("contract.yaml", "recipe.yaml")
+
+
+def main(argv: Sequence[str]) -> int:
+    """See --help."""
+    parser = argparse.ArgumentParser(
+        prog="tfspark init",
+        description="Look at a table (CSV, JSON lines, Parquet, Delta) and write DIR/contract.yaml "
+        "and DIR/recipe.yaml, with which prepare, train and score run as they are.",
+    )
+    parser.add_argument("table", metavar="TABLE", help="a file, or a folder of files of one kind")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where the two files go")
+    parser.add_argument("--label", metavar="COLUMN", help="what is to be predicted")
+    parser.add_argument("--key", metavar="COLUMNS", help="what tells rows apart: id or shop,day")
+    parser.add_argument("--name", help="of the dataset and the model; default: the table's")
+    parser.add_argument("--date", metavar="YYYY-MM-DD", help="the recipe's day; default: today")
+    parser.add_argument("--rows", type=int, default=MOST, help="rows to look at (%(default)s)")
+    parser.add_argument("--force", action="store_true", help="replace files that are there")
+    given = parser.parse_args(argv)
+    key = [part.strip() for part in (given.key or "").split(",") if part.strip()]
+    if given.rows < 1:
+        raise ConfigError("--rows: a number above 0")
+    paths = [Path(given.out, file) for file in FILES]
+    for path in paths:
+        if path.exists() and not given.force:
+            raise ConfigError(
+                f"{path}: is there already; --force replaces it, or take another --out"
+            )
+    day = _day(given.date)
+    looked = look(given.table, given.rows)
+    columns = [facts(name, looked.rows[name]) for name in looked.rows.column_names]
+    found = guess(given.table, columns, given.label, key)
+    name = _name(given.name or Path(given.table.rstrip("/")).name.split(".")[0])
+    contract, recipe = paths
+    Path(given.out).mkdir(parents=True, exist_ok=True)
+    said = contract_text(name, given.table, looked, columns, found)
+    storage.write_bytes(str(contract), said.encode())
+    load_contract(str(contract))
+    said = recipe_text(name, given.table, str(contract), looked, columns, found, day)
+    storage.write_bytes(str(recipe), said.encode())
+    rows = looked.rows.num_rows
+    print_summary(
+        "init: done",
+        {
+            "table": f"{looked.format}, {rows:,} rows" + ("" if looked.whole else " looked at"),
+            "key": ", ".join(found.key) + (f" ({found.doubled} doubled)" if found.doubled else ""),
+            "label": f"{found.label}, {found.task}"
+            + ("" if given.label else " (guessed: --label)"),
+            "not_used": ", ".join(c for c, (role, _) in found.roles.items() if role == "ignore")
+            or "none",
+            "contract": str(contract),
+            "recipe": str(recipe),
+        },
+    )
+    print("\nNext:")
+    for job in ("prepare", "train", "score"):
+        print(f"  tfspark {job} --config {recipe}")
+    return 0
+
+
+def _name(text: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_") or "table"
+    return name if name[0].isalpha() else f"t_{name}"
+
+
+def _day(text: str | None) -> dt.date:
+    if text is None:
+        return dt.datetime.now(dt.UTC).date()
+    try:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            raise ValueError
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"--date: {text!r} is no day; write YYYY-MM-DD") from None

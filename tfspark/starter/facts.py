@@ -1,0 +1,179 @@
+"""What the rows of a table say of each column: its type, its values, what is missing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfspark.rowchecks.parse import parser
+
+_WORDS = pa.array(["true", "false", "t", "f", "yes", "no", "y", "n"])
+_MISSING = ("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "?", "\\n", ".", "")
+_FEW_ODD = 0.01
+"""The share of values that may be no numbers in a column of numbers: bad rows, later."""
+_DIGITS = 15
+"""Digits that a double holds whatever they are."""
+_TYPES = {
+    pa.int64(): "bigint",
+    pa.float64(): "double",
+    pa.date32(): "date",
+    pa.timestamp("us", "UTC"): "timestamp",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was seen of a column.
+
+    Attributes:
+        type: of a contract; "" if a contract has none for it.
+        rows, nulls, distinct: numbers of rows, of those without a value, of different values.
+        common: the most frequent values and how often they are there.
+        least, most: of numbers, days and times.
+        longest, mean: length of text, in characters.
+        odd: values that are not of the type.
+        missing: words that stand for a missing value.
+        zeros: whether it is text for the zeros that its digits begin with.
+    """
+
+    name: str
+    type: str
+    rows: int
+    nulls: int
+    distinct: int
+    common: tuple[tuple[Any, int], ...] = ()
+    least: Any = None
+    most: Any = None
+    longest: int = 0
+    mean: float = 0.0
+    odd: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    zeros: bool = False
+    values: pa.Array = field(repr=False, compare=False, default=None)
+
+    @property
+    def number(self) -> bool:
+        """Whether a model can take it as a number."""
+        return self.type in ("tinyint", "smallint", "int", "bigint", "float", "double")
+
+    @property
+    def unique(self) -> bool:
+        """Whether every row has a value of its own."""
+        return self.distinct == self.rows > 0 and not self.nulls
+
+
+def facts(name: str, column: pa.ChunkedArray) -> Facts:
+    """Look at one column."""
+    array: Any = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.nulls(0)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_large_string(array.type):
+        array = array.cast(pa.string())
+    if not pa.types.is_string(array.type):
+        return _seen(name, array, _physical(array.type))
+    text = pc.utf8_trim_whitespace(array)
+    there = text.drop_null()
+    if not len(there):
+        return _seen(name, array, "string")
+    if pc.all(pc.is_in(pc.utf8_lower(there), _WORDS)).as_py():
+        return _seen(name, parser(pa.bool_())(text), "boolean")
+    zeros = bool(pc.any(pc.match_substring_regex(there, r"^[+-]?0[0-9]")).as_py())
+    for kind, physical in _TYPES.items():
+        if zeros and physical in ("bigint", "double"):
+            continue
+        typed = parser(kind)(text)
+        bad = pc.and_(text.is_valid(), typed.is_null())
+        odd = sorted(set(text.filter(bad).to_pylist()))
+        missing = tuple(word for word in odd if word.lower() in _MISSING)
+        others = tuple(word for word in odd if word not in missing)
+        wrong = pc.sum(pc.is_in(text, pa.array(others, pa.string()))).as_py() if others else 0
+        if typed.null_count < len(typed) and wrong <= _FEW_ODD * len(there):
+            if physical == "double":
+                physical = _decimal(text) or physical
+            return _seen(name, typed, physical, odd=others, missing=missing)
+    missing = tuple(sorted(w for w in set(there.unique().to_pylist()) if w.lower() in _MISSING))
+    return _seen(name, array, "string", zeros=zeros, missing=missing)
+
+
+def _decimal(text: pa.Array) -> str:
+    """The type of numbers of which a double loses digits; "": it loses none."""
+    plain = pc.fill_null(pc.match_substring_regex(text, r"^[+-]?[0-9]*\.?[0-9]*$"), True)
+    if not pc.all(plain).as_py():
+        return ""
+    there = text.drop_null()
+    long = there.filter(pc.greater(pc.utf8_length(there), _DIGITS)).to_pylist()
+    if all(Decimal(said) == Decimal(repr(float(said))) for said in long):
+        return ""
+    parts = pc.split_pattern(pc.utf8_ltrim(there, "+-0"), ".")
+    whole = pc.max(pc.utf8_length(pc.list_element(parts, 0))).as_py()
+    fraction = parts.filter(pc.greater(pc.list_value_length(parts), 1))
+    scale = pc.max(pc.utf8_length(pc.list_element(fraction, 1))).as_py() if len(fraction) else 0
+    return f"decimal(38,{scale})" if whole + scale <= 38 else ""
+
+
+def _physical(kind: pa.DataType) -> str:
+    t = pa.types
+    if t.is_list(kind) or t.is_large_list(kind):
+        inner = _physical(kind.value_type)
+        return f"array<{inner}>" if inner else ""
+    if t.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    if t.is_timestamp(kind):
+        return "timestamp"
+    if t.is_date(kind):
+        return "date"
+    if t.is_binary(kind) or t.is_large_binary(kind):
+        return "binary"
+    if t.is_null(kind):
+        return "string"
+    names = {
+        pa.bool_(): "boolean",
+        pa.int8(): "tinyint",
+        pa.int16(): "smallint",
+        pa.int32(): "int",
+        pa.int64(): "bigint",
+        pa.uint8(): "smallint",
+        pa.uint16(): "int",
+        pa.uint32(): "bigint",
+        pa.float32(): "float",
+        pa.float64(): "double",
+        pa.string(): "string",
+    }
+    return names.get(kind, "")
+
+
+def _seen(name: str, values: pa.Array, physical: str, **more: Any) -> Facts:
+    rows, nulls = len(values), values.null_count
+    if not physical or pa.types.is_nested(values.type):
+        return Facts(name, physical, rows, nulls, 0, **more)
+    there = values.drop_null()
+    counts = there.value_counts()
+    order = pc.sort_indices(counts.field("counts"), sort_keys=[("", "descending")])
+    common = tuple(
+        (counts.field("values")[i.as_py()].as_py(), counts.field("counts")[i.as_py()].as_py())
+        for i in order[:10]
+    )
+    if pa.types.is_string(values.type):
+        lengths = pc.utf8_length(there)
+        more["longest"] = pc.max(lengths).as_py() or 0
+        more["mean"] = pc.mean(lengths).as_py() or 0.0
+    elif not pa.types.is_binary(values.type) and not pa.types.is_boolean(values.type):
+        ends = pc.min_max(there)
+        more["least"], more["most"] = ends["min"].as_py(), ends["max"].as_py()
+    return Facts(name, physical, rows, nulls, len(counts), common=common, values=values, **more)
+
+
+def told(value: Any) -> str:
+    """A value as a comment shows it."""
+    if isinstance(value, dt.datetime):
+        return value.isoformat(" ", "seconds")
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = text.encode("unicode_escape").decode() if not text.isprintable() else text
+    return text if len(text) <= 24 else f"{text[:23]}…"

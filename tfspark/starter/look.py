@@ -1,0 +1,207 @@
+"""The first rows of a table, without Spark: what kind of files it is in, and what they hold."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as pd
+
+from tfspark.csvfiles.read import CORRUPT, Form, read_csv, read_header
+from tfspark.errors import ConfigError, SourceMissing, StorageError
+
+MOST = 200_000
+"""Rows that are looked at."""
+
+_ENDINGS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".parquet": "parquet",
+}
+_PACKED = (".gz",)
+_NOT_YET = {
+    ".tfrecord": "TFRecord is what prepare writes; look into it with `tfspark tfrecord schema`",
+    **dict.fromkeys(
+        (".jpg", ".jpeg", ".png", ".zip"), "images have no recipe yet; see docs/training.md"
+    ),
+}
+_COMMAS = ",;\t|"
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was seen of a table.
+
+    Attributes:
+        format: of `source.format`.
+        rows: the first ones; text if the files hold text.
+        whole: whether these are all.
+        options: of `source.options`.
+        odd: records that do not have the columns of the table.
+    """
+
+    format: str
+    rows: pa.Table
+    whole: bool
+    options: dict[str, str] = field(default_factory=dict)
+    odd: int = 0
+
+
+def look(path: str, most: int = MOST) -> Looked:
+    """Look at a file, or at a folder of files of one kind.
+
+    Raises:
+        SourceMissing: there is nothing.
+        ConfigError: it is none of CSV, JSON lines, Parquet and Delta.
+        StorageError: a file cannot be read.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise SourceMissing(f"{path}: no such file or folder")
+    if (place / "_delta_log").is_dir():
+        return _delta(path, most)
+    files = [place] if place.is_file() else _visible(place)
+    kinds = {_kind(file) for file in files}
+    if not files:
+        raise SourceMissing(f"{path}: the folder has no files")
+    if len(kinds) > 1:
+        raise ConfigError(f"{path}: files of several kinds: {', '.join(sorted(kinds))}")
+    names = [str(file) for file in files]
+    kind = kinds.pop()
+    if kind == "parquet":
+        return _parquet(path, names, most)
+    return _csv(path, names, most) if kind == "csv" else _json(path, names, most)
+
+
+def _visible(folder: Path) -> list[Path]:
+    found = (file for file in folder.rglob("*") if file.is_file())
+    return sorted(
+        file
+        for file in found
+        if not any(part[0] in "._" for part in file.relative_to(folder).parts)
+    )
+
+
+def _kind(file: Path) -> str:
+    endings = [ending.lower() for ending in file.suffixes]
+    if endings and endings[-1] in _PACKED:
+        endings.pop()
+    ending = endings[-1] if endings else ""
+    if ending in _NOT_YET:
+        raise ConfigError(f"{file}: {_NOT_YET[ending]}")
+    if ending not in _ENDINGS:
+        known = ", ".join(_ENDINGS)
+        raise ConfigError(
+            f"{file}: what is in it? The name ends with {ending or 'nothing'}; known endings are "
+            f"{known} (.gz behind them), and folders of Delta"
+        )
+    return _ENDINGS[ending]
+
+
+def _delta(path: str, most: int) -> Looked:
+    from deltalake import DeltaTable
+
+    return _of_dataset("delta", path, DeltaTable(path).to_pyarrow_dataset(), most)
+
+
+def _parquet(path: str, files: list[str], most: int) -> Looked:
+    try:
+        found = pd.dataset(files, format="parquet")
+    except (pa.ArrowException, OSError) as error:
+        raise StorageError(f"{path}: cannot be read as Parquet: {error}") from None
+    return _of_dataset("parquet", path, found, most)
+
+
+def _of_dataset(kind: str, path: str, found: Any, most: int) -> Looked:
+    try:
+        rows = found.head(most + 1)
+    except (pa.ArrowException, OSError) as error:
+        raise StorageError(f"{path}: cannot be read as {kind}: {error}") from None
+    return Looked(kind, rows.slice(0, most), rows.num_rows <= most)
+
+
+def _csv(path: str, files: list[str], most: int) -> Looked:
+    form = Form(comma=_comma(files[0]))
+    header = next((h for file in files if (h := read_header(file, form))), None)
+    if header is None:
+        raise StorageError(f"{path}: the file is empty: not even a header line")
+    batches, rows, odd = [], 0, 0
+    for file in files:
+        for batch in read_csv(file, header, form):
+            good = batch.filter(batch.column(CORRUPT).is_null())
+            odd += batch.num_rows - good.num_rows
+            batches.append(good)
+            rows += good.num_rows
+            if rows > most:
+                break
+    if not rows:
+        raise StorageError(f"{path}: there is a header, and no row below it")
+    table = pa.Table.from_batches(batches).drop_columns([CORRUPT])
+    options = {} if form.comma == "," else {"sep": form.comma}
+    return Looked("csv", table.slice(0, most), rows <= most, options, odd)
+
+
+def _comma(file: str) -> str:
+    """What stands between the fields: what cuts the first records into most, and equally many."""
+    counts = {}
+    for comma in _COMMAS:
+        with _text(file) as lines:
+            records = csv.reader(lines, delimiter=comma)
+            first = [len(record) for record, _ in zip(records, range(20), strict=False) if record]
+        counts[comma] = first[0] if first and len(set(first)) == 1 else 0
+    best = max(counts, key=lambda comma: counts[comma])
+    return best if counts[best] > 1 else ","
+
+
+def _json(path: str, files: list[str], most: int) -> Looked:
+    names: dict[str, None] = {}
+    records: list[dict[str, Any]] = []
+    odd = 0
+    for record in _records(files):
+        if not isinstance(record, dict):
+            odd += 1
+            continue
+        names.update(dict.fromkeys(record))
+        records.append(record)
+        if len(records) > most:
+            break
+    if not records:
+        raise StorageError(f"{path}: there is no line with a JSON object")
+    columns = {name: pa.array([_said(r.get(name)) for r in records], pa.string()) for name in names}
+    table = pa.table(columns)
+    return Looked("json", table.slice(0, most), len(records) <= most, {}, odd)
+
+
+def _records(files: list[str]) -> Iterator[Any]:
+    for file in files:
+        with _text(file) as lines:
+            for line in lines:
+                if line.strip():
+                    try:
+                        yield json.loads(line, parse_float=str, parse_int=str)
+                    except ValueError:
+                        yield None
+
+
+def _said(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _text(file: str) -> Any:
+    opened: Any = gzip.open if file.endswith(_PACKED) else open
+    try:
+        return opened(file, "rt", encoding="utf-8-sig", errors="replace", newline="")
+    except OSError as error:
+        raise StorageError(f"{file}: {error.strerror}") from None
