@@ -9,14 +9,15 @@ import json
 from pathlib import Path
 
 from tfspark import errors
-from tfspark.cli import COMMANDS
+from tfspark.commands import COMMANDS, help_of
 from tfspark.config import Settings
 from tfspark.config.load import OWN_VARIABLES
 from tfspark.config.mask import FREE
 from tfspark.config.settings import ENV_PREFIX
-from tfspark.console import CONTROL
+from tfspark.console import CONTROL, FORMS
 from tfspark.contracts import Contract
 from tfspark.mask import SENSITIVE, SHOWN, TEXTS
+from tfspark.wording import CALLED
 from tfspark.wording import TEXTS as WORDS
 
 FOLDER = Path(__file__).parent.parent / "interop" / "src" / "main" / "resources" / "tfspark"
@@ -33,10 +34,14 @@ def resources() -> dict[str, str]:
         "free settings": FREE,
         "control characters": CONTROL,
         "flags": COMMANDS["score"].short,
+        "help": help_of("score"),
+        "help all": help_of("score", everything=True),
+        "forms of the log": FORMS,
         "errors": {
             name: {"exit code": kind.exit_code, "under": kind.__bases__[0].__name__}
             for name, kind in inspect.getmembers(errors, inspect.isclass)
         },
+        "called": CALLED,
         "texts": WORDS,
     }
     made = {

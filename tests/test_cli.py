@@ -1,16 +1,25 @@
 import json
+import re
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.conftest import ROOT
-from tfspark import errors
-from tfspark.cli import COMMANDS, guarded, main
+from tfspark import console, errors
+from tfspark.cli import _parser, guarded, main
+from tfspark.commands import COMMANDS, OTHERS
 from tfspark.config import load_settings
 from tfspark.console import Steps, print_summary
+from tfspark.quiet import jvm_filtered
+from tfspark.scoring import StreamSummary
+from tfspark.training.make import Reports
 
 
 def leaves(value: object, path: str = "") -> list[str]:
@@ -20,15 +29,27 @@ def leaves(value: object, path: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_help_names_every_setting(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(command, ["--help"])
-    assert end.value.code == 0
+def test_help_is_one_screen_and_help_all_names_every_setting(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command, ["--help"]) == 0
+    own = capsys.readouterr().out
+    assert len(own.splitlines()) <= 40
+    assert max(map(len, own.splitlines())) <= 120
+    assert main(command, ["--dry-run", "-h", "all"]) == 0
     text = capsys.readouterr().out
     settings = load_settings().model_dump()
     settings.pop("spark")
     for setting in leaves(settings):
-        assert f"--{setting} " in text or setting in COMMANDS[command].short.values(), setting
+        assert f"--{setting} " in text, setting
+    for flag, setting in COMMANDS[command].short.items():
+        assert f"{flag}, --{setting} " in text
+        assert f"  {flag} " in own
+    for setting in COMMANDS[command].own:
+        assert f"  --{setting} " in own
+    # The examples that it gives.
+    assert main(command, ["--training.epochs", "5", "--config", "conf/x.yaml", "--dry-run"]) == 2
+    assert "conf/x.yaml: there is no such" in capsys.readouterr().err
 
 
 def test_dry_run_prints_the_effective_settings(
@@ -66,8 +87,63 @@ def test_wrong_arguments_are_configuration_errors(
 
 
 def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main("score", ["--modle", "x"]) == 2
-    assert "command line: --modle: unknown setting" in capsys.readouterr().err
+    for command, flags in (
+        ("score", ["--modle", "x"]),
+        ("query", ["--tabel", "x"]),
+        ("contract", ["a.yaml", "--hlep"]),
+        ("tfrecord", ["head", "x", "--row", "3"]),
+        ("cache", ["list", "--x"]),
+        ("registry", ["sqlite:///x", "--x"]),
+        ("demo", ["--x"]),
+    ):
+        assert main(command, flags) == 2
+        said = capsys.readouterr().err
+        flag = next(flag for flag in flags if flag.startswith("--"))
+        assert f"command line: {flag}: unknown setting" in said
+        assert len(said.strip().splitlines()) == 1
+    assert main("query", ["conf/x.yaml"]) == 2
+    assert "--config conf/x.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["query", "--engine", "mysql", "--table", "t"], "--engine: invalid choice: 'mysql'"),
+        (["query", "--table", "t", "--limit", "-1"], "--limit: must be a whole number"),
+        (["query", "--table", "t", "--day", "20/11/2026"], "--day: must be a date, YYYY-MM-DD"),
+        (["query", "--table", "t", "--order-by"], "--order-by: needs a value"),
+        (["contract"], "arguments are required: file"),
+        (["tfrecord"], "arguments are required: COMMAND"),
+        (["tfrecord", "look", "x"], "invalid choice: 'look'"),
+        (["tfrecord", "head", "x", "--rows", "0"], "--rows: 0: must be a whole number, at least 1"),
+        (["cache", "drop"], "invalid choice: 'drop'"),
+        (["registry"], "arguments are required: uri"),
+        (["demo"], "conf/passengers.yaml is not here"),
+        (["train", "conf/x.yaml"], "--config conf/x.yaml"),
+        (["score", "--log", "loud"], "--log: must be plain, json or auto"),
+        (["predict"], "no command 'predict' (did you mean score?)"),
+        (["trian"], "no command 'trian' (did you mean train?)"),
+    ],
+)
+def test_a_mistake_is_one_message(
+    argv: list[str],
+    says: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(None, argv) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert "Traceback" not in said
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    from tfspark import __version__
+
+    assert main(None, ["--version"]) == 0
+    assert capsys.readouterr().out == f"tfspark {__version__}\n"
 
 
 def test_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,15 +195,119 @@ def test_steps_are_json_lines_without_a_terminal(
 def test_steps_are_words_on_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TFSPARK_LOG", "text")
-    steps = Steps("score")
+    monkeypatch.setenv("TFSPARK_LOG", "json")
+    steps = Steps("score", form="plain")  # the flag before the variable
     with steps.step("count", rows=1234567):
         pass
     print_summary("done", {"rows_in": 10, "nothing": None, "rate": 0.25})
     out = capsys.readouterr()
-    assert "✓ count" in out.err
-    assert "rows 1,234,567" in out.err
+    assert re.fullmatch(r"  ✓ count +0\.0 s   rows 1,234,567\n", out.err)
     assert out.out == "\ndone\n  rows in  10\n  rate     0.25\n"
+
+
+def test_a_notebook_gets_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TFSPARK_LOG", raising=False)
+    assert Steps("x").form == "json"
+    monkeypatch.setenv("JPY_PARENT_PID", "1")  # `!tfspark score ...`
+    assert Steps("x").form == "plain"
+    monkeypatch.delenv("JPY_PARENT_PID")
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    assert Steps("x").form == "plain"
+
+
+@pytest.mark.parametrize("form", ["json", "plain"])
+def test_a_long_step_says_how_far_it_is(
+    form: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_TICK", 0.01)
+    monkeypatch.setattr(console, "_EVERY", {"json": 0.0, "plain": 0.0})
+    seen = threading.Event()
+    found = iter([None, (0, 8), (2, 8)])
+
+    def tasks() -> tuple[int, int] | None:
+        try:
+            return next(found)
+        except StopIteration:
+            seen.set()
+            return None
+
+    steps = Steps("score", form=form)
+    steps.tasks = tasks
+    with steps.step("score", of=1_000_000, rate=True) as info:
+        assert seen.wait(60)
+        time.sleep(0.1)
+        info["rows"] = 1_000_000
+    said = capsys.readouterr().err
+    if form == "plain":
+        assert re.search(r"^    score: 0 of 8$", said, re.M)
+        assert re.search(
+            r"score: 250,000 of 1,000,000   rows per second [\d,]+, seconds left", said
+        )
+        assert re.search(r"✓ score .* rows 1,000,000, rows per second [\d,]+$", said, re.M)
+        return
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert [line["event"] for line in lines] == ["start", "progress", "progress", "done"]
+    assert (lines[1]["tasks"], lines[1]["of_tasks"]) == (0, 8)
+    assert (lines[2]["rows"], lines[2]["of"]) == (250_000, 1_000_000)
+    assert lines[2]["rows_per_second"] > 0
+    assert lines[2]["seconds_left"] >= 0
+    assert lines[3]["rows_per_second"] > 0
+
+
+def test_a_training_names_its_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    """`step` is the name of a step, in every line."""
+    steps = Steps("train", form="json")
+    steps._progressed -= 60
+    report = {"kind": "progress", "epoch": 1, "epochs": 3, "step": 316, "steps": 400}
+    Reports(steps, lambda curves: None)(report)
+    line = json.loads(capsys.readouterr().err)
+    assert (line["step"], line["epoch"], line["batch"]) == ("fit", 1, 316)
+
+
+def test_a_summary_is_a_table() -> None:
+    told: dict[str, Any] = {"batches": 3, "rows_in": 12345}
+    summary = StreamSummary("<source>", "t", "m", "1", "d", "r", **told)
+    assert re.search(r"^  rows in +12,345$", repr(summary), re.M)
+    html = summary._repr_html_()
+    assert "<tr><th>rows in</th><td>12,345</td></tr>" in html
+    assert "&lt;source&gt;" in html
+
+
+def test_a_jvm_writes_no_lines_of_its_start(capfd: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        "WARNING: Using incubator modules: jdk.incubator.vector",
+        "one",
+        'Setting default log level to "WARN".',
+        "I0000 00:00:17 1 port.cc:153] oneDNN custom operations are on. You may see slightly",
+        "E0000 00:00:17 1 cuda_executor.cc:1228] failed call to cuInit: UNKNOWN ERROR (303)",
+        "two",
+    ]
+    with jvm_filtered():
+        writes = f"import sys; sys.stderr.write({chr(10).join(lines)!r} + chr(10))"
+        subprocess.run([sys.executable, "-c", writes], check=True)
+    said, until = "", time.monotonic() + 60
+    while "two" not in said and time.monotonic() < until:
+        said += capfd.readouterr().err
+    assert said == "one\ntwo\n"
+
+
+def test_commands_in_pages_and_messages_are_there() -> None:
+    """What stands between backticks; the blocks of pages are run by test_docs_blocks."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    sources = [*(ROOT / "tfspark").rglob("*.py"), *(ROOT / "interop" / "src").rglob("*.scala")]
+    found = set()
+    for file in [*pages, *sources]:
+        for command in re.findall(
+            r"`(?:python -m )?tfspark ([a-z][^`]*)`", file.read_text("utf-8")
+        ):
+            name, *rest = re.sub(r"\s+", " ", command).split(" ")
+            found.add(name)
+            assert name in {*COMMANDS, *OTHERS}, f"{file}: {command}"
+            if name in COMMANDS:
+                _parser(name).parse(rest)
+    assert len(found) > 5
 
 
 def test_importing_the_package_imports_neither_spark_nor_tensorflow() -> None:

@@ -52,7 +52,7 @@ class Reader:
     def __init__(self, home: Path, spark: SparkSession) -> None:
         self.home, self.spark = home, spark
         self.shell = Shell(home, docs_world.env(home))
-        self.page = self.said = ""
+        self.page = self.said = self.demo = ""
         self.names: dict[str, Any] = {}
 
     def do(self, page: str) -> None:
@@ -85,9 +85,9 @@ class Reader:
         for shown, here in INSTEAD.get(self.page, {}).items():
             text = text.replace(shown, here.format(home=self.home))
         text = re.sub(r"""(?<=["' ])/(?=(data|models)/)""", f"{self.home}/", text)
-        # Spark's JVM does not stand in the reader's folder.
-        text = text.replace("delta.`", f"delta.`{self.home}/")
+        text = text.replace("/srv/tfspark/", f"{self.home}/")
         if block.language == "python":
+            # Spark's JVM does not stand in the reader's folder.
             own = "checkpoints|parquet|raw|records|scored|tables|warehouse"
             text = re.sub(rf"""(?<=")(?=({own})/)""", f"{self.home}/", text)
         if self.page == "docs/tfrecord.md" and block.language != "text":
@@ -200,11 +200,18 @@ def reader(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Ite
         patch.chdir(home)
         for name, value in docs_world.env(home).items():
             patch.setenv(name, value)
-        someone.said = someone.shell.run("tfspark demo")
+        someone.said = someone.demo = someone.shell.run("tfspark demo")
         for name, folder, versions in (("ranker", "ranker/8", 8), ("m", "m", 7)):
             docs_world.register(name, home / "models" / folder, versions)
         yield someone
-    for what in ("TABLE scored", "TABLE t", "VIEW passengers", "VIEW rows", "VIEW v"):
+    for what in (
+        "TABLE scored",
+        "TABLE t",
+        "VIEW passengers",
+        "VIEW rows",
+        "VIEW v",
+        "VIEW predictions",
+    ):
         spark.sql(f"DROP {what.replace(' ', ' IF EXISTS ')}")
     for name in ("score", "survival"):
         spark.sql(f"DROP TEMPORARY FUNCTION IF EXISTS {name}")
@@ -219,6 +226,22 @@ def test_the_page_does_what_it_says(page: str, reader: Reader) -> None:
 
         model = reader.names["two_towers"](given, Output("p", 1, "sigmoid"))
         assert model.output_shape == (None, 1)
+
+
+def test_what_the_demo_prints_runs_as_it_is_printed(reader: Reader) -> None:
+    lines = [line for line in reader.demo.split("Try next:\n")[1].splitlines() if line.strip()]
+    assert len(lines) == 7
+    for line in lines:
+        if line.split()[0] in ("tensorboard", "mlflow"):  # servers
+            assert shutil.which(line.split()[0])
+        elif "; echo $?" in line:
+            assert reader.shell.run(f"set +e\n{line}").strip() == "75"
+        else:
+            said = reader.shell.run(line)
+            if "--order-by -probability" in line:
+                shown = [float(row.split()[1]) for row in said.splitlines()[1:]]
+                assert len(shown) == 20
+                assert shown == sorted(shown, reverse=True)
 
 
 def test_what_is_not_run_says_why() -> None:

@@ -31,8 +31,8 @@ def test_a_night_without_its_source_ends_with_75(tmp_path: Path) -> None:
         f"source: {{format: csv, path: '{tmp_path}/{{date}}.csv'}}\n"
     )
     night = subprocess.run(
-        [str(ROOT / "conf" / "nightly.sh"), str(config), "2026-11-20"],
-        cwd=ROOT,
+        [str(ROOT / "conf" / "nightly.sh"), "t.yaml", "2026-11-20"],
+        cwd=tmp_path,  # any folder: the jobs are those beside the script
         env=os.environ | {"SPARK_SUBMIT": SUBMIT, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

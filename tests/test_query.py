@@ -1,6 +1,8 @@
 import csv
 import datetime as dt
+import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,11 @@ from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfspark.answers import save
+from tfspark.answers import ENDINGS, save, show
 from tfspark.cli import main
 from tfspark.errors import ConfigError, SourceMissing
-from tfspark.query import DuckDB, Question, SparkSQL
+from tfspark.query import DuckDB, SparkSQL
+from tfspark.question import Compared, Question
 from tfspark.tables import write_day
 
 ODD = "od`d \"co'l; --"
@@ -93,6 +96,90 @@ def test_a_wrong_query_or_table_is_named(engine: Any, table: str) -> None:
         engine.answer("/nowhere/at/all", Question())
 
 
+NESTED = """
+    SELECT id, named_struct('a', array(timestamp'2026-11-20 12:30:00', NULL), 'c', id) AS s,
+        array(CAST(id AS STRING), NULL) AS l, map('k', timestamp'2026-11-20 12:30:00') AS m,
+        timestamp'2026-11-20 12:30:00.5' AS at, timestamp_ntz'2026-11-20 12:30:00' AS ntz,
+        date'2026-11-20' AS d, CAST(1.50 AS DECIMAL(10, 2)) AS price, X'00ff' AS b, id > 1 AS t,
+        CAST(0.1 AS FLOAT) AS f, CAST('NaN' AS DOUBLE) AS nan, CAST(NULL AS STRING) AS nothing
+    FROM range(1, 3)
+"""
+FAR = "date'+10000-01-01' AS far, timestamp'0001-01-01 00:00:00' AS early"
+
+
+def test_a_table_of_any_types_to_any_format(
+    engine: Any,
+    spark: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = spark.sql(NESTED)
+    rows.write.format("delta").save(str(tmp_path / "t"))
+    noon = dt.datetime(2026, 11, 20, 12, 30, tzinfo=dt.UTC)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Kolkata")  # of this process, not of the values
+        time.tzset()
+        answer = engine.answer(str(tmp_path / "t"), Question(order_by=["id"])).read_all()
+        first = answer.to_pylist()[0]
+    time.tzset()
+    assert first["s"] == {"a": [noon, None], "c": 1}
+    assert first["m"] == [("k", noon)]
+    assert (first["at"], first["ntz"]) == (
+        noon.replace(microsecond=500_000),
+        noon.replace(tzinfo=None),
+    )
+    for ending in ENDINGS:
+        file = tmp_path / f"out{ending}"
+        assert save(answer.to_reader(), str(file)) == 2
+    assert pq.read_table(tmp_path / "out.parquet").to_pylist()[0]["l"] == ["1", None]
+    with (tmp_path / "out.csv").open(newline="") as csv_file:
+        line = next(csv.DictReader(csv_file))
+    assert json.loads(line["l"]) == ["1", None]
+    assert json.loads(line["s"]) == {"a": ["2026-11-20T12:30:00+00:00", None], "c": 1}
+    assert (line["b"], line["price"], line["nothing"]) == ("AP8=", "1.50", "")
+    line = json.loads((tmp_path / "out.jsonl").read_text().splitlines()[0])
+    assert (line["l"], line["price"], line["nan"], line["t"]) == (["1", None], "1.50", "nan", False)
+    assert show(answer.to_reader()) == 2
+    assert "2026-11-20 12:30:00.500000Z" in capsys.readouterr().out
+
+
+def test_days_that_python_has_not(spark: Any, tmp_path: Path) -> None:
+    spark.sql(f"SELECT {FAR}").write.format("delta").save(str(tmp_path / "t"))
+    for engine in (SparkSQL(spark), DuckDB()):
+        answer = engine.answer(str(tmp_path / "t"), Question()).read_all()
+        assert answer["far"].cast(pa.int32()).to_pylist() == [2932897]
+        assert show(answer.to_reader()) == 1
+        for ending in ENDINGS:
+            assert save(answer.to_reader(), str(tmp_path / f"out{ending}")) == 1
+        assert "10000-01-01" in (tmp_path / "out.csv").read_text()
+        assert "10000-01-01" in (tmp_path / "out.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("tests", "ids"),
+    [
+        (["p>0.25"], [1, 3]),
+        (["p >= 0.25", "p<1"], [1, 2]),
+        (["id!=2"], [1, 3]),
+        (["day>2026-11-20"], [3]),
+        (["day<=2026-11-20", "id<2"], [1]),
+        ([f"{ODD}>b"], [2]),
+        (["id=1", "id=2"], []),
+        (["id<10"], [1, 2, 3]),  # as numbers, not as texts
+    ],
+)
+def test_comparisons(engine: Any, table: str, tests: list[str], ids: list[int]) -> None:
+    asked = Question(order_by=["id"], tests=[Compared.read(text) for text in tests])
+    assert engine.answer(table, asked).read_all()["id"].to_pylist() == ids
+
+
+def test_a_value_of_another_type_is_refused(engine: Any, table: str) -> None:
+    for text in ("id>many", "day=soon", "p=1,5"):
+        with pytest.raises(ConfigError, match="the value is not|does not run"):
+            engine.answer(table, Question(tests=[Compared.read(text)]))
+
+
 @given(st.text(min_size=1))
 def test_a_quoted_name_cannot_end_early(name: str) -> None:
     sql, values = Question(columns=[name]).to_sql()
@@ -110,8 +197,14 @@ def test_answers_are_saved_whole(engine: Any, table: str, tmp_path: Path) -> Non
     with (tmp_path / "out.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert [line[ODD] for line in lines] == ["a'b", "c", "a'b"]
-    with pytest.raises(ConfigError, match=r"\.csv or \.parquet"):
+    with pytest.raises(ConfigError, match=r"\.csv, \.jsonl, \.parquet"):
         save(engine.answer(table, question), str(tmp_path / "out.xls"))
+    twice = Question(sql="SELECT id AS a, p AS a FROM scored ORDER BY id")
+    answer = engine.answer(table, twice).read_all()
+    assert (answer.column(0).to_pylist()[0], answer.column(1).to_pylist()[0]) == (1, 0.5)
+    if len(set(answer.column_names)) == 1:  # DuckDB gives the second another name
+        with pytest.raises(ConfigError, match="two columns are named a"):
+            save(answer.to_reader(), str(tmp_path / "twice.parquet"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "out.parquet"]
 
 
@@ -126,6 +219,52 @@ def test_the_command(
     assert main("query", [*flags, "--where", "nothing"]) == 2
     assert main("query", []) == 2
     assert main("query", ["--table", str(tmp_path / "none"), "--engine", "duckdb"]) == 75
+    capsys.readouterr()
+    # As people type them.
+    assert main("query", [*flags, "--order-by", "-p", "--columns", "p", "--where", "p > 0.3"]) == 0
+    assert capsys.readouterr().out.split() == ["p", "1.0", "0.5"]
+    assert main("query", [*flags, "--sql", "SELECT CAST('x' AS INT) AS x FROM scored"]) == 2
+    assert "the query does not run" in capsys.readouterr().err
+
+
+def test_long_columns_are_named_and_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = pa.table({"id": [1, None], "model_digest": ["d" * 64] * 2, "run_id": ["r" * 32] * 2})
+    write_deltalake(tmp_path / "t", rows)
+    flags = ["--table", str(tmp_path / "t"), "--engine", "duckdb"]
+    assert main("query", flags) == 0
+    said = capsys.readouterr()
+    assert said.out.split() == ["id", "1", "None"]
+    assert "not shown: model_digest, run_id" in said.err
+    assert main("query", [*flags, "--columns", "run_id"]) == 0
+    assert "r" * 32 in capsys.readouterr().out
+
+
+def test_text_that_is_not_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a raw row in quarantine may be."""
+    text = pa.array([b"caf\xe9", b"caf\xc3\xa9"]).view(pa.string())
+    lists = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), text)
+    rows = pa.table({"raw": text, "l": lists})
+    assert show(rows.to_reader()) == 2
+    shown = capsys.readouterr().out
+    assert "caf\\xe9" in shown
+    assert "café" in shown
+    for ending in ENDINGS:
+        assert save(rows.to_reader(), str(tmp_path / f"out{ending}")) == 2
+    assert b"caf" in (tmp_path / "out.csv").read_bytes()
+
+
+def test_a_file_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch({"a": [1]})
+        raise ValueError("lost")
+
+    for ending in ENDINGS:
+        answer = pa.RecordBatchReader.from_batches(pa.schema({"a": pa.int64()}), batches())
+        with pytest.raises(ValueError, match="lost"):
+            save(answer, str(tmp_path / f"out{ending}"))
+    assert list(tmp_path.iterdir()) == []
 
 
 EVIL = "\x1b[2J\n=1+1"

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from tfspark import run
 from tfspark.answers import show
 from tfspark.config import load_settings
 from tfspark.console import Steps, print_summary
-from tfspark.query import Question, SparkSQL
+from tfspark.errors import ConfigError
+from tfspark.flags import Parser
+from tfspark.query import SparkSQL
+from tfspark.question import Question
 
 CONFIG = "conf/passengers.yaml"
 DATE = "2026-11-20"
 _NEXT = f"""
 Try next:
   . scripts/env.sh
-  tfspark query --config {CONFIG} --engine duckdb --order-by=-probability
+  tfspark query --config {CONFIG} --engine duckdb --order-by -probability
   tfspark score --config {CONFIG} --date {DATE}      # again: the same rows, one commit
   tfspark prepare --config {CONFIG} --date {DATE} --input /wrong/file ; echo $?
   tensorboard --logdir warehouse/tensorboard
@@ -26,7 +30,13 @@ Try next:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the example; the project's folder is where it runs."""
+    """Run the passengers example; the project's folder is where it runs."""
+    Parser(prog="tfspark demo", description=main.__doc__).parse(argv)
+    if not Path(CONFIG).exists():
+        raise ConfigError(
+            f"{CONFIG} is not here: the example is in the project's folder; get the project, and "
+            "run `tfspark demo` in its folder"
+        )
     steps = Steps("demo")
     # Two ranks need two of Spark's slots, also where there is one core.
     master = f"local[{max(2, os.cpu_count() or 1)}]"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tfspark.config import Settings, Source, require_date
 from tfspark.console import Steps
 from tfspark.errors import ConfigError
-from tfspark.session import spark_session
+from tfspark.session import Tasks, open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -101,7 +101,7 @@ def stream(settings: Settings, steps: Steps) -> dict[str, Any]:
         signature=asked.signature or None,
         run_id=steps.run_id,
     )
-    with steps.step("stream") as info:
+    with steps.step("stream", rate=True) as info:
         summary = running.wait().to_dict()
         info |= {"batches": summary["batches"], "rows": summary["rows_in"]}
     return summary
@@ -109,4 +109,6 @@ def stream(settings: Settings, steps: Steps) -> dict[str, Any]:
 
 def _session(job: str, settings: Settings, steps: Steps) -> SparkSession:
     with steps.step("start Spark"):
-        return spark_session(f"tfspark {job} {settings.name}".strip(), **settings.spark)
+        spark = open_session(f"tfspark {job} {settings.name}".strip(), settings.spark)
+    steps.tasks = Tasks(spark)
+    return spark

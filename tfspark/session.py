@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfspark import storage
+from tfspark.console import Steps, watched
+from tfspark.errors import ConfigError
 from tfspark.mask import SENSITIVE
+from tfspark.quiet import jvm_filtered
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -56,6 +61,11 @@ def spark_session(app: str, **conf: Any) -> SparkSession:
     Example:
         spark = tfspark.spark_session("nightly")
     """
+    return open_session(app, conf, say=True)
+
+
+def open_session(app: str, conf: Mapping[str, Any], say: bool = False) -> SparkSession:
+    """As `spark_session`; whoever reads along is told of the start if `say`."""
     # Workers of a virtual environment must be that environment's Python.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     own_java = Path(sys.prefix) / "jre"  # where set-up puts it if the system has none
@@ -84,13 +94,46 @@ def spark_session(app: str, **conf: Any) -> SparkSession:
 
         told = SparkConf()
         settings = {k: v for k, v in settings.items() if k in _ALWAYS or not told.contains(k)}
-    for key, value in (settings | conf).items():
+    for key, value in {**settings, **conf}.items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
+    starts = not submitted and SparkSession.getActiveSession() is None
+    steps = Steps("session") if starts and say and watched() else None
+    with steps.step("start Spark") if steps else nullcontext():
+        session = _started(builder, starts)
     from tfspark.tfrecord.spark.source import register
 
     register(session)
     return session
+
+
+def _started(builder: SparkSession.Builder, starts: bool) -> SparkSession:
+    from pyspark.errors import PySparkRuntimeError
+
+    try:
+        with jvm_filtered() if starts else nullcontext():
+            return builder.getOrCreate()
+    except PySparkRuntimeError as error:
+        if error.getCondition() != "JAVA_GATEWAY_EXITED":
+            raise
+        raise ConfigError(
+            "Spark does not start: it needs Java 17 or newer; install it and set JAVA_HOME to its "
+            "folder (what Java says stands above)"
+        ) from None
+
+
+class Tasks:
+    """How many tasks of the stage that Spark is at are done, and of how many."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self._tracker = spark.sparkContext.statusTracker()
+
+    def __call__(self) -> tuple[int, int] | None:
+        stages = map(self._tracker.getStageInfo, self._tracker.getActiveStageIds())
+        found = [(stage.numTasks, stage.numCompletedTasks) for stage in stages if stage]
+        if not found:
+            return None
+        tasks, done = max(found)
+        return done, tasks
 
 
 def _has_delta_jars() -> bool:

@@ -16,6 +16,10 @@ _MISSING = {
     "DELTA_PATH_DOES_NOT_EXIST",
     "DELTA_TABLE_ONLY_OPERATION",
 }
+_NOT_PARQUET = (
+    "; of other files name the format: source.format: csv (or json), --source.format csv, "
+    'Source(format="csv", path=...)'
+)
 # Raised in a task: by a Python worker, or by the Scala module.
 _MODEL_FAILED = re.compile(r"^(?:tfspark\.errors|Caused by: tfspark)\.ModelFailed: ", re.M)
 
@@ -46,7 +50,8 @@ def reading(table: str) -> Iterator[None]:
             raise ContractViolation(
                 f"{table}: files with different headers: {first_line(error)}"
             ) from None
-        raise StorageError(f"{table}: cannot be read: {first_line(error)}") from None
+        hint = _NOT_PARQUET if "is not a Parquet file" in said else ""
+        raise StorageError(f"{table}: cannot be read: {first_line(error)}{hint}") from None
 
 
 def first_line(error: Exception) -> str:

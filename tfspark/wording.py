@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +30,7 @@ _VALUES = {
     "less_than": "must be below {lt}",
     "less_than_equal": "must be at most {le}",
     "union_tag_not_found": "{discriminator} is missing",
-    "union_tag_invalid": "{discriminator} must be one of {expected_tags}",
+    "union_tag_invalid": "{discriminator} must be one of {expected_tags}{near}",
 }
 _ALIKE = {
     "string_too_short": "too_short",
@@ -43,6 +45,14 @@ _ALIKE = {
     "date_from_datetime_parsing": "date_type",
     "date_from_datetime_inexact": "date_type",
 }
+
+CALLED = {
+    **dict.fromkeys(("categorical", "category", "onehot", "one_hot", "string"), "vocabulary"),
+    **dict.fromkeys(("number", "float", "continuous", "dense"), "numeric"),
+    **dict.fromkeys(("bucket", "buckets", "bins", "binned"), "bucketize"),
+    **dict.fromkeys(("embedding", "hashed"), "hash"),
+}
+"""What others call our kinds of features."""
 
 TEXTS = {
     **_VALUES,
@@ -75,11 +85,16 @@ TEXTS = {
         "column {name}: {type} fits no tensor without loss; name the narrowing: "
         "tensor: {{dtype: float64}}"
     ),
+    "no_column": "{where}: column {column} of the contract is missing; there are: {there}{hint}",
+    "other_separator": (
+        "; that is one column, which holds {sign}: is this what separates the columns? "
+        "source.options: {{sep: '{sign}'}}"
+    ),
     # Settings
     "no_file": "{path}: there is no such configuration file",
     "no_mapping": "{path}:1: a configuration file is a mapping of settings",
-    "unknown_setting": "unknown setting; --help lists all of them",
-    "unknown_variable": "environment: {variable} is no setting; known: {known}",
+    "unknown_setting": "unknown setting{near}; --help all lists them",
+    "unknown_variable": "environment: {variable} is no setting{near}; known: {known}",
     "no_json": "environment: {variable}: a list or mapping must be JSON",
     "no_date": "date: this job is for one day; give --date YYYY-MM-DD",
     # Files of ours
@@ -172,8 +187,11 @@ TEXTS = {
     # Command lines
     "no_value": "command line: {flag}: needs a value",
     "a_value": "command line: {flag}: takes no value",
-    "unknown_flag": "command line: {flag}: unknown setting; --help lists all of them",
-    "flag_not_yaml": "command line: {flag}: its value is not YAML",
+    "unknown_flag": "command line: {flag}: unknown setting{near}; --help all lists them",
+    "a_file": "command line: {text}: is no flag; a configuration file is given as --config {text}",
+    "no_flag": "command line: {text}: is no flag; a value follows its flag: --FLAG VALUE",
+    "flag_wrong": "command line: {flag}: {said}",
+    "not_yaml_value": "its value is not YAML",
     "no_spark_setting": "command line: --conf {text}: is not spark.NAME=VALUE",
 }
 
@@ -183,14 +201,23 @@ def say(name: str, /, **values: Any) -> str:
     return TEXTS[name].format(**values)
 
 
-def misfit(
-    error: ValidationError, given: Iterable[Any], unknown: str = "extra_forbidden"
-) -> tuple[tuple[Any, ...], str]:
+def near(name: str, known: Iterable[str]) -> str:
+    """` (did you mean ...?)` with the known names that a name is like; else nothing."""
+    lower = {other.lower(): other for other in known}
+    close = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.6)
+    return meant([lower[c] for c in close])
+
+
+def meant(names: list[str]) -> str:
+    """As `near`, of names that were found."""
+    return f" (did you mean {', '.join(names)}?)" if names else ""
+
+
+def misfit(error: ValidationError, given: Iterable[Any]) -> tuple[tuple[Any, ...], str]:
     """The place of pydantic's first complaint, and what is wrong there.
 
     Args:
         given: the values that were checked, to know a place from a kind's name in it.
-        unknown: the text for a key that is not known.
     """
     first = error.errors(include_url=False)[0]
     kind = _ALIKE.get(first["type"], first["type"])
@@ -198,7 +225,10 @@ def misfit(
         said = first["msg"].removeprefix("Value error, ")
     elif kind in _VALUES:
         numbers = {k: str(v).removesuffix(".0") for k, v in first.get("ctx", {}).items()}
-        said = say(unknown if kind == "extra_forbidden" else kind, **numbers)
+        if kind == "union_tag_invalid":
+            tag, known = numbers["tag"], re.findall("'([^']*)'", numbers["expected_tags"])
+            numbers["near"] = meant([CALLED[tag]]) if tag in CALLED else near(tag, known)
+        said = say(kind, **numbers)
     else:
         said = first["msg"]
     return _place(first["loc"], list(given), absent=kind == "missing"), said

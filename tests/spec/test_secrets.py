@@ -57,7 +57,7 @@ def test_a_text_with_a_secret(
 
     assert guarded("score", lambda: fails(StorageError(text))) == 6
     assert guarded("score", lambda: fails(ValueError(text))) == 1
-    for form in ("json", "text"):
+    for form in ("json", "plain"):
         monkeypatch.setenv("TFSPARK_LOG", form)
         steps = Steps("score")
         steps.note(text)
@@ -94,11 +94,11 @@ def test_nothing_controls_the_screen(
     text: str, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert printable(text) == shown
-    monkeypatch.setenv("TFSPARK_LOG", "text")
+    monkeypatch.setenv("TFSPARK_LOG", "plain")
     Steps("score").note(text)
     print_summary("score: done", {"table": text})
     said = capsys.readouterr()
-    assert said.err == f"\r    {shown}\n"
+    assert said.err == f"    {shown}\n"
     assert said.out == f"\nscore: done\n  table  {shown}\n"
 
 

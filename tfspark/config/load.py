@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tfspark import storage
 from tfspark.config.settings import ENV_PREFIX, Environment, Settings
 from tfspark.errors import ConfigError
-from tfspark.wording import misfit, say
+from tfspark.wording import misfit, near, say
 from tfspark.yamlfile import line_of, load_yaml
 
 # Variables with our prefix that are no settings, each with the place that reads it.
@@ -46,7 +46,10 @@ def load_settings(path: str | None = None, overrides: dict[str, Any] | None = No
         settings = scoped(**nested)
     except ValidationError as error:
         given = [nested, Environment(scoped)(), file]
-        place, said = misfit(error, given, unknown="unknown_setting")
+        place, said = misfit(error, given)
+        if (first := error.errors(include_url=False)[0])["type"] == "extra_forbidden":
+            known = _known(Settings, first["loc"][:-1])
+            said = say("unknown_setting", near=near(str(first["loc"][-1]), known))
         where = _where(place, path, lines, nested)
         name = ".".join(map(str, place))
         raise ConfigError(say("at", where=where, path=name, said=said)) from None
@@ -96,7 +99,23 @@ def _refuse_unknown_variables() -> None:
         first = variable.removeprefix(ENV_PREFIX).split("__")[0].lower()
         if first not in Settings.model_fields:
             known = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields)
-            raise ConfigError(say("unknown_variable", variable=variable, known=known))
+            like = near(first, Settings.model_fields)
+            raise ConfigError(say("unknown_variable", variable=variable, near=like, known=known))
+
+
+def _known(kind: Any, place: tuple[Any, ...]) -> list[str]:
+    """The keys that a mapping at that place of a type may have."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return [name for inner in get_args(kind) for name in _known(inner, place)]
+    fields = kind.model_fields
+    if place and place[0] in fields:
+        return _known(fields[place[0]].annotation, place[1:])
+    # Pydantic puts the index of a list and the kind of a feature between.
+    if place and (isinstance(place[0], int) or "kind" not in fields):
+        return _known(kind, place[1:])
+    if place:
+        return _known(kind, place[1:]) if place[0] in get_args(fields["kind"].annotation) else []
+    return list(fields)
 
 
 def _where(

@@ -36,6 +36,10 @@ class Source(Section):
     options: dict[str, str] = Field({}, description="Spark's options of the format")
     day_column: str | None = Field(None, description="take only rows where this column is the date")
 
+    def place(self, day: dt.date | None) -> str:
+        """The path of a day."""
+        return self.path.replace("{date}", str(day))
+
 
 class Split(Section):
     """Which rows train, validate and test: by the key's hash, or by a column of dates."""
@@ -232,7 +236,7 @@ class Settings(BaseSettings):
     dataset: int | None = Field(None, description="version of the dataset to train on")
     source: Source = Source()
     prepare: Prepare = Prepare()
-    features: list[Feature] = []
+    features: list[Feature] = Field([], description="of the model, from columns: docs/features.md")
     model: Model = Model()
     training: Training = Training()
     distributed: Distributed = Distributed()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from tfspark.contracts.column import Column
 from tfspark.contracts.contract import Contract
 from tfspark.contracts.load import load_contract
+from tfspark.flags import Parser
 
 
 def page(contract: Contract, source: str) -> str:
@@ -92,8 +92,8 @@ def _tensor(column: Column) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """`tfspark contract FILE`: check a contract and print its page."""
-    parser = argparse.ArgumentParser(prog="tfspark contract", description=main.__doc__)
+    parser = Parser(prog="tfspark contract", description=main.__doc__)
     parser.add_argument("file", help="schemas/NAME.yaml")
-    path = parser.parse_args(argv).file
+    path = parser.parse(argv).file
     print(page(load_contract(path), path), end="")
     return 0

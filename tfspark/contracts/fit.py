@@ -7,6 +7,7 @@ from pyspark.sql import types as T
 from tfspark.contracts.contract import Contract
 from tfspark.contracts.types import spark_type
 from tfspark.errors import ContractViolation
+from tfspark.wording import say
 
 _WHOLE = (T.ByteType, T.ShortType, T.IntegerType, T.LongType)
 
@@ -20,9 +21,10 @@ def columns_fit(raw: T.StructType, contract: Contract, where: str) -> None:
     there = {field.name: field.dataType for field in raw}
     for column in contract.columns:
         if column.name not in there:
-            named = ", ".join(name for name in there if not name.startswith("_tfspark"))
+            named = [name for name in there if not name.startswith("_tfspark")]
+            hint, said = _separator(named), ", ".join(named)
             raise ContractViolation(
-                f"{where}: column {column.name} of the contract is missing; there are: {named}"
+                say("no_column", where=where, column=column.name, there=said, hint=hint)
             )
         source = there[column.name]
         if not takes(source, spark_type(column.physical_type)):
@@ -30,6 +32,14 @@ def columns_fit(raw: T.StructType, contract: Contract, where: str) -> None:
                 f"{where}: column {column.name} is {source.simpleString()}, the contract says "
                 f"{column.physical_type}: values would be lost; correct the contract or the table"
             )
+
+
+def _separator(named: list[str]) -> str:
+    """What is said of a header that was read as one column."""
+    for sign in (";", "\t", "|"):
+        if len(named) == 1 and sign in named[0]:
+            return say("other_separator", sign=sign.replace("\t", "\\t"))
+    return ""
 
 
 def takes(source: T.DataType, target: T.DataType) -> bool:

@@ -115,7 +115,7 @@ class _Run:
     ) -> None:
         self._spark, self._settings, self._steps = spark, settings, steps
         self._contract, self._layout, self._staging = contract, layout, staging
-        self._source = settings.source.path
+        self._source = settings.source.place(settings.date)
         self.rows = self.bad = 0
         self.files: dict[str, dict[str, Any]] = {}
         self._parts: list[Spilled] = []
@@ -124,7 +124,7 @@ class _Run:
         """Read the source once; what follows reads what was checked."""
         asked, folder = self._settings.prepare, storage.join(self._staging, "checked")
         storage.make_dir(folder)
-        with self._steps.step("check rows") as info:
+        with self._steps.step("check rows", rate=True) as info:
             rows = source_rows(self._spark, self._settings.source, self._settings.date)
             raw = RawTable(self._spark, rows, self._source, folder)
             contract = by_split(self._contract, asked.split)
@@ -179,7 +179,7 @@ class _Run:
             self._layout,
             exact=train <= EXACT_ROWS,
         )
-        with self._steps.step("write splits") as info, reading(self._source):
+        with self._steps.step("write splits", self.rows - self.bad) as info, reading(self._source):
             shares = shares_of(slices, self._settings.prepare, self._bits)
             sent = self._spark.sparkContext.parallelize(shares, len(shares))
             made: list[Made] = sorted(sent.map(task).collect(), key=lambda one: one.number)

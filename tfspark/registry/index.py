@@ -7,7 +7,6 @@ a change by another client the two differ, so an alias that was moved is never m
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from tfspark import storage
 from tfspark.errors import ConfigError
+from tfspark.flags import Parser
 from tfspark.registry.connect import connect, reported, sqlite_file
 
 _TRIES = 10
@@ -98,11 +98,9 @@ def _pages(search: Any) -> Iterator[Any]:
 
 def main(argv: Sequence[str]) -> int:
     """Bring the index of a SQLite registry up to date, after changes by other MLflow clients."""
-    parser = argparse.ArgumentParser(
-        prog="tfspark registry", description=main.__doc__, allow_abbrev=False
-    )
+    parser = Parser(prog="tfspark registry", description=main.__doc__)
     parser.add_argument("uri", help="sqlite:///FILE")
-    uri = parser.parse_args(argv).uri
+    uri = parser.parse(argv).uri
     store = sqlite_file(uri)
     if store is None or not store.exists():
         raise ConfigError(f"{uri}: there is no SQLite file; give sqlite:///FILE")

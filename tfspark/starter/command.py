@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
 import re
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from tfspark import storage
 from tfspark.console import print_summary
 from tfspark.contracts import load_contract
 from tfspark.errors import ConfigError
+from tfspark.flags import Parser
 from tfspark.starter.facts import facts
 from tfspark.starter.guess import guess
 from tfspark.starter.look import MOST, look
@@ -22,7 +22,7 @@ FILES = ("contract.yaml", "recipe.yaml")
 
 def main(argv: Sequence[str]) -> int:
     """See --help."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tfspark init",
         description="Look at a table (CSV, JSON lines, Parquet, Delta) and write DIR/contract.yaml "
         "and DIR/recipe.yaml, with which prepare, train and score run as they are.",
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--date", metavar="YYYY-MM-DD", help="the recipe's day; default: today")
     parser.add_argument("--rows", type=int, default=MOST, help="rows to look at (%(default)s)")
     parser.add_argument("--force", action="store_true", help="replace files that are there")
-    given = parser.parse_args(argv)
+    given = parser.parse(argv)
     key = [part.strip() for part in (given.key or "").split(",") if part.strip()]
     if given.rows < 1:
         raise ConfigError("--rows: a number above 0")

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from tfspark import storage
 from tfspark.errors import ConfigError, IntegrityError, StorageError
+from tfspark.flags import Parser
 from tfspark.tfrecord.codec.infer import infer_schema
 from tfspark.tfrecord.codec.read import count_records, read_file
 from tfspark.tfrecord.codec.schema import Layout, layout_of
@@ -36,9 +37,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="tfspark tfrecord", description=main.__doc__, allow_abbrev=False
-    )
+    parser = Parser(prog="tfspark tfrecord", description=main.__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for run, about in (
         (_head, "the first rows, one JSON object a line"),
@@ -46,9 +45,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         (_schema, "columns and types: as declared, or inferred from a sample"),
         (_verify, "read and check everything; ends with 6 where anything is damaged"),
     ):
-        command = commands.add_parser(
-            run.__name__[1:], help=about, description=about, allow_abbrev=False
-        )
+        command = commands.add_parser(run.__name__[1:], help=about, description=about)
         command.set_defaults(run=run)
         command.add_argument("path", metavar="PATH", help="a file, or a folder of them")
         command.add_argument(
@@ -63,7 +60,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
             command.add_argument(
                 "--records", type=_number, default=1000, metavar="N", help="to infer from"
             )
-    return parser.parse_args(argv)
+    return parser.parse(argv)
 
 
 def _head(given: argparse.Namespace) -> int:
@@ -244,10 +241,9 @@ def _some(count: int, what: str) -> str:
 
 
 def _number(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: 1 is the least")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number, at least 1")
+    return int(text)
 
 
 def _names(text: str) -> list[str]:

@@ -210,7 +210,7 @@ class Reports:
                 self.log_curves(report["history"])
                 self.logged = time.monotonic()
         elif kind == "progress":
-            about = {"step": report["step"], "steps": report["steps"]}
+            about = {"batch": report["step"], "batches": report["steps"]}
             self.steps.progress(report["epoch"], report["epochs"], about)
         elif kind == "resumed":
             self.steps.note(f"goes on after epoch {report['epoch']}, step {report['step']}")

@@ -51,6 +51,15 @@ def test_by_name_with_the_case(folders: dict[str, ModelFolder]) -> None:
         bind(folders["mixed"], PEOPLE, None, case_sensitive=True)
 
 
+def test_all_mistakes_at_once(folders: dict[str, ModelFolder]) -> None:
+    texts = people(age="string", siblings="string", paid="string")
+    with pytest.raises(SignatureError) as caught:
+        bind(folders["mixed"], texts, None)
+    first, *lines = str(caught.value).split("\n  ")
+    assert first.endswith("mixed: 3 mistakes:")
+    assert [line.split()[1] for line in lines] == ["age", "paid", "siblings"]
+
+
 def test_by_mapping(folders: dict[str, ModelFolder]) -> None:
     names = {"a b": "float", "c.d": "double", "e`f": "int", "g'h": "decimal(10,2)"}
     mapping = {"features": ["a b", "c.d", "e`f", "g'h"]}

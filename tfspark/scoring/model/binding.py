@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from tfspark.errors import SignatureError
 from tfspark.registry.resolve import ModelFolder
 from tfspark.registry.signature import Signature
 from tfspark.tensors import DTYPES, TensorSpec, misfit
+from tfspark.wording import near
 
 Inputs = Mapping[str, str | Sequence[str]]
 
@@ -68,19 +68,31 @@ def bind(
     """
     given = dict(inputs or {})
     table = _Table(model, schema, case_sensitive)
-    for name in given:
-        if name not in model.signature.inputs:
-            raise unknown_input(model.path, name, model.signature.inputs)
-    return [
-        _bind_one(table, name, spec, given.get(name, name), name in given)
-        for name, spec in model.signature.inputs.items()
-    ]
+    known = model.signature.inputs
+    bound: list[Binding] = []
+    wrong = [unknown_input(model.path, name, known) for name in given if name not in known]
+    for name, spec in known.items():
+        try:
+            bound.append(_bind_one(table, name, spec, given.get(name, name), name in given))
+        except SignatureError as error:
+            wrong.append(error)
+    if wrong:
+        raise _all_of(table.where, wrong)
+    return bound
+
+
+def _all_of(where: str, wrong: Sequence[SignatureError]) -> SignatureError:
+    """All mistakes as one error."""
+    if len(wrong) == 1:
+        return wrong[0]
+    lines = [str(error).removeprefix(f"{where}: ") for error in wrong]
+    return SignatureError("\n  ".join([f"{where}: {len(wrong)} mistakes:", *lines]))
 
 
 def unknown_input(model: str, name: str, known: Mapping[str, object]) -> SignatureError:
     """The error of an input that is not there."""
     return SignatureError(
-        f"model {model}: has no input {name}; its inputs: {_listed(known)}{_near(name, known)}"
+        f"model {model}: has no input {name}; its inputs: {_listed(known)}{near(name, known)}"
     )
 
 
@@ -189,15 +201,9 @@ def _missing(table: _Table, name: str, spec: TensorSpec, column: str, named: boo
     many = math.prod(size or 2 for size in spec.shape) > 1
     example = '["f0", "f1", ...]' if many else '"your_column"'
     return (
-        f"{said}; the table's columns: {_listed(there)}{_near(column, there)}; map it: "
+        f"{said}; the table's columns: {_listed(there)}{near(column, there)}; map it: "
         f"inputs={{{name!r}: {example}}}"
     )
-
-
-def _near(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    lower = {other.lower(): other for other in known}
-    close = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.6)
-    return f" (did you mean {', '.join(lower[c] for c in close)}?)" if close else ""
 
 
 def _listed(names: Sequence[str] | Mapping[str, object]) -> str:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
 from collections.abc import Sequence
 
+from tfspark.flags import Parser
 from tfspark.scoring.model.cache import models, sweep
 from tfspark.scoring.model.pack import cache_folder
 
 
 def main(argv: Sequence[str]) -> int:
     """Show the models that are unpacked on this machine, or remove those that no process uses."""
-    parser = argparse.ArgumentParser(
-        prog="tfspark cache", description=main.__doc__, allow_abbrev=False
-    )
+    parser = Parser(prog="tfspark cache", description=main.__doc__)
     parser.add_argument("action", choices=["list", "clean"])
-    given = parser.parse_args(argv)
+    given = parser.parse(argv)
     root = str(cache_folder())
     if given.action == "clean":
         before = sum(model.bytes for model in models(root))

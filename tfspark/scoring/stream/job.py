@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from tfspark import storage, tables
+from tfspark.console import Shown
 from tfspark.contracts.contract import Quarantine
 from tfspark.errors import SourceMissing, StorageError, TfsparkError
 from tfspark.quarantine import refuse_above
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 OWN = ("run_id", "batch_id", "scored_at")
 
 
-@dataclass
-class StreamSummary:
+@dataclass(repr=False)
+class StreamSummary(Shown):
     """What a stream did since it was started; `again` are batches that the tables had already."""
 
     source: str

@@ -50,8 +50,17 @@ class TableAsked:
 
     @property
     def where(self) -> str:
-        """The source, for messages."""
-        return self.named.path if self.named else "the DataFrame"
+        """The source, at its place of the day, for messages."""
+        return self.named.place(self.day) if self.named else "the DataFrame"
 
-    def step(self, name: str, **about: Any) -> AbstractContextManager[dict[str, Any]]:
-        return self.steps.step(name, **about) if self.steps else nullcontext(dict(about))
+    @property
+    def name(self) -> str:
+        """The source in the quarantine: the same on all days."""
+        if self.contract is not None:
+            return self.contract.name
+        return self.named.path if self.named else self.where
+
+    def step(
+        self, name: str, of: int | None = None, rate: bool = False
+    ) -> AbstractContextManager[dict[str, Any]]:
+        return self.steps.step(name, of, rate) if self.steps else nullcontext({})

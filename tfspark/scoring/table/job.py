@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfspark import storage
 from tfspark.config import Source
-from tfspark.console import Steps
+from tfspark.console import Shown, Steps, watched
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import Quarantine
 from tfspark.scoring.kinds.resolve import Models, resolve
@@ -28,14 +28,18 @@ from tfspark.scoring.table.asked import TableAsked
 from tfspark.scoring.table.commit import end
 from tfspark.scoring.table.run import TableRun
 from tfspark.scoring.table.source import as_day, as_source, staging_place
+from tfspark.session import Tasks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What one run of `score_table` did."""
+@dataclass(frozen=True, repr=False)
+class Summary(Shown):
+    """What one run of `score_table` did; shown as a table.
+
+    `rows_per_second` is of the step that scores; `seconds` are of the whole run.
+    """
 
     rows_in: int
     scored: int
@@ -99,7 +103,8 @@ def score_table(
         tracking_uri: the MLflow server; default: MLflow's own.
         signature: name of the signature; default: the manifest's, else `serving_default`.
         run_id: the run's name in the tables; default: a new one.
-        steps: where the log of the steps goes; default: stderr.
+        steps: where the log of the steps goes; default: stderr, where a person reads it (a
+            terminal, a notebook), else nowhere.
 
     Raises:
         SourceMissing: the source is not there, or has no rows of the day.
@@ -111,6 +116,9 @@ def score_table(
     started = time.monotonic()
     plans = named(plan)
     day = as_day(day)
+    if steps is None and watched():
+        steps = Steps("score_table", run_id)
+        steps.tasks = Tasks(spark)
     found = resolve(model, tracking_uri, signature)
     for tried in plans:
         tried.check(spark, found)
@@ -156,5 +164,5 @@ def _run(asked: TableAsked, started: float) -> Summary:
         plan_reason=run.why,
         run_id=asked.run_id,
         seconds=round(seconds, 2),
-        rows_per_second=round(run.rows / seconds, 1),
+        rows_per_second=round(run.rows / max(run.scoring_seconds, 0.001), 1),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -45,10 +46,12 @@ class TableRun:
         plan: the name of the plan that is run, once `stage` has chosen it; `why` says why.
         rows: number of rows that came in.
         bad: how many of them were refused.
+        scoring_seconds: how long the step took that scores.
     """
 
     plan = why = ""
     rows = bad = 0
+    scoring_seconds = 0.0
     _way: Way
 
     def __init__(self, asked: TableAsked) -> None:
@@ -82,9 +85,11 @@ class TableRun:
                 self.rows = info["rows"] = _count(raw, raw.columns, way.files)
             self._refuse_empty()
         self._way = self._way_of(way, output, staging, typed, times)
-        with asked.step("score") as info:
+        began = time.monotonic()
+        with asked.step("score", self.rows or None, rate=True) as info:
             staged, self.bad = self._way.score(rows)
             info |= {"rows": staged, "bad": self.bad}
+        self.scoring_seconds = time.monotonic() - began
         if counted is not None:
             self.rows = int(counted.get["rows"])
             self._refuse_empty()
@@ -123,8 +128,9 @@ class TableRun:
         with asked.step("quarantine") as info:
             if self.bad or tables.is_there(asked.spark, table):
                 bad = self._way.bad_rows().select(REASONS, RAW)
-                name = asked.contract.name if asked.contract else asked.where
-                quarantine(bad, table, table=name, day=asked.day, job="score", run_id=asked.run_id)
+                quarantine(
+                    bad, table, table=asked.name, day=asked.day, job="score", run_id=asked.run_id
+                )
             info["rows"] = self.bad
         if self.bad:
             refuse_above(

@@ -1,6 +1,6 @@
 package tfspark
 
-import java.io.{FileNotFoundException, IOException, PrintWriter, StringWriter}
+import java.io.{IOException, PrintWriter, StringWriter}
 import java.nio.file.FileSystemException
 import org.apache.hadoop.conf.Configuration
 import org.apache.spark.{SparkException, SparkThrowable}
@@ -28,8 +28,7 @@ object ScoreJob {
         failed(new StorageError(s"Spark: ${SparkErrors.line(error)}"))
       case error: FileSystemException =>
         failed(new StorageError(s"${error.getFile}: ${error.getReason}"))
-      case error: FileNotFoundException => failed(new StorageError(s": ${error.getMessage}"))
-      case error: IOException => failed(new StorageError(s": ${error.getMessage}"))
+      case error: IOException => failed(new StorageError(error.getMessage))
       case error: Throwable =>
         val trace = new StringWriter()
         error.printStackTrace(new PrintWriter(trace))
@@ -40,8 +39,8 @@ object ScoreJob {
 
   private def job(told: Seq[String], environment: Map[String, String]): Int = {
     val arguments = Arguments.parse(told)
-    if (arguments.help) {
-      System.out.print(Arguments.help)
+    if (arguments.help.isDefined) {
+      System.out.print(arguments.help.get)
       return 0
     }
     val conf = new Configuration()
@@ -50,9 +49,8 @@ object ScoreJob {
       System.out.print(YamlFile.dump(Settings.masked(settings)))
       return 0
     }
-    val steps = new Steps(Name)
-    val summary = Score(settings, steps) :+ ("run" -> steps.runId)
-    Steps.summary(s"$Name: done", summary, System.out)
+    val steps = new Steps(Name, arguments.log)
+    Steps.summary(s"$Name: done", Score(settings, steps), System.out)
     0
   }
 

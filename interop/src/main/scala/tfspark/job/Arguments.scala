@@ -3,24 +3,29 @@ package tfspark.job
 import com.fasterxml.jackson.databind.JsonNode
 import scala.jdk.CollectionConverters._
 import tfspark.ConfigError
-import tfspark.shared.Shared
+import tfspark.shared.{Near, Shared}
 import tfspark.shared.Shared.say
 
 /** The command line of the job.
   *
+  * @param help
+  *   what `--help` or `--help all` prints, where it was asked for
+  * @param log
+  *   the form of the log
   * @param overrides
   *   dotted name of a setting → its value
   */
 private[tfspark] final case class Arguments(
     config: Option[String] = None,
     dryRun: Boolean = false,
-    help: Boolean = false,
+    help: Option[String] = None,
+    log: Option[String] = None,
     overrides: Vector[(String, Any)] = Vector.empty
 )
 
 private[tfspark] object Arguments {
   private val Short = Shared.map("flags")
-  private val Negative = """-\d+|-\d*\.\d+""".r
+  private val Own = Seq("--config", "--dry-run", "--log", "--conf")
 
   /** @throws ConfigError
     *   an unknown flag, one without its value, or a setting of Spark that is none
@@ -28,6 +33,9 @@ private[tfspark] object Arguments {
   def parse(told: Seq[String]): Arguments = {
     val flags = leaves(Settings.schema.root, "").toMap
     val named = Short ++ flags.keys.map(path => s"--$path" -> path)
+    val known = Own ++ leaves(Settings.schema.root, "").flatMap { case (path, _) =>
+      Short.collect { case (short, `path`) => short }.toSeq :+ s"--$path"
+    }
     def next(
         rest: List[String],
         found: Arguments,
@@ -36,7 +44,9 @@ private[tfspark] object Arguments {
     ): (Arguments, Seq[String], Option[String]) =
       rest match {
         case Nil => (found, spark, unknown)
-        case ("-h" | "--help") :: _ => (found.copy(help = true), spark, None)
+        case ("-h" | "--help") :: more =>
+          val text = if (more.headOption.contains("all")) "help all" else "help"
+          (found.copy(help = Some(Shared.text(text))), spark, None)
         case "--dry-run" :: more => next(more, found.copy(dryRun = true), spark, unknown)
         case flag :: more =>
           val (name, joined) = flag.split("=", 2) match {
@@ -44,7 +54,7 @@ private[tfspark] object Arguments {
             case _ => (flag, None)
           }
           if (name == "--dry-run") refuse("a_value", "flag" -> name)
-          if (!named.contains(name) && name != "--config" && name != "--conf")
+          if (!named.contains(name) && !Own.contains(name))
             next(more, found, spark, unknown.orElse(Some(name)))
           else {
             val shown = named.get(name).fold(name)(path => s"--$path")
@@ -56,6 +66,7 @@ private[tfspark] object Arguments {
             name match {
               case "--config" => next(after, found.copy(config = Some(value)), spark, unknown)
               case "--conf" => next(after, found, spark :+ value, unknown)
+              case "--log" => next(after, found.copy(log = Some(form(value))), spark, unknown)
               case _ =>
                 val read = if (isContainer(flags(named(name)))) asYaml(value, shown) else value
                 val all = found.overrides :+ (named(name) -> read)
@@ -64,35 +75,33 @@ private[tfspark] object Arguments {
           }
       }
     val (found, spark, unknown) = next(told.toList, Arguments(), Vector.empty, None)
-    unknown.foreach(flag => refuse("unknown_flag", "flag" -> flag))
-    if (found.help) found
+    unknown.foreach(refuseUnknown(_, known))
+    if (found.help.isDefined) found
     else found.copy(overrides = found.overrides ++ spark.map(sparkSetting))
+  }
+
+  private def refuseUnknown(flag: String, known: Seq[String]): Nothing =
+    if (!flag.startsWith("-"))
+      refuse(if (flag.matches("(?s).*\\.ya?ml")) "a_file" else "no_flag", "text" -> flag)
+    else {
+      def end(name: String) = name.dropWhile(_ == '-').split("\\.", -1).last.replace("-", "_")
+      val ends = known.filter(name => end(name) == end(flag))
+      val near = if (ends.isEmpty) Near.said(flag, known) else Near.meant(ends.take(3))
+      refuse("unknown_flag", "flag" -> flag, "near" -> near)
+    }
+
+  private def form(text: String): String = {
+    val forms = Shared.texts("forms of the log")
+    if (!forms.contains(text)) {
+      val expected = s"${forms.init.mkString(", ")} or ${forms.last}"
+      val said = say("literal_error", "expected" -> expected)
+      refuse("flag_wrong", "flag" -> "--log", "said" -> said)
+    }
+    text
   }
 
   private def refuse(text: String, values: (String, Any)*): Nothing =
     throw new ConfigError(say(text, values: _*))
-
-  /** What `--help` prints. */
-  def help: String = {
-    val head =
-      """usage: score [-h] [--config FILE] [--dry-run] [--conf spark.X=Y] [--SETTING VALUE ...]
-        |
-        |table and model -> scored Delta table, one day. Command line > environment
-        |(TFSPARK_SOURCE__PATH=...) > configuration file > default.
-        |
-        |  --config FILE  configuration file, e.g. conf/x.yaml
-        |  --dry-run  print the effective settings, secrets masked
-        |  --conf spark.X=Y  a setting of Spark
-        |""".stripMargin
-    val lines = leaves(Settings.schema.root, "").map { case (path, spec) =>
-      val default = Option(spec.get("default")).fold("")(value => s" [default $value]")
-      s"  ${spellings(path).replace("/", ", ")} VALUE  ${spec.path("description").asText}$default"
-    }
-    head + lines.mkString("\n") + "\n"
-  }
-
-  private def spellings(path: String): String =
-    Short.collectFirst { case (short, `path`) => s"$short/--$path" }.getOrElse(s"--$path")
 
   /** Every flag: dotted name → type. Settings of Spark have a flag of their own. */
   private def leaves(model: JsonNode, prefix: String): Seq[(String, JsonNode)] =
@@ -109,8 +118,8 @@ private[tfspark] object Arguments {
       Set("array", "object").contains(kind.path("type").asText)
     }
 
-  private def isValue(text: String) = !text.startsWith("-") || text.contains(" ") ||
-    text == "-" || Negative.matches(text)
+  private def isValue(text: String) =
+    !text.startsWith("--") && text != "-h" || text.contains(" ")
 
   private def asYaml(text: String, flag: String): Any =
     try
@@ -121,7 +130,7 @@ private[tfspark] object Arguments {
     catch {
       case _: ConfigError if text.trim.isEmpty => text
       case _: ConfigError =>
-        refuse("flag_not_yaml", "flag" -> flag)
+        refuse("flag_wrong", "flag" -> flag, "said" -> say("not_yaml_value"))
     }
 
   private def sparkSetting(text: String): (String, Any) = text.split("=", 2) match {

@@ -62,8 +62,8 @@ private[tfspark] object Quarantine {
     *   it is not
     */
   def refuseEmpty(source: Source, day: LocalDate): Nothing = {
-    val where = source.path
-    if (source.dayColumn.isDefined || where.contains("{date}"))
+    val where = source.place(day)
+    if (source.dayColumn.isDefined || source.path.contains("{date}"))
       throw new SourceMissing(s"$where: has no rows for $day; try again when they have arrived")
     throw new ContractViolation(s"$where: the table has no rows; there is nothing to do")
   }

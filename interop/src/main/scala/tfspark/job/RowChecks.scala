@@ -5,6 +5,7 @@ import org.apache.spark.sql.functions._
 import org.apache.spark.sql.types._
 import org.apache.spark.sql.{Column => Expression, DataFrame}
 import scala.collection.immutable.VectorMap
+import tfspark.shared.Shared.say
 import tfspark.ContractViolation
 import tfspark.job.Tables.{quote, Corrupt, Json, Raw, Reasons}
 
@@ -76,10 +77,15 @@ private[tfspark] object RowChecks {
   private def columnsFit(df: DataFrame, contract: Contract, where: String): Unit =
     for (column <- contract.columns) {
       if (!df.columns.contains(column.name)) {
-        val there = df.columns.filterNot(_.startsWith("_tfspark")).mkString(", ")
-        throw new ContractViolation(
-          s"$where: column ${column.name} of the contract is missing; there are: $there"
-        )
+        val there = df.columns.filterNot(_.startsWith("_tfspark")).toSeq
+        val sign = Seq(";", "\t", "|").filter(sign => there.size == 1 && there.head.contains(sign))
+        val hint = sign.headOption.fold("") { sign =>
+          say("other_separator", "sign" -> sign.replace("\t", "\\t"))
+        }
+        val names = there.mkString(", ")
+        val values =
+          Seq("where" -> where, "column" -> column.name, "there" -> names, "hint" -> hint)
+        throw new ContractViolation(say("no_column", values: _*))
       }
       val source = df.schema(column.name).dataType
       if (!takes(source, kind(column)))

@@ -5,7 +5,7 @@ import scala.collection.immutable.VectorMap
 import scala.jdk.CollectionConverters._
 import scala.util.control.NoStackTrace
 import tfspark.job.Misfit.refuse
-import tfspark.shared.Shared
+import tfspark.shared.{Near, Shared}
 import tfspark.shared.Shared.say
 
 /** The first value that does not fit, and where it stands. */
@@ -75,7 +75,7 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules, unknown: S
       key -> checked
     }
     for (key <- found.keys if !known(key))
-      refuse(path :+ key, say(unknown))
+      refuse(path :+ key, say(unknown, "near" -> Near.said(key, fields.map(_.getKey))))
     val whole = VectorMap.from(all)
     rules.whole(name, whole).foreach(refuse(path, _))
     whole
@@ -145,8 +145,12 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules, unknown: S
           refuse(path, say("union_tag_not_found", "discriminator" -> s"'$by'"))
         )
         val names = known.map { case (name, _) => s"'$name'" }.mkString(", ")
-        val said =
-          say("union_tag_invalid", "discriminator" -> s"'$by'", "expected_tags" -> names)
+        val tag = String.valueOf(named)
+        val near = Schema.Called.get(tag)
+          .fold(Near.said(tag, known.map(_._1)))(ours => Near.meant(Seq(ours)))
+        val values =
+          Seq("discriminator" -> s"'$by'", "expected_tags" -> names, "near" -> near)
+        val said = say("union_tag_invalid", values: _*)
         known
           .collectFirst { case (`named`, kind) => of(kind, value, path, strict = false) }
           .getOrElse(refuse(path, said))
@@ -195,6 +199,9 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules, unknown: S
 
 private[tfspark] object Schema {
   private val json = new ObjectMapper()
+
+  /** What others call kinds of features. */
+  private val Called = Shared.map("called")
 
   /** Of a resource. */
   def read(name: String, rules: Rules, unknown: String): Schema =

@@ -82,7 +82,7 @@ private[tfspark] object Score {
           info("rows") = run.bad
         }
         val limit = contract.fold(Limit(Some(0.01), None))(_.limit)
-        Quarantine.refuseAbove(limit, run.badRows, source.path, rows, run.bad, quarantine)
+        Quarantine.refuseAbove(limit, run.badRows, source.place(day), rows, run.bad, quarantine)
         val version = steps.step("commit") { info =>
           val version = run.commit()
           info("version") = version

@@ -4,7 +4,7 @@ import java.time.LocalDate
 import org.apache.hadoop.conf.Configuration
 import scala.collection.immutable.VectorMap
 import tfspark.ConfigError
-import tfspark.shared.{Mask, Shared}
+import tfspark.shared.{Mask, Near, Shared}
 import tfspark.shared.Shared.say
 import tfspark.storage.Storage
 
@@ -14,7 +14,11 @@ private[tfspark] final case class Source(
     path: String = "",
     options: Map[String, String] = Map.empty,
     dayColumn: Option[String] = None
-)
+) {
+
+  /** The path of a day. */
+  def place(day: LocalDate): String = path.replace("{date}", day.toString)
+}
 
 /** The settings of every job, as `tfspark/config/settings.py` has them; those of scoring by name.
   *
@@ -168,7 +172,9 @@ private[tfspark] object Settings {
       if (!known.contains(first)) {
         val names = known.toArray.map(name => Prefix + name.toString.toUpperCase)
         val all = names.mkString(", ")
-        throw new ConfigError(say("unknown_variable", "variable" -> variable, "known" -> all))
+        val near = Near.said(first, known.toArray.map(_.toString).toSeq)
+        val values = Seq("variable" -> variable, "near" -> near, "known" -> all)
+        throw new ConfigError(say("unknown_variable", values: _*))
       }
     }
   }

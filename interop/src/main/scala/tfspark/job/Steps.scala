@@ -15,25 +15,35 @@ import tfspark.shared.{Mask, Shared}
 /** What a job says while it runs, and at its end, as `tfspark/console.py` does: on a terminal a
   * line a step, elsewhere one JSON object a line on stderr; the summary goes to stdout, last.
   */
-private[tfspark] final class Steps(job: String) {
+private[tfspark] final class Steps(job: String, log: Option[String] = None) {
   val runId: String = UUID.randomUUID().toString.replace("-", "")
   private val started = System.nanoTime()
   private val json = new ObjectMapper()
-  private val terminal = sys.env.getOrElse("TFSPARK_LOG", "") match {
-    case "text" => true
+  private val terminal = Try(Files.readSymbolicLink(Paths.get("/proc/self/fd/2")).toString)
+    .toOption.exists(_.matches("/dev/(pts/|tty|console).*"))
+  private val words = log.getOrElse(sys.env.getOrElse("TFSPARK_LOG", "auto")) match {
+    case "plain" => true
     case "json" => false
-    case _ => Try(Files.readSymbolicLink(Paths.get("/proc/self/fd/2")).toString)
-        .toOption.exists(_.matches("/dev/(pts/|tty|console).*"))
+    case _ => terminal || sys.env.contains("JPY_PARENT_PID")
   }
 
-  /** One step; what is put into the map is shown when the step ends. */
-  def step[T](name: String)(run: mutable.Map[String, Any] => T): T = {
+  /** One step; what is put into the map is shown when the step ends.
+    *
+    * @param rate
+    *   whether to say at its end how many of its `rows` were done in a second
+    */
+  def step[T](name: String, rate: Boolean = false)(run: mutable.Map[String, Any] => T): T = {
     val began = System.nanoTime()
     val info = mutable.LinkedHashMap.empty[String, Any]
-    if (terminal) { System.err.print(s"  … $name"); System.err.flush() }
-    else say("start", name, Nil)
+    if (!words) say("start", name, Nil)
+    else if (terminal) { System.err.print(s"  … $name"); System.err.flush() }
     try {
       val result = run(info)
+      val seconds = (System.nanoTime() - began) / 1e9
+      info.get("rows").collect {
+        case rows: Long if rate && rows > 0 && seconds >= 0.1 =>
+          info("rows_per_second") = math.round(rows / seconds)
+      }
       end("done", name, began, info.toSeq)
       result
     } catch {
@@ -48,12 +58,13 @@ private[tfspark] final class Steps(job: String) {
 
   private def end(event: String, name: String, began: Long, info: Seq[(String, Any)]): Unit = {
     val seconds = Steps.round((System.nanoTime() - began) / 1e9, 2)
-    if (terminal) {
+    if (words) {
       val sign = if (event == "done") "✓" else "✗"
       val details = info.map { case (key, value) =>
-        s"$key ${Steps.short(Mask.value(value, key))}"
+        s"${key.replace("_", " ")} ${Steps.short(Mask.value(value, key))}"
       }.mkString(", ")
-      System.err.println(f"\r\u001b[K  $sign $name%-24s$seconds%7.1f s   $details")
+      val start = if (terminal) "\r\u001b[K" else ""
+      System.err.println(f"$start  $sign $name%-24s$seconds%7.1f s   $details".stripTrailing)
     } else say(event, name, info :+ ("seconds" -> seconds))
   }
 

@@ -24,7 +24,7 @@ private[tfspark] final class TableRun(
     day: LocalDate,
     steps: Steps
 ) {
-  private val where = source.path
+  private val where = source.place(day)
   private val scoredAt = Instant.now()
   private var way: Way = _
 
@@ -90,7 +90,7 @@ private[tfspark] final class TableRun(
       rows
     }
     if (rows == 0) Quarantine.refuseEmpty(source, day)
-    val found = steps.step("score") { info =>
+    val found = steps.step("score", rate = true) { info =>
       val (found, refused) = way.score(checked)
       bad = refused
       info("rows") = found

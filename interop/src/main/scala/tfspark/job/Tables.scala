@@ -43,7 +43,7 @@ private[tfspark] object Tables {
   def pinned(spark: SparkSession, source: Source, day: LocalDate): Source = {
     val versioned = source.format == "delta" || source.format == "table"
     if (!versioned || source.options.contains("versionAsOf")) return source
-    val path = source.path.replace("{date}", day.toString)
+    val path = source.place(day)
     try {
       val version = named(spark, path, source.format == "delta").history(1).select("version").head()
       source.copy(options = source.options + ("versionAsOf" -> version.getLong(0).toString))
@@ -60,7 +60,7 @@ private[tfspark] object Tables {
       throw new ConfigError(
         "source.path: names no table; set it in the file or with --source.path"
       )
-    val path = source.path.replace("{date}", day.toString)
+    val path = source.place(day)
     val df = SparkErrors.reading(path)(readers(source.format)(spark, path, source.options))
     source.dayColumn.fold(df) { column =>
       if (!df.columns.contains(column))

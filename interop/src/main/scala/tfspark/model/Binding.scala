@@ -2,6 +2,7 @@ package tfspark.model
 
 import org.apache.spark.sql.types._
 import tfspark.SignatureError
+import tfspark.shared.Near
 import tfspark.tensors.{Feed, OutputColumn, Reader, TensorSpec, Values}
 
 /** Which columns become which inputs of a model, decided on the driver before any task runs. */
@@ -26,23 +27,48 @@ private[tfspark] object Binding {
       caseSensitive: Boolean
   ): Seq[Bound] = {
     val inputs = model.signature.inputs
-    for (name <- mapping.keys if !inputs.exists(_.name == name)) throw unknownInput(model, name)
-    inputs.map { spec =>
-      val wanted = mapping.getOrElse(spec.name, Seq(spec.name))
-      val columns = wanted.map { column =>
-        find(schema, column, caseSensitive).getOrElse(
-          throw new SignatureError(missing(
-            model,
-            schema,
-            spec,
-            column,
-            mapping.contains(spec.name)
-          ))
-        )
-      }
-      of(model, spec, columns.map(schema(_)), wanted.size != 1).copy(columns = columns)
+    val unknown =
+      for (name <- mapping.keys.toSeq if !inputs.exists(_.name == name))
+        yield unknownInput(model, name)
+    val (wrong, bound) = inputs.partitionMap { spec =>
+      try Right(one(model, schema, spec, mapping, caseSensitive))
+      catch { case error: SignatureError => Left(error) }
     }
+    allOf(s"model ${model.path}", unknown ++ wrong).foreach(throw _)
+    bound
   }
+
+  private def one(
+      model: ModelFolder,
+      schema: StructType,
+      spec: TensorSpec,
+      mapping: Map[String, Seq[String]],
+      caseSensitive: Boolean
+  ): Bound = {
+    val wanted = mapping.getOrElse(spec.name, Seq(spec.name))
+    val columns = wanted.map { column =>
+      find(schema, column, caseSensitive).getOrElse(
+        throw new SignatureError(missing(
+          model,
+          schema,
+          spec,
+          column,
+          mapping.contains(spec.name)
+        ))
+      )
+    }
+    of(model, spec, columns.map(schema(_)), wanted.size != 1).copy(columns = columns)
+  }
+
+  /** All mistakes as one error. */
+  private def allOf(where: String, wrong: Seq[SignatureError]): Option[SignatureError] =
+    if (wrong.size < 2) wrong.headOption
+    else {
+      val lines = wrong.map(_.getMessage.stripPrefix(s"$where: "))
+      Some(new SignatureError(
+        (s"$where: ${wrong.size} mistakes:" +: lines).mkString("\n  ")
+      ))
+    }
 
   /** The error of an input that is not there. */
   def unknownInput(model: ModelFolder, name: String): SignatureError = {
@@ -203,36 +229,5 @@ private[tfspark] object ArrowName {
     case ArrayType(element, nullable) =>
       s"list<element: ${apply(element)}${if (nullable) "" else " not null"}>"
     case other => other.simpleString
-  }
-}
-
-/** Names that are close to one that is not there: Python's difflib, for the same hints. */
-private[tfspark] object Near {
-  def said(name: String, known: Seq[String]): String = {
-    val close = known
-      .map(other => (ratio(other.toLowerCase, name.toLowerCase), other))
-      .filter(_._1 >= 0.6)
-      .sortBy { case (ratio, other) => (ratio, other.toLowerCase) }
-      .reverse
-      .take(3)
-    if (close.isEmpty) "" else s" (did you mean ${close.map(_._2).mkString(", ")}?)"
-  }
-
-  private def ratio(a: String, b: String): Double =
-    if (a.isEmpty && b.isEmpty) 1.0 else 2.0 * matches(a, b) / (a.length + b.length)
-
-  /** Letters in the longest common part and, left and right of it, in the same again. */
-  private def matches(a: String, b: String): Int = {
-    var (bestA, bestB, best) = (0, 0, 0)
-    for (i <- a.indices; j <- b.indices) {
-      var length = 0
-      while (i + length < a.length && j + length < b.length && a(i + length) == b(j + length))
-        length += 1
-      if (length > best) { bestA = i; bestB = j; best = length }
-    }
-    if (best == 0) 0
-    else
-      best + matches(a.take(bestA), b.take(bestB)) +
-        matches(a.drop(bestA + best), b.drop(bestB + best))
   }
 }

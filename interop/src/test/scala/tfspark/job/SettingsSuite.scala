@@ -29,7 +29,7 @@ class SettingsSuite extends AnyFunSuite {
     assert(load("name: t\ntraining: {epochs: 5}\nfeatures: []\n")().name == "t")
     val error = intercept[ConfigError](load("name: t\ntraining: {epoch: 5}\n")())
     assert(error.getMessage ==
-      s"$file:2: training.epoch: unknown setting; --help lists all of them")
+      s"$file:2: training.epoch: unknown setting (did you mean epochs?); --help all lists them")
   }
 
   test("a model's inputs are columns, or lists of them; a Spark setting keeps its dots") {
@@ -42,6 +42,10 @@ class SettingsSuite extends AnyFunSuite {
     val found = Arguments.parse(Seq("--input", "t", "--keep=a,b", "--conf", "spark.x=1=2"))
     assert(found.overrides ==
       Seq("score.input" -> "t", "score.keep" -> "a,b", "spark.spark.x" -> "1=2"))
-    assert(Arguments.help.contains("--input, --score.input VALUE  Parquet or Delta folder"))
+    val own = Arguments.parse(Seq("--date", "x", "--help")).help.get
+    val all = Arguments.parse(Seq("-h", "all")).help.get
+    assert(own.contains("--keep") && !own.contains("--training.epochs N"))
+    assert(all.contains("--keep, --score.keep") && all.contains("--training.epochs N"))
+    assert(Arguments.parse(Seq("--log", "plain")).log.contains("plain"))
   }
 }
