@@ -89,7 +89,7 @@ def test_wrong_arguments_are_configuration_errors(
 def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     for command, flags in (
         ("score", ["--modle", "x"]),
-        ("query", ["--tabel", "x"]),
+        ("query", ["--tables", "x"]),
         ("contract", ["a.yaml", "--hlep"]),
         ("tfrecord", ["head", "x", "--row", "3"]),
         ("cache", ["list", "--x"]),
