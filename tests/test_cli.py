@@ -90,7 +90,7 @@ def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None
     for command, flags in (
         ("score", ["--modle", "x"]),
         ("query", ["--tables", "x"]),
-        ("contract", ["a.yaml", "--hlep"]),
+        ("contract", ["a.yaml", "--helps"]),
         ("tfrecord", ["head", "x", "--row", "3"]),
         ("cache", ["list", "--x"]),
         ("registry", ["sqlite:///x", "--x"]),
@@ -122,7 +122,7 @@ def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None
         (["train", "conf/x.yaml"], "--config conf/x.yaml"),
         (["score", "--log", "loud"], "--log: must be plain, json or auto"),
         (["predict"], "no command 'predict' (did you mean score?)"),
-        (["trian"], "no command 'trian' (did you mean train?)"),
+        (["trains"], "no command 'trains' (did you mean train?)"),
     ],
 )
 def test_a_mistake_is_one_message(
