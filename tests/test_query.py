@@ -218,6 +218,10 @@ def test_the_command(
     assert main("query", [*flags, "--day", "2026-11-21", "--to", str(tmp_path / "x.csv")]) == 0
     assert "rows   1" in capsys.readouterr().out
     assert main("query", [*flags, "--where", "nothing"]) == 2
+    assert main("query", [*flags, "--where", "idd=2"]) == 2
+    assert "no column 'idd' in the table (did you mean id?); there are: id, p" in (
+        capsys.readouterr().err
+    )
     assert main("query", []) == 2
     assert main("query", ["--table", str(tmp_path / "none"), "--engine", "duckdb"]) == 75
     capsys.readouterr()
