@@ -14,7 +14,7 @@ import yaml
 from tests.conftest import ROOT
 from tfspark import console, errors
 from tfspark.cli import _parser, guarded, main
-from tfspark.commands import COMMANDS, OTHERS
+from tfspark.commands import COMMANDS, COMMON, OTHERS, settings, spellings
 from tfspark.config import load_settings
 from tfspark.console import Steps, print_summary
 from tfspark.quiet import jvm_filtered
@@ -89,8 +89,8 @@ def test_wrong_arguments_are_configuration_errors(
 def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     for command, flags in (
         ("score", ["--modle", "x"]),
-        ("query", ["--tabel", "x"]),
-        ("contract", ["a.yaml", "--hlep"]),
+        ("query", ["--tables", "x"]),
+        ("contract", ["a.yaml", "--helps"]),
         ("tfrecord", ["head", "x", "--row", "3"]),
         ("cache", ["list", "--x"]),
         ("registry", ["sqlite:///x", "--x"]),
@@ -122,7 +122,7 @@ def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None
         (["train", "conf/x.yaml"], "--config conf/x.yaml"),
         (["score", "--log", "loud"], "--log: must be plain, json or auto"),
         (["predict"], "no command 'predict' (did you mean score?)"),
-        (["trian"], "no command 'trian' (did you mean train?)"),
+        (["trains"], "no command 'trains' (did you mean train?)"),
     ],
 )
 def test_a_mistake_is_one_message(
@@ -308,6 +308,25 @@ def test_commands_in_pages_and_messages_are_there() -> None:
             if name in COMMANDS:
                 _parser(name).parse(rest)
     assert len(found) > 5
+
+
+OF_OTHERS = {
+    *("--class", "--jars", "--packages", "--properties-file", "--py-files"),  # spark-submit
+    *("--backend-store-uri", "--logdir", "--model_base_path", "--porcelain"),
+}
+
+
+def test_flags_in_messages_are_there() -> None:
+    sources = {f: f.read_text("utf-8") for f in (ROOT / "tfspark").rglob("*.py")}
+    known = {flag.split()[0] for flag in COMMON} | {"--help", "--version"} | OF_OTHERS
+    for text in sources.values():
+        known |= set(re.findall(r'add_argument\(\s*"(--[\w.-]+)"', text))
+    for command in COMMANDS.values():
+        known |= {flag for path, _ in settings() for flag in spellings(command, path)}
+    known.add("--epochs")  # of no command: an example of a slip
+    for file, text in sources.items():
+        for flag in re.findall(r"(?<![\w-])--[a-z][\w.-]*\w", text):
+            assert flag in known, f"{file}: {flag}"
 
 
 def test_importing_the_package_imports_neither_spark_nor_tensorflow() -> None:

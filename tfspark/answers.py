@@ -183,6 +183,8 @@ def _cells(column: pa.ChunkedArray) -> Any:
     """What the screen shows of a column: nothing in it controls the terminal."""
     import pandas as pd
 
+    if column.type == pa.float16():
+        column = column.cast(pa.float32())
     kind = column.type
     if _T.is_integer(kind) or _T.is_floating(kind) or _T.is_boolean(kind):
         return column.to_pandas(integer_object_nulls=True)
@@ -210,21 +212,23 @@ def _python(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def _values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
-    """As Python's; of times those that Python has not, and text that is not UTF-8, as text."""
+    """As Python's; of times that Python has not, and of what is not UTF-8, as text."""
     try:
-        found: list[Any] = column.to_pylist()
+        if column.type == pa.time64("ns"):
+            raise ValueError("Python has no nanoseconds")
+        found: list[Any] = column.to_pylist(maps_as_pydicts="lossy")
         return found
-    except UnicodeDecodeError:
-        values = column.cast(_bare(column.type)).to_pylist()
-        return [_decoded(value) for value in values]
     except (ValueError, OverflowError):
-        return list(column.cast(pa.string()).to_pylist())
+        values = column.cast(_bare(column.type)).to_pylist(maps_as_pydicts="lossy")
+        return [_decoded(value) for value in values]
 
 
 def _bare(kind: pa.DataType) -> pa.DataType:
-    """The type with bytes for text."""
+    """The type with bytes for text, and text for times."""
     if _T.is_string(kind) or _T.is_large_string(kind):
         return pa.binary()
+    if _T.is_temporal(kind) and not _T.is_duration(kind) and not _T.is_interval(kind):
+        return pa.string()
     if _T.is_struct(kind):
         return pa.struct([field.with_type(_bare(field.type)) for field in kind])
     if _T.is_map(kind):
@@ -236,5 +240,5 @@ def _decoded(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     if isinstance(value, dict):
-        return {name: _decoded(inner) for name, inner in value.items()}
+        return {_decoded(key): _decoded(inner) for key, inner in value.items()}
     return [_decoded(inner) for inner in value] if isinstance(value, list | tuple) else value

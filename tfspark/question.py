@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tfspark.errors import ConfigError
+from tfspark.wording import near
 
 VIEW = "scored"
 """The table's name in a `--sql` query."""
@@ -83,7 +84,10 @@ class Question:
             raise ConfigError("--sql is a whole query: give it without --columns, --day, ...")
         for name in named:
             if name not in there:
-                raise ConfigError(f"no column {name!r} in the table; there are: {', '.join(there)}")
+                raise ConfigError(
+                    f"no column {name!r} in the table{near(name, there)}; there are: "
+                    + ", ".join(there)
+                )
 
     def to_sql(self, types: Mapping[str, str] | None = None) -> tuple[str, list[str]]:
         """The query in DuckDB's SQL with `?` for values, and the values.

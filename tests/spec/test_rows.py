@@ -77,7 +77,7 @@ def test_types_that_can_be_checked(source: str, spark: Any) -> None:
 
 @pytest.mark.parametrize("case", SPEC["tables"], ids=lambda case: str(case["name"]))
 def test_a_table(case: dict[str, Any], spark: Any) -> None:
-    schema = ", ".join(f"{name} {kind}" for name, kind in case["columns"].items())
+    schema = ", ".join(f"`{name}` {kind}" for name, kind in case["columns"].items())
     raw = spark.createDataFrame(case.get("rows", []), schema)
     if "says" in case:
         with pytest.raises(ContractViolation) as caught:
