@@ -32,7 +32,7 @@ def value_of(proto: Any) -> Array | None:
     dtype, where = _KINDS[proto.dtype]
     shape = [dim.size for dim in proto.tensor_shape.dim]
     count = math.prod(shape)
-    if count < 0 or count > 1 << 20:
+    if min(shape, default=0) < 0 or count > 1 << 20:
         return None
     if proto.tensor_content and dtype != "object":
         content = np.frombuffer(proto.tensor_content, np.dtype(dtype).newbyteorder("<"))
