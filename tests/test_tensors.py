@@ -31,6 +31,7 @@ from tfspark.tensors import (
 )
 
 NAN = math.nan
+LIST2 = [[1, 2], [7, 7]]
 ONES = [[[1.0, 1.0], [1.0, 1.0]]]
 PADDED = [[1, 9, 9], [9, 9, 9], [2, 3, 9]]
 NESTED = [[[1, 0], [2, 3]], [[0, 0], [0, 0]]]
@@ -213,6 +214,13 @@ def test_nan_stays_nan_and_is_not_null() -> None:
             [[[1, 2], [3, 0]], FOUR],
         ),
         (pa.array([[], []], pa.list_(pa.int8())), TensorSpec("int64", (None,), None, 0), [[], []]),
+        # A null row of open length is one null, whatever the others have.
+        (pa.array([None, [3]]), TensorSpec("int64", (None,), 7), [[7], [3]]),
+        (pa.array([None], pa.list_(pa.int8())), TensorSpec("int64", (None,), 7), [[7]]),
+        (pa.array([[1, 2], None]), TensorSpec("int64", (None,), 7, 9), [[1, 2], [7, 9]]),
+        (pa.array([[[1, 2]], None]), TensorSpec("int64", (None, 2), 7), [[[1, 2]], [[7, 7]]]),
+        (pa.array([[[1], [2]], None]), TensorSpec("int64", (2, None), 7), [[[1], [2]], [[7], [7]]]),
+        (pa.array([[1, 2], None], pa.list_(pa.int8(), 2)), TensorSpec("int64", (None,), 7), LIST2),
     ],
 )
 def test_types(array: Any, spec: TensorSpec, expected: Any) -> None:
@@ -254,7 +262,7 @@ def test_types(array: Any, spec: TensorSpec, expected: Any) -> None:
             "null list inside",
         ),
         (pa.array([[], [[1, 2]]]), TensorSpec("int64", (2, 1), None, 0), [1], "more than 1 values"),
-        (pa.array([None], pa.list_(pa.int64())), TensorSpec("int64", (None,), 0), [0], "how long"),
+        (pa.array([None], pa.list_(pa.int64())), TensorSpec("int64", (None,)), [0], "null"),
     ],
 )
 def test_bad_rows_are_named(array: pa.Array, spec: TensorSpec, rows: list[int], why: str) -> None:
@@ -266,8 +274,8 @@ def test_bad_rows_are_named(array: pa.Array, spec: TensorSpec, rows: list[int], 
 
 def test_any_length_is_taken_group_by_group() -> None:
     with pytest.raises(RaggedRows) as caught:
-        to_numpy(pa.array([[1], [1, 2], [3], None]), TensorSpec("int64", (None,), 0))
-    assert sorted(map(sorted, caught.value.groups)) == [[0, 2, 3], [1]]
+        to_numpy(pa.array([[1, 2, 3], [1, 2], [3, 3], None]), TensorSpec("int64", (None,), 0))
+    assert sorted(map(sorted, caught.value.groups)) == [[0], [1, 2], [3]]
 
 
 @pytest.mark.parametrize(

@@ -38,14 +38,14 @@ def quarantine(
 
 
 def refuse_above(
-    limit: Quarantine, bad_rows: DataFrame, *, where: str, rows: int, bad: int, table: str
+    limit: Quarantine, bad_rows: DataFrame, *, where: str, rows: int, bad: int, table: str | None
 ) -> None:
     """Stop where more rows are bad than the contract allows, before anything is published.
 
     Args:
         bad_rows: has `_tfspark_reasons`.
         where: the table that was checked.
-        table: the quarantine table, which has the rows.
+        table: the quarantine table, which has the rows; None: they are not written.
 
     Raises:
         ContractViolation: with the most frequent reasons and where the rows are.
@@ -59,9 +59,10 @@ def refuse_above(
     each = bad_rows.select(F.explode(REASONS).alias("reason")).groupBy("reason").count()
     most = each.orderBy(F.desc("count"), "reason").limit(3).collect()
     said = "; ".join(f"{row['reason']} ({row['count']} rows)" for row in most)
+    kept = f"All of them, with their reasons, are in {table}; nothing" if table else "Nothing"
     raise ContractViolation(
         f"{where}: {bad} of {rows} rows are bad, at most {min(bounds)} may be; most frequent: "
-        f"{said}. All of them, with their reasons, are in {table}; nothing was published"
+        f"{said}. {kept} was published"
     )
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tfspark.config import Settings, Source, require_date
+from tfspark.config.settings import Score, Stream
 from tfspark.console import Steps
 from tfspark.errors import ConfigError
 from tfspark.session import Tasks, open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from tfspark.contracts.contract import Quarantine
 
 
 def prepare(settings: Settings, steps: Steps) -> dict[str, Any]:
@@ -64,11 +67,13 @@ def score(settings: Settings, steps: Steps) -> dict[str, Any]:
         model,
         settings.scored,
         day,
-        inputs=asked.inputs or None,
+        inputs=_inputs(asked),
         keep=asked.keep or None,
         plan=asked.plan,
         contract=contract,
         quarantine=settings.quarantine if settings.name else None,
+        limit=_limit(asked),
+        outputs=_outputs(asked),
         tracking_uri=settings.tracking_uri,
         signature=asked.signature or None,
         steps=steps,
@@ -79,10 +84,9 @@ def score(settings: Settings, steps: Steps) -> dict[str, Any]:
 def stream(settings: Settings, steps: Steps) -> dict[str, Any]:
     """Delta table that grows and model → scored table, each row once."""
     from tfspark import storage
-    from tfspark.contracts.contract import Quarantine
     from tfspark.scoring import score_stream
 
-    asked, most = settings.stream, settings.stream.max_bad_rows
+    asked = settings.stream
     for what in ("input", "model", "output", "checkpoint"):
         if not getattr(asked, what) and (what == "input" or not settings.name):
             raise ConfigError(f"stream.{what}: is not set; give --{what}")
@@ -92,11 +96,12 @@ def stream(settings: Settings, steps: Steps) -> dict[str, Any]:
         asked.model or f"models:/{settings.name}@champion",
         asked.output or settings.scored,
         asked.checkpoint or storage.join(settings.warehouse, "checkpoints", settings.name),
-        asked.inputs or None,
+        _inputs(asked),
         asked.keep or None,
         every=asked.every or None,
         options=asked.options,
-        limit=None if most is None else Quarantine(max_share=None, max_rows=most),
+        limit=_limit(asked),
+        outputs=_outputs(asked),
         tracking_uri=settings.tracking_uri,
         signature=asked.signature or None,
         run_id=steps.run_id,
@@ -105,6 +110,25 @@ def stream(settings: Settings, steps: Steps) -> dict[str, Any]:
         summary = running.wait().to_dict()
         info |= {"batches": summary["batches"], "rows": summary["rows_in"]}
     return summary
+
+
+def _inputs(asked: Score | Stream) -> dict[str, Any] | None:
+    constants = {name: {"constant": value} for name, value in asked.constants.items()}
+    return {**asked.inputs, **constants} or None
+
+
+def _limit(asked: Score | Stream) -> Quarantine | None:
+    from tfspark.contracts.contract import Quarantine
+
+    most = asked.max_bad_rows
+    return None if most is None else Quarantine(max_share=None, max_rows=most)
+
+
+def _outputs(asked: Score | Stream) -> dict[str, Any] | None:
+    made: dict[str, Any] = {name: {"name": column} for name, column in asked.outputs.items()}
+    for name in asked.binary:
+        made.setdefault(name, {})["type"] = "binary"
+    return made or None
 
 
 def _session(job: str, settings: Settings, steps: Steps) -> SparkSession:

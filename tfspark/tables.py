@@ -222,7 +222,12 @@ def write_day(
         ) from error
 
 
-def check_columns(old: StructType | None, new: StructType, target: str) -> None:
+def check_columns(
+    old: StructType | None,
+    new: StructType,
+    target: str,
+    todo: str = "write to a new table, or migrate this one",
+) -> None:
     """Refuse to write to a table of other columns (None: there is no table yet)."""
     if old is None:
         return
@@ -236,8 +241,7 @@ def check_columns(old: StructType | None, new: StructType, target: str) -> None:
         if before.get(name) != after.get(name)
     ]
     raise StorageError(
-        f"{target}: the table has other columns than this run ({'; '.join(differ)}); "
-        "write to a new table, or migrate this one"
+        f"{target}: the table has other columns than this run ({'; '.join(differ)}); {todo}"
     )
 
 

@@ -26,7 +26,8 @@ from tests.test_bad_inputs import CASES, LINES, Case, World
 from tfspark.cli import main
 from tfspark.errors import ModelNotFound
 from tfspark.registry.manifest import MANIFEST, write_manifest
-from tfspark.registry.tracking import COMPLETE, SHA256, Store, download
+from tfspark.registry.download import download
+from tfspark.registry.tracking import COMPLETE, SHA256, Store
 from tfspark.tables import read_table
 
 pytestmark = pytest.mark.timeout(1500)

@@ -14,8 +14,9 @@ from mlflow import MlflowClient
 from tfspark.cli import main
 from tfspark.registry import index as indexing
 from tfspark.registry.connect import connect
+from tfspark.registry.download import download
 from tfspark.registry.index import index_file, refresh
-from tfspark.registry.tracking import COMPLETE, TRAIN_KEY, Store, download
+from tfspark.registry.tracking import COMPLETE, TRAIN_KEY, Store
 
 
 @pytest.fixture(scope="module")

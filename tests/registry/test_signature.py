@@ -68,10 +68,10 @@ def test_a_model_without_signatures(tmp_path: Path) -> None:
         read_signature(str(tmp_path / "m"))
 
 
-def test_an_input_without_rows_is_refused(tmp_path: Path) -> None:
-    spec = tf.TensorSpec([], tf.float32, name="x")
-    folder = models.save(tmp_path / "m", [spec], lambda x: {"y": tf.reshape(x, [1])})
-    with pytest.raises(SignatureError, match="input x is one value for the whole batch"):
+def test_an_output_without_rows_is_refused(tmp_path: Path) -> None:
+    spec = tf.TensorSpec([None], tf.float32, name="x")
+    folder = models.save(tmp_path / "m", [spec], lambda x: {"y": tf.reduce_sum(x)})
+    with pytest.raises(SignatureError, match="output y is one value for the whole batch"):
         read_signature(folder)
 
 

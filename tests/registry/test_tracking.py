@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tests import saved_models as models
@@ -15,9 +19,15 @@ from tests.mlflow_server import mlflow_server
 from tfspark.errors import ConfigError, IntegrityError, ModelNotFound, StorageError
 from tfspark.registry import connect as connecting
 from tfspark.registry.connect import connect
+from tfspark.registry.download import download
 from tfspark.registry.manifest import MANIFEST, write_manifest
+from tfspark.registry.mlmodel import META, write_mlmodel
 from tfspark.registry.resolve import resolve_model
-from tfspark.registry.tracking import COMPLETE, SHA256, Store, download
+from tfspark.registry.tracking import COMPLETE, SHA256, Store
+from tfspark.tensors import default_null
+
+MLFLOW_WARNS = pytest.mark.filterwarnings("ignore")
+"""Its own modules warn of each other while they are imported."""
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +91,7 @@ def test_names_versions_and_aliases(uri: str, model: Path) -> None:
         ("models:/two@nobody", r"no such version; there are 1, @challenger \(1\)"),
         ("models:/two/7", r"no such version; there are 1, @challenger \(1\)"),
         ("models:/nothing/1", r"no model nothing \(there are: .*two"),
-        ("models:/two", "write models:/name@alias or models:/name/3"),
-        ("models:/two/latest", "write models:/name@alias"),
+        ("models:/two", "write models:/name@alias, models:/name/3, models:/name/latest"),
         ("models:/two@a@b", "write models:/name@alias"),
     ],
 )
@@ -93,6 +102,105 @@ def test_a_model_that_is_not_there(uri: str, model: Path, named: str, said: str)
         store.set_alias("challenger", 1)
     with pytest.raises(ModelNotFound, match=said):
         download(named, uri)
+
+
+@MLFLOW_WARNS
+def test_what_mlflow_itself_logged(uri: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """A module in a folder of MLflow's, by each kind of URI; a Keras model: the message works."""
+    import keras
+    import mlflow
+    import tensorflow as tf
+    from mlflow.models import infer_signature
+
+    module = tf.Module()
+    spec = tf.TensorSpec([None, 2], tf.float32, name="f")
+    module.serve = tf.function(lambda f: {"y": tf.reduce_sum(f, 1)}, [spec])
+    module.__call__ = module.serve
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(mlflow.tracking._tracking_service.utils, "_tracking_uri", uri)
+    example = np.zeros([1, 2], "float32")
+    about = {"signature": infer_signature(example, example[0, :1]), "pip_requirements": ["numpy"]}
+    with mlflow.start_run() as run:
+        logged = mlflow.tensorflow.log_model(
+            module,
+            name="mine",
+            registered_model_name="logged",
+            saved_model_kwargs={"signatures": module.serve},
+            **about,
+        )
+        net = keras.Sequential([keras.Input([2], name="f"), keras.layers.Dense(1)])
+        mlflow.tensorflow.log_model(net, name="net", registered_model_name="net", **about)
+    named = ["models:/logged/1", "models:/logged/latest", f"models:/{logged.model_id}"]
+    named += [logged.model_id, f"runs:/{run.info.run_id}/mine"]
+    found = [resolve_model(name, uri) for name in named]
+    assert {model.digest for model in found} == {found[0].digest}
+    assert {model.path.split("/")[-1] for model in found} == {"tf2model"}
+    assert [model.name for model in found] == ["logged", "logged", "mine", "mine", "mine"]
+    with pytest.raises(ModelNotFound, match="export it once: ") as caught:
+        resolve_model("models:/net/1", uri)
+    said = re.search(r"export it once: (.*)\('FOLDER'\)", str(caught.value))
+    assert said is not None
+    eval(said[1], {"mlflow": mlflow})("exported")  # noqa: S307 - what the message says
+    assert list(resolve_model("exported").signature.inputs) == ["f"]
+    for name in ("models:/m-" + "0" * 32, "runs:/nobody/mine", "runs:/"):
+        with pytest.raises(ModelNotFound, match="has no such model|write models:"):
+            resolve_model(name, uri)
+
+
+@MLFLOW_WARNS
+def test_mlflow_opens_what_we_register(uri: str, tmp_path: Path, monkeypatch: Any) -> None:
+    import mlflow
+
+    folder = Path(models.mixed(tmp_path / "m"))
+    plain = resolve_model(str(folder)).signature
+    inputs = {
+        name: replace(spec, null=default_null(spec.dtype)) for name, spec in plain.inputs.items()
+    }
+    write_mlmodel(str(folder), inputs, plain.outputs)
+    declared = {name: spec.to_json() for name, spec in inputs.items()}
+    write_manifest(str(folder), {"name": "opened", "inputs": declared})
+    store, number, _ = register(uri, "opened", folder)
+    store.set_alias("champion", number)
+    (file,) = (tmp_path / "artifacts").rglob(MANIFEST)
+    store.tag(number, SHA256, hashlib.sha256(file.read_bytes()).hexdigest())
+    before = resolve_model("models:/opened@champion", uri).digest
+
+    monkeypatch.setattr(mlflow.tracking._tracking_service.utils, "_tracking_uri", uri)
+    opened = mlflow.pyfunc.load_model("models:/opened@champion")
+    about = opened.metadata
+    assert about.signature.inputs.input_names() == ["age", "sex", "siblings", "paid"]
+    assert about.signature.outputs.input_names() == ["label", "p", "parts"]
+    example = about.load_input_example(str(file.parent))
+    assert opened.input_example.equals(example)
+    assert opened.predict(example)["label"].tolist() == ["a-0"]
+    rows = pd.DataFrame(
+        {"age": [None, 20.0], "sex": ["f", None], "siblings": [2, 0], "paid": [True, False]},
+        index=[7, 9],
+    ).astype({"age": "float32"})
+    scored = opened.predict(rows)
+    assert scored["label"].to_dict() == {7: "f-2", 9: "-0"}
+    assert scored["p"].tolist() == pytest.approx([12.3, 0.2])
+    with pytest.raises(Exception, match="row 0 cannot be scored: siblings: outside the range|sib"):
+        opened.predict(rows.assign(siblings=[None, 1]))
+    # What MLflow has written beside the files is no file of the model.
+    assert (file.parent / META).exists()
+    assert resolve_model("models:/opened@champion", uri).digest == before
+
+
+def test_the_registry_of_the_jobs_is_found(tmp_path: Path, model: Path, monkeypatch: Any) -> None:
+    from tfspark.config import Settings
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", None)
+    with pytest.raises(ModelNotFound, match=r"no registry at .*finds the jobs' own registry"):
+        download("models:/own/1")
+    settings = Settings(name="own")
+    register(settings.tracking_uri, "own", model)
+    assert download("models:/own/1").name == "own"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+    with pytest.raises(ModelNotFound, match=r"other\.db"):
+        download("models:/own/1")
 
 
 def test_a_version_that_is_not_complete_is_not_given_out(uri: str, model: Path) -> None:

@@ -17,8 +17,8 @@ from tfspark import storage
 from tfspark.config import Settings, load_settings
 from tfspark.console import Steps
 from tfspark.errors import ConfigError, GateError, IntegrityError, ModelNotFound, TrainingError
-from tfspark.registry import tracking
 from tfspark.registry.connect import connect
+from tfspark.registry.download import download
 from tfspark.registry.manifest import MANIFEST, read_manifest, verify
 from tfspark.registry.resolve import resolve_model
 from tfspark.registry.tracking import SHA256, Store
@@ -62,6 +62,7 @@ def test_the_first_version_is_the_champion(settings_of: Make, steps: Steps, tmp_
     assert model.signature.inputs["x"] == TensorSpec("float64", (), np.nan)
     assert model.signature.inputs["word"] == TensorSpec("string", (), "")
     assert list(model.signature.outputs) == ["probability"]
+    assert {"MLmodel", "input_example.json"} <= set(model.files)
     assert predictions(model.path) == predictions(summary["folder"])
     assert (Path(summary["folder"]) / "variables").is_dir()
     assert storage.names(str(tmp_path / "models" / "_staging")) == []
@@ -274,7 +275,7 @@ def test_a_version_that_was_not_finished_cannot_be_scored_with(
     with pytest.raises(Killed):
         train(settings_of(), steps)
     with pytest.raises(ModelNotFound, match="version 1 was not finished; run the same training"):
-        tracking.download("models:/small/1", settings_of().tracking_uri)
+        download("models:/small/1", settings_of().tracking_uri)
 
 
 def test_what_must_be_there(settings_of: Make, steps: Steps, tmp_path: Path) -> None:

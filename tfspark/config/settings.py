@@ -163,6 +163,14 @@ class Score(Section):
     inputs: dict[str, str | list[str]] = Field(
         {}, description="model input: column, or columns that become one tensor"
     )
+    constants: dict[str, Any] = Field(
+        {}, description="model input: the value that it has in all rows"
+    )
+    outputs: dict[str, str] = Field({}, description="model output: name of its column")
+    binary: list[str] = Field([], description="text outputs that are left as bytes")
+    max_bad_rows: int | None = Field(
+        None, ge=0, description="default: the contract's limit, else 1 row in 100"
+    )
     plan: str = Field("auto", description="auto, scan, arrow, pandas, or jvm: the Scala module")
 
     @field_validator("keep", mode="before")
@@ -187,6 +195,11 @@ class Stream(Section):
     inputs: dict[str, str | list[str]] = Field(
         {}, description="model input: column, or columns that become one tensor"
     )
+    constants: dict[str, Any] = Field(
+        {}, description="model input: the value that it has in all rows"
+    )
+    outputs: dict[str, str] = Field({}, description="model output: name of its column")
+    binary: list[str] = Field([], description="text outputs that are left as bytes")
     max_bad_rows: int | None = Field(None, ge=0, description="of a batch; default: any number")
 
 

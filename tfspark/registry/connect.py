@@ -31,6 +31,21 @@ def connect(tracking_uri: str) -> Any:
             return client_class(tracking_uri, tracking_uri)
 
 
+def default_uri() -> str:
+    """The store of a program that names none: MLflow's, if one is set; else that of the jobs.
+
+    The jobs keep theirs in the warehouse of the working directory.
+    """
+    from mlflow import get_tracking_uri, is_tracking_uri_set
+
+    if is_tracking_uri_set():
+        return str(get_tracking_uri())
+    if named := os.environ.get("TFSPARK_REGISTRY__TRACKING_URI"):
+        return named
+    jobs = Path(os.environ.get("TFSPARK_WAREHOUSE", "warehouse"), "mlflow.db").absolute()
+    return f"sqlite:///{jobs}" if jobs.exists() else str(get_tracking_uri())
+
+
 def sqlite_file(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 

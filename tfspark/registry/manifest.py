@@ -13,18 +13,20 @@ from typing import Any
 
 from tfspark import storage
 from tfspark.errors import IntegrityError
+from tfspark.registry.mlmodel import META
 from tfspark.wording import say
 
 MANIFEST = "tfspark.json"
+_NOT_OURS = {MANIFEST, META}
 FORMAT = 1
 
 
 def file_sums(folder: str) -> dict[str, dict[str, Any]]:
-    """Path in the folder → `sha256` and `bytes`, of every file but the manifest."""
+    """Path in the folder → `sha256` and `bytes`, of every file but the manifest and META."""
     return {
         name: {"sha256": storage.sha256(storage.join(folder, name)), "bytes": size}
         for name, size in storage.files(folder)
-        if name != MANIFEST
+        if name not in _NOT_OURS
     }
 
 
@@ -125,7 +127,7 @@ def verify(folder: str, manifest: dict[str, Any]) -> None:
     """
     known, found = manifest["files"], dict(storage.files(folder))
     todo = "do not use this model; copy or register the version again"
-    for name in sorted(found.keys() - known.keys() - {MANIFEST}):
+    for name in sorted(found.keys() - known.keys() - _NOT_OURS):
         raise IntegrityError(f"model {folder}: {name} is not in its manifest; {todo}")
     for name, entry in sorted(known.items()):
         if name not in found:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tfspark import storage
-from tfspark.errors import IntegrityError, ModelNotFound
+from tfspark.errors import IntegrityError
 from tfspark.registry.manifest import digest_of, file_sums, read_manifest, verify
+from tfspark.registry.place import saved_model
 from tfspark.registry.safety import check_ops
-from tfspark.registry.savedmodel import FILE
 from tfspark.registry.signature import DEFAULT, Signature, read_signature
 from tfspark.tensors import TensorSpec, default_null
 from tfspark.wording import say
+
+_ID = re.compile(r"m-[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,10 @@ def resolve_model(
     """Find a model, verify its files and its ops, read its signature.
 
     Args:
-        model: a folder with `saved_model.pb`, or an MLflow URI `models:/name@alias`,
-            `models:/name/3`.
-        tracking_uri: the MLflow server of a URI; default: MLflow's own.
+        model: a folder with `saved_model.pb`, or an MLflow URI: `models:/name@alias`,
+            `models:/name/3`, `models:/name/latest`, `models:/m-ID`, `m-ID`, `runs:/RUN/PATH`.
+        tracking_uri: the MLflow server of a URI; default: MLflow's own, else the jobs' in
+            `warehouse`.
         signature: default: the one that the manifest names, else `serving_default`.
 
     Raises:
@@ -59,12 +63,12 @@ def resolve_model(
     name = version = ""
     path = model
     ours, sha256 = False, None
-    if model.startswith("models:/"):
-        from tfspark.registry.tracking import download
+    if is_uri(model):
+        from tfspark.registry.download import download
 
         path, name, version, ours, sha256 = download(model, tracking_uri)
-    _is_model(path, model)
-    path = storage.absolute(path)
+    named = storage.absolute(path)
+    path = storage.absolute(saved_model(path, model))
     for link in storage.links(path):
         raise IntegrityError(say("link_in_model", model=path, name=link))
     manifest = read_manifest(path, sha256, must=ours)
@@ -75,35 +79,18 @@ def resolve_model(
         verify(path, manifest)
         files, digest = manifest["files"], str(manifest["digest"])
         name, version = name or manifest.get("name", ""), version or manifest.get("version", "")
-    check_ops(path)
-    found = read_signature(path, signature or (manifest or {}).get("signature", DEFAULT))
+    meta = check_ops(path)
+    found = read_signature(path, signature or (manifest or {}).get("signature", DEFAULT), meta)
+    del meta
     found = replace(found, inputs=_with_nulls(found.inputs, manifest))
     if not name:
-        name, version = _name_of(path)
+        name, version = _name_of(named)
     return ModelFolder(str(name), str(version), path, digest, files, found, manifest)
 
 
-def _is_model(path: str, model: str) -> None:
-    if storage.exists(storage.join(path, FILE)):
-        return
-    if not storage.exists(path):
-        raise ModelNotFound(
-            f"{model}: there is no such folder; name a SavedModel's folder, or models:/name@alias"
-        )
-    if not storage.is_dir(path):
-        raise ModelNotFound(f"{model}: is a file; name the folder of a SavedModel")
-    there = storage.names(path)
-    versions = [n for n in there if storage.exists(storage.join(path, n, FILE))]
-    if versions == ["model"]:
-        raise ModelNotFound(f"{model}: the SavedModel is in {storage.join(model, 'model')}")
-    if versions:
-        numbers = sorted(versions, key=lambda n: (len(n), n))
-        raise ModelNotFound(
-            f"{model}: holds the versions {', '.join(numbers)}, and is no version itself; name "
-            f"one: {storage.join(model, numbers[-1])}"
-        )
-    said = f"there is: {', '.join(there[:8])}" if there else "it is empty"
-    raise ModelNotFound(f"{model}: holds no {FILE}, so it is no SavedModel ({said})")
+def is_uri(model: str) -> bool:
+    """Whether a model is named by MLflow, and not by its folder."""
+    return model.startswith(("models:/", "runs:/")) or _ID.fullmatch(model) is not None
 
 
 def _with_nulls(

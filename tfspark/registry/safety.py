@@ -57,11 +57,14 @@ def allowed() -> frozenset[str]:
     return frozenset(text.split())
 
 
-def check_ops(folder: str, tensorflow: bool = False) -> None:
+def check_ops(folder: str, tensorflow: bool = False) -> Any:
     """Refuse a SavedModel that could do more than compute.
 
     Args:
         tensorflow: look at it with TensorFlow's own classes as well, where TensorFlow is there.
+
+    Returns:
+        The meta graph that is served.
 
     Raises:
         IntegrityError: the file is cut off, no SavedModel, or can be read in two ways.
@@ -73,19 +76,21 @@ def check_ops(folder: str, tensorflow: bool = False) -> None:
             raise UnsafeModelError(say("second_form", folder=folder, name=name, file=FILE))
     path = storage.join(folder, FILE)
     content = storage.read_bytes(path)
-    _check(folder, parse(content, path))
+    meta = _check(folder, parse(content, path))
     if tensorflow:
         from tensorflow.core.protobuf import saved_model_pb2
 
         _check(folder, saved_model_pb2.SavedModel.FromString(content))
+    return meta
 
 
-def _check(folder: str, model: Any) -> None:
+def _check(folder: str, model: Any) -> Any:
     meta = serving(model.meta_graphs, folder)
     for asset in assets(meta, folder):
         if not is_inside(asset.filename):
             raise UnsafeModelError(say("asset_outside", folder=folder, asset=asset.filename))
     _Check(folder, meta).run()
+    return meta
 
 
 class _Check:

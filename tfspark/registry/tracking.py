@@ -8,26 +8,19 @@ nothing points to it, and the same training, run again, finishes it under its nu
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import re
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from tfspark.errors import ModelNotFound, StorageError
-from tfspark.registry.connect import connect, import_mlflow, reported, sqlite_file
+from tfspark.registry.connect import connect, reported
 from tfspark.registry.index import refresh
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 TRAIN_KEY, COMPLETE, GATE = "tfspark.train_key", "tfspark.complete", "tfspark.gate"
 SHA256 = "tfspark.manifest_sha256"
 ARTIFACT = "model"
-_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 _PIECE = 500  # MLflow takes at most 1000 metrics and 100 parameters at once
 
 
@@ -39,61 +32,6 @@ class Version:
     run_id: str
     complete: bool
     gate: str | None
-
-
-class Downloaded(NamedTuple):
-    """The files of a registered version on this machine.
-
-    Attributes:
-        ours: whether tfspark made it, so that it has a manifest.
-        sha256: of that manifest, where the registry knows it.
-    """
-
-    folder: str
-    name: str
-    version: str
-    ours: bool
-    sha256: str | None
-
-
-def download(uri: str, tracking_uri: str | None = None) -> Downloaded:
-    """The files of a registered version on this machine.
-
-    Args:
-        uri: `models:/name@alias` or `models:/name/3`.
-        tracking_uri: default: MLflow's own (`MLFLOW_TRACKING_URI`).
-
-    Raises:
-        ModelNotFound: no such version, or one that was not finished.
-        StorageError: the store or its files cannot be reached.
-    """
-    match = _URI.fullmatch(uri)
-    if match is None:
-        raise ModelNotFound(f"{uri}: write models:/name@alias or models:/name/3")
-    import_mlflow()
-    from mlflow import get_tracking_uri
-
-    where = tracking_uri or get_tracking_uri()
-    file = sqlite_file(where)
-    if file and not file.exists():
-        raise ModelNotFound(
-            f"{uri}: there is no registry at {where}; train a model, or name its "
-            "MLflow server with registry.tracking_uri"
-        )
-    client, name = connect(where), match["name"]
-    with reported(where):
-        found = _find(client, name, match["alias"], match["version"])
-        if found is None:
-            raise ModelNotFound(f"{uri}: {_known(client, name)} in {where}")
-        if TRAIN_KEY in found.tags and COMPLETE not in found.tags:
-            raise ModelNotFound(
-                f"{uri}: version {found.version} was not finished; run the same training again"
-            )
-        with contextlib.suppress(StorageError):  # a store that may only be read
-            refresh(client, where)
-        source = client.get_model_version_download_uri(name, found.version)
-        folder, tags = _fetch(source, where), found.tags
-        return Downloaded(folder, name, str(found.version), TRAIN_KEY in tags, tags.get(SHA256))
 
 
 class Store:
@@ -222,45 +160,6 @@ class Store:
     def tag(self, number: int, key: str, value: str) -> None:
         with self.asking():
             self.client.set_model_version_tag(self.name, str(number), key, value)
-
-
-def _fetch(source: str, tracking_uri: str) -> str:
-    """A version's files on this machine; copies of a server's live as long as the process."""
-    from mlflow.artifacts import download_artifacts
-
-    if source.startswith(("/", "file:")):
-        return str(download_artifacts(artifact_uri=source))
-    folder = tempfile.mkdtemp(prefix="tfspark-model-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    fetched = download_artifacts(artifact_uri=source, dst_path=folder, tracking_uri=tracking_uri)
-    return str(fetched)
-
-
-def _find(client: Any, name: str, alias: str | None, version: str | None) -> Any:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        if alias is not None:
-            return client.get_model_version_by_alias(name, alias)
-        return client.get_model_version(name, version)
-    except MlflowException as error:
-        if error.error_code in _ABSENT:
-            return None
-        raise
-
-
-def _known(client: Any, name: str) -> str:
-    """What there is instead, for messages."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        aliases = client.get_registered_model(name).aliases
-    except MlflowException:
-        models = sorted(model.name for model in client.search_registered_models(max_results=20))
-        return f"no model {name} (there are: {', '.join(models) or 'none'})"
-    numbers = sorted(int(v.version) for v in client.search_model_versions(f"name = '{name}'"))
-    said = [f"@{alias} ({number})" for alias, number in sorted(aliases.items())]
-    return f"no such version; there are {', '.join([*map(str, numbers), *said]) or 'none'}"
 
 
 def _parameter(value: Any) -> str:

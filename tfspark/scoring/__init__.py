@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from tfspark.scoring.function import ScoreFunction, score_udf
     from tfspark.scoring.kinds.segments import Segments
     from tfspark.scoring.plans.registry import PLANS
-    from tfspark.scoring.stream.job import ScoreStream, StreamSummary, score_stream
+    from tfspark.scoring.stream.asked import StreamSummary
+    from tfspark.scoring.stream.job import ScoreStream, score_stream
     from tfspark.scoring.table.job import Summary, score_table
 
 __all__ = [
@@ -38,7 +39,8 @@ __getattr__ = lazy.names(
         "function": ("ScoreFunction", "score_udf"),
         "kinds.segments": ("Segments",),
         "plans.registry": ("PLANS",),
-        "stream.job": ("ScoreStream", "StreamSummary", "score_stream"),
+        "stream.asked": ("StreamSummary",),
+        "stream.job": ("ScoreStream", "score_stream"),
         "table.job": ("Summary", "score_table"),
     },
 )

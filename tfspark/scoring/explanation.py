@@ -9,8 +9,10 @@ from tfspark.plainfiles.files import Plain
 from tfspark.plainfiles.filters import Filter
 from tfspark.registry.resolve import ModelFolder
 from tfspark.scoring.frame import ask
+from tfspark.scoring.given import check_frame
 from tfspark.scoring.kinds.resolve import Models, resolve
 from tfspark.scoring.model.binding import Inputs
+from tfspark.scoring.model.outputs import Outputs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -23,6 +25,7 @@ def explain(
     keep: Sequence[str] | None = None,
     plan: str = "auto",
     *,
+    outputs: Outputs | None = None,
     tracking_uri: str | None = None,
     signature: str | None = None,
 ) -> str:
@@ -32,7 +35,7 @@ def explain(
     and the settings of batches and threads.
 
     Args:
-        df, model, inputs, keep, plan, tracking_uri, signature: as for `tfspark.score`.
+        df, model, inputs, keep, plan, outputs, tracking_uri, signature: as for `tfspark.score`.
 
     Returns:
         A text of several lines.
@@ -43,7 +46,8 @@ def explain(
     Example:
         print(tfspark.explain(df, "models/passengers/3"))
     """
-    asked = ask(df, resolve(model, tracking_uri, signature), inputs, keep, plan)
+    check_frame(df, "explain")
+    asked = ask(df, resolve(model, tracking_uri, signature, outputs), inputs, keep, plan)
     bound, choice = asked.bound, asked.choice
     lines = [f"plan      {choice.plan.name}: {choice.why}"]
     lines += [f"model     {_named(name)}{_model(one)}" for name, one in bound.model.each()]

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tfspark.scoring.given import check_frame
 from tfspark.scoring.kinds.bound import BoundModel, bind, kept_columns
 from tfspark.scoring.kinds.model import AnyModel
 from tfspark.scoring.kinds.resolve import Models, resolve
 from tfspark.scoring.model.binding import Inputs, check_outputs
+from tfspark.scoring.model.outputs import Outputs
 from tfspark.scoring.plans.plan import ForFrame
 from tfspark.scoring.plans.registry import Choice, choose, named
 from tfspark.scoring.refuse import check_on_bad_row
@@ -26,6 +28,7 @@ def score(
     plan: str = "auto",
     *,
     on_bad_row: str = "fail",
+    outputs: Outputs | None = None,
     tracking_uri: str | None = None,
     signature: str | None = None,
 ) -> DataFrame:
@@ -37,8 +40,9 @@ def score(
         df: any DataFrame.
         model: the folder of a SavedModel, or an MLflow URI such as `models:/name@champion`; or
             several: a name → model mapping, or `Segments`.
-        inputs: input of the model → column, or → list of columns that become one tensor; an input
-            that is not named takes the column of its name.
+        inputs: input of the model → column, → list of columns that become one tensor, or →
+            `{"constant": value}`, the same in all rows; an input that is not named takes the column
+            of its name, or, where the model has a default for it, that.
         keep: columns to keep; None: all.
         plan: how to run it: `scan` where the DataFrame is plain files, `arrow`, `pandas`, `jvm`
             where the session has the jars of the Scala module; `auto` takes the scan if it
@@ -46,7 +50,9 @@ def score(
         on_bad_row: `fail`: a row that cannot be scored fails the query when it is reached, and the
             error names the row by its kept columns and says why; `null`: all its outputs are null.
             (`score_table` quarantines such rows instead.)
-        tracking_uri: the MLflow server; default: MLflow's own.
+        outputs: output → the name of its column, or `{"name": ..., "type": "binary"}`, which leaves
+            text as bytes; an output that is not named keeps its name.
+        tracking_uri: the MLflow server; default: MLflow's own, else the jobs' in `warehouse`.
         signature: default: the manifest's, else `serving_default`.
 
     Raises:
@@ -60,7 +66,8 @@ def score(
         tfspark.score(df, "models/mlp", inputs={"features": ["f0", "f1", "f2"]})
     """
     fail = check_on_bad_row(on_bad_row)
-    asked = ask(df, resolve(model, tracking_uri, signature), inputs, keep, plan)
+    check_frame(df, "score")
+    asked = ask(df, resolve(model, tracking_uri, signature, outputs), inputs, keep, plan)
     return asked.choice.way.score(asked.bound, fail)
 
 

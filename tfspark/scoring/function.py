@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,13 @@ from pyspark.sql.functions import arrow_udf  # type: ignore[attr-defined]
 from tfspark.errors import SignatureError
 from tfspark.scoring.kinds.model import TEXT, AnyModel
 from tfspark.scoring.kinds.resolve import Models, resolve
-from tfspark.scoring.model.binding import check_outputs, unknown_input
+from tfspark.scoring.model.binding import (
+    check_outputs,
+    constant_of,
+    needs_constant,
+    unknown_input,
+)
+from tfspark.scoring.model.outputs import Outputs
 from tfspark.scoring.plans.columns import spark_type
 from tfspark.scoring.refuse import check_on_bad_row, refusal
 from tfspark.scoring.worker.many import Scores
@@ -33,16 +40,18 @@ def score_udf(
     signature: str | None = None,
     *,
     on_bad_row: str = "fail",
+    outputs: Outputs | None = None,
 ) -> ScoreFunction:
     """A model as a function of columns.
 
     Args:
         spark: the session whose queries call it.
         model: the folder of a SavedModel, or an MLflow URI; or several, as for `score`.
-        tracking_uri: the MLflow server; default: MLflow's own.
+        tracking_uri: the MLflow server; default: MLflow's own, else the jobs' in `warehouse`.
         signature: name of the signature; default: the manifest's, else `serving_default`.
         on_bad_row: `fail`: a row that cannot be scored fails the query, with its values and the
             reason; `null`: its outputs are null.
+        outputs: as for `score`.
 
     Raises:
         ModelNotFound, IntegrityError, UnsafeModelError: of the model.
@@ -52,18 +61,21 @@ def score_udf(
         survival = tfspark.score_udf(spark, "models:/passengers@champion")
         df.withColumn("survival", survival())           # columns of the inputs' names
         df.withColumn("survival", survival(Age="age"))  # the others by name
+        df.withColumn("survival", survival(F.struct("*")))  # the fields of the inputs' names
+        df.withColumn("survival", survival(Sex={"constant": "male"}))
         survival.register("survival")                   # for SQL
     """
     fail = check_on_bad_row(on_bad_row)
-    return ScoreFunction(spark, resolve(model, tracking_uri, signature), fail)
+    return ScoreFunction(spark, resolve(model, tracking_uri, signature, outputs), fail)
 
 
 class ScoreFunction:
     """A function of columns that gives a column: typed for one output, a struct for several.
 
     Attributes:
-        inputs: the model's inputs, in the order in which columns are given by position; of a model
-            by segment, the segment's column before them.
+        inputs: the model's inputs, in the order in which columns are given by position, which is
+            that of the model's own function; of a model by segment, the segment's column before
+            them.
         outputs: the model's outputs.
     """
 
@@ -78,13 +90,17 @@ class ScoreFunction:
 
         Args:
             columns: by position, in the order of `inputs`. A text is a column's name, whatever
-                characters it has; a list of columns becomes one tensor.
-            named: the same by the input's name; an input that is not given takes the column of
-                its name.
+                characters it has; a list of columns becomes one tensor; `{"constant": value}` is
+                the same in all rows. One `struct(...)`: its fields of the inputs' names.
+            named: the same by the input's name; an input that is not given takes the model's
+                default, where it has one, else the column of its name.
 
         Raises:
-            SignatureError: more columns than inputs, an unknown input, one given twice.
+            SignatureError: more columns than inputs, an unknown input, one given twice; a value
+                that does not fit, or none where one is needed.
         """
+        if len(columns) == 1 and not named and _is_struct(columns[0]):
+            return self._named(self._udf({}, {})(columns[0]))
         if len(columns) > len(self.inputs):
             raise SignatureError(
                 f"model {self._model.path}: {len(columns)} columns for {len(self.inputs)} inputs: "
@@ -99,14 +115,28 @@ class ScoreFunction:
                 )
             given[name] = column
         stacks: dict[str, int | None] = {}
+        constants: dict[str, Any] = {}
         arguments: list[Any] = []
-        for name in self.inputs:
+        signature, path = self._model.signature, self._model.path
+        for name, spec in self._model.inputs.items():
             value = given.get(name, name)
+            if isinstance(value, Mapping):
+                constants[name] = constant_of(path, name, spec, value)
+                continue
+            if name not in given and name in signature.defaults:
+                constants[name] = signature.defaults[name]
+                continue
+            if name in signature.whole:
+                raise needs_constant(path, name, spec)
             stacked = isinstance(value, list | tuple)
             values = list(value) if stacked else [value]
             stacks[name] = len(values) if stacked else None
             arguments += [F.col(quote(v)) if isinstance(v, str) else v for v in values]
-        result: Column = self._udf(stacks)(*arguments)
+        if not arguments:
+            raise SignatureError(f"model {path}: no column is given; a constant gives no rows")
+        return self._named(self._udf(stacks, constants)(*arguments))
+
+    def _named(self, result: Column) -> Column:
         return result.alias(self.outputs[0] if len(self.outputs) == 1 else "scored")
 
     def register(self, name: str) -> None:
@@ -114,25 +144,44 @@ class ScoreFunction:
 
         `name(a, b)` takes columns in the order of `inputs`, `name(Age => a, Sex => b)` by name,
         `name(struct(*))` the fields of the inputs' names, of any struct. An input that is not
-        there, or a type that does not fit, fails the query.
-        """
-        self._spark.udf.register(name, self._udf({}))
+        there, or a type that does not fit, fails the query. What the model has a default for may
+        be left out; an input that is one value for the whole batch takes its default.
 
-    def _udf(self, stacks: Mapping[str, int | None]) -> Any:
-        model = self._model
+        Raises:
+            SignatureError: such an input without a default.
+        """
+        self._spark.udf.register(name, self._udf({}, {}))
+
+    def _udf(self, stacks: Mapping[str, int | None], constants: Mapping[str, Any]) -> Any:
+        """The function for Spark.
+
+        Args:
+            stacks: input → the number of its columns; None: one that is no list.
+            constants: input → the value of a row.
+        """
+        model, signature = self._model, self._model.signature
+        for name in signature.whole:
+            if name not in constants and name not in signature.defaults:
+                raise needs_constant(model.path, name, signature.inputs[name])
+        whole = {n: v for n, v in signature.defaults.items() if n in signature.whole}
+        fixed = {**whole, **constants}
         feeds = [
-            Feed(name, spec, stacks.get(name) or 1, stacks.get(name) is not None)
+            Feed(name, spec, 0, value=fixed[name], whole=name in signature.whole)
+            if name in fixed
+            else Feed(name, spec, stacks.get(name) or 1, stacks.get(name) is not None)
             for name, spec in model.arguments
         ]
+        fed = [name for name in self.inputs if name not in fixed]
         call = Call(
             model.scorer(self._spark, feeds),
-            tuple(self.inputs),
-            tuple(stacks.get(name) or 1 for name in self.inputs),
-            tuple(feeds),
+            tuple(fed),
+            tuple(stacks.get(name) or 1 for name in fed),
+            tuple(feed for feed in feeds if feed.columns),
             # Told here: what is pickled is no longer the same TEXT.
-            tuple(feed for feed in feeds if not feed.stacked and feed.spec is not TEXT),
+            tuple(f for f in feeds if f.columns and not f.stacked and f.spec is not TEXT),
             model.path,
             self._fail,
+            {name: value for name, value in signature.defaults.items() if name in fed},
         )
         # Defined here, as Spark pickles functions of modules by name and those inside by value.
 
@@ -155,6 +204,7 @@ class Call:
         typed: those of the feeds whose columns must fit: a segment's may be of any type.
         model: for messages.
         fail: whether a bad row ends the query.
+        defaults: input → the value of a row where it is not given.
     """
 
     scorer: Scores
@@ -164,6 +214,7 @@ class Call:
     typed: tuple[Feed, ...]
     model: str
     fail: bool
+    defaults: Mapping[str, Any]
 
     def __call__(self, columns: Sequence[pa.Array], named: Mapping[str, pa.Array]) -> pa.Array:
         given = self._given(columns, named)
@@ -210,11 +261,17 @@ class Call:
             if meant in given:
                 raise SignatureError(f"model {self.model}: the input {meant} is given twice")
             given[meant] = [array]
-        if missing := [name for name in self.inputs if name not in given]:
+        missing = [name for name in self.inputs if name not in given]
+        if needed := [name for name in missing if name not in self.defaults]:
             raise SignatureError(
-                f"model {self.model}: nothing is given for the input {', '.join(missing)}; give "
-                f"all of {', '.join(self.inputs)}, in this order or by name (NAME => column)"
+                f"model {self.model}: nothing is given for the input {', '.join(needed)}; give "
+                f"all of {', '.join(self.inputs)}, in this order or by name (NAME => column); "
+                "columns that become one tensor as array(a, b)"
             )
+        if missing and not given:
+            raise SignatureError(f"model {self.model}: no column is given")
+        rows = len(next(iter(given.values()))[0]) if given else 0
+        given |= {name: [pa.array([self.defaults[name]] * rows)] for name in missing}
         return given
 
     def _input(self, said: str) -> str | None:
@@ -226,7 +283,15 @@ class Call:
 
     def _check(self, feed: Feed, kind: pa.DataType) -> None:
         if reason := misfit(kind, feed.spec):
+            is_struct = pa.types.is_struct(kind)
+            todo = "; for the fields of a struct s: struct(s.*)" if is_struct else ""
             raise SignatureError(
                 f"model {self.model}: input {feed.name} ({feed.spec.dtype}, shape "
-                f"{list(feed.spec.shape)}) cannot take a column of type {kind}: {reason}"
+                f"{list(feed.spec.shape)}) cannot take a column of type {kind}: {reason}{todo}"
             )
+
+
+def _is_struct(column: Any) -> bool:
+    """Whether a column is made by `struct`; of others only the query knows the type."""
+    said = "" if isinstance(column, str) else str(column)
+    return re.match(r"Column<'(named_)?struct\(", said) is not None

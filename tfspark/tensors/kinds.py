@@ -40,7 +40,7 @@ def arrow_type(spec: TensorSpec) -> pa.DataType:
     Args:
         spec: of the output, without the dimension of the rows.
     """
-    kind = ARROW[spec.dtype]
+    kind = pa.binary() if spec.binary else ARROW[spec.dtype]
     for _ in () if spec.shape == (1,) else spec.shape:
         kind = pa.list_(kind)
     return kind

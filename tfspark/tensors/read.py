@@ -118,25 +118,34 @@ def _plain(array: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def _with_null_rows(array: pa.Array, spec: TensorSpec) -> Array:
-    """Rows of which some are null: the others decide the shape, nulls are filled."""
+    """Rows of which some are null: nulls are filled.
+
+    Where a length is open, a null row is one null: never as long as the rows beside it.
+    """
     null = array.is_null().to_numpy(zero_copy_only=False)
     if spec.null is None:
         refuse(null, 1, NO_NULL)
+    if None in spec.shape:
+        one = pa.array([_of_nulls(array.type, spec.shape)], array.type)
+        rows = np.where(null, len(array), np.arange(len(array)))
+        return to_numpy(pa.concat_arrays([array, one]).take(pa.array(rows)), spec)
     present = np.flatnonzero(~null)
     try:
         dense = to_numpy(array.drop_null(), spec)
-    except RaggedRows as ragged:
-        groups = [present[group].tolist() for group in ragged.groups]
-        groups[0] += np.flatnonzero(null).tolist()
-        raise RaggedRows(groups) from None
     except BadRows as bad:
         raise BadRows(present[bad.rows].tolist(), bad.reason) from None
-    if len(dense) == 0 and None in spec.shape:
-        refuse(null, 1, "null, and no row says how long a list is")
     whole = np.empty((len(array), *dense.shape[1:]), dense.dtype)
     whole[~null] = dense
     whole[null] = constant(spec.null, spec)
     return whole
+
+
+def _of_nulls(kind: pa.DataType, shape: tuple[int | None, ...]) -> Any:
+    """A row full of nulls, of one in each dimension that nothing gives a length."""
+    if not shape:
+        return None
+    size = kind.list_size if pa.types.is_fixed_size_list(kind) else shape[0] or 1
+    return [_of_nulls(kind.value_type, shape[1:])] * size
 
 
 def _from_bytes(array: pa.Array, spec: TensorSpec) -> Array:

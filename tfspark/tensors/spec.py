@@ -30,6 +30,7 @@ class TensorSpec:
         pad: the value that fills up lists that are shorter than their dimension, or than the
             longest of the batch where it is open; None where lists must have one length.
         refuse_nan: whether a row with NaN in it is a bad row. A null is none: `null` rules it.
+        binary: of an output: whether text is left as bytes.
     """
 
     dtype: str
@@ -37,6 +38,7 @@ class TensorSpec:
     null: float | int | str | None = None
     pad: float | int | str | None = None
     refuse_nan: bool = False
+    binary: bool = False
 
     # NaN is what stands for null more often than not. Dataclasses take one NaN object for its own
     # equal before Python 3.13, and no longer then.
@@ -57,6 +59,8 @@ class TensorSpec:
             value["pad"] = _value_to_json(self.pad)
         if self.refuse_nan:
             value["nan"] = "refuse"
+        if self.binary:
+            value["binary"] = True
         return value
 
     @classmethod

@@ -35,7 +35,8 @@ def to_arrow(tensor: Array, spec: TensorSpec) -> pa.Array:
     flat = np.ascontiguousarray(tensor).reshape(-1)
     per_row = math.prod(tensor.shape[1:])
     if spec.dtype == "string":
-        values = pa.array(flat.astype(object, copy=False), pa.binary()).cast(pa.string())
+        values = pa.array(flat.astype(object, copy=False), pa.binary())
+        values = values if spec.binary else values.cast(pa.string())
     else:
         if spec.dtype == "uint64":
             refuse(flat > np.iinfo("int64").max, per_row, "above the largest bigint")

@@ -25,6 +25,7 @@ from tfspark.quality.evaluate import evaluate, predictor
 from tfspark.quiet import quiet
 from tfspark.registry.export import SIGNATURE, check_export, export
 from tfspark.registry.manifest import read_manifest, write_manifest
+from tfspark.registry.mlmodel import write_mlmodel
 from tfspark.registry.tracking import Store
 from tfspark.tensors import Array, TensorSpec
 from tfspark.training.key import git_revision, recipe
@@ -143,6 +144,8 @@ class Maker:
             export(model.keras, folder, model.inputs, output)
             expected = model.predict(model.sample)
             info["apart"] = check_export(folder, model.sample, output, expected)
+            outputs = {output: TensorSpec("float32", (model.label.units,))}
+            write_mlmodel(folder, model.inputs, outputs)
             write_manifest(folder, self._manifest(number, run_id, model))
             self.store.upload(run_id, folder)
         storage.make_dir(storage.join(self.settings.models, name))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from pyspark.sql import DataFrame, SparkSession
 
 import tfspark
@@ -63,6 +64,29 @@ def test_several_models_are_refused(df: DataFrame, picky: str, tmp_path: Path) -
         with pytest.raises(ConfigError, match=said):
             ask()
     assert not (tmp_path / "out").exists()
+
+
+def test_names_of_outputs_and_what_it_cannot_give(
+    df: DataFrame, picky: str, tmp_path: Path
+) -> None:
+    spark, names = df.sparkSession, {"root": "r"}
+    scored = tfspark.score(df.where("id = 16"), picky, plan="jvm", outputs=names).head()
+    assert scored.asDict() == {"id": 16, "x": 16.0, "r": 4.0}
+    target = str(tmp_path / "out")
+    asked = {"keep": ["id"], "plan": "jvm", "outputs": names}
+    assert tfspark.score_table(spark, df, picky, target, "2026-11-20", **asked).scored == 20
+    row = spark.read.format("delta").load(target).where("id = 9").head()
+    assert row["r"] == 3.0
+    text = models.save(
+        tmp_path / "t",
+        [tf.TensorSpec([None], tf.float32, name="x"), tf.TensorSpec([], tf.float32, name="rate")],
+        lambda x, rate: {"y": tf.strings.as_string(x * rate)},
+    )
+    inputs = {"rate": {"constant": 2.0}}
+    with pytest.raises(ConfigError, match="the input rate is a constant: use plan"):
+        tfspark.score(df, text, inputs, plan="jvm").collect()
+    with pytest.raises(ConfigError, match="gives the output y as text, not as bytes"):
+        tfspark.score(df, text, inputs, plan="jvm", outputs={"y": {"type": "binary"}})
 
 
 @pytest.mark.parametrize(

@@ -23,14 +23,16 @@ def people(spark: SparkSession) -> DataFrame:
 
 def test_columns_by_name_by_position_by_keyword(people: DataFrame, tmp_path: Path) -> None:
     function = tfspark.score_udf(people.sparkSession, models.mixed(tmp_path / "m"))
-    assert function.inputs == ["age", "paid", "sex", "siblings"]
+    assert function.inputs == ["age", "sex", "siblings", "paid"]  # the function's own order
     assert function.outputs == ["label", "p", "parts"]
     scored = people.select(function())
     assert scored.dtypes == [("scored", "struct<label:string,p:float,parts:array<float>>")]
     first, second = (row["scored"] for row in scored.collect())
     assert first.asDict() == {"label": "f-2", "p": pytest.approx(12.3), "parts": [30.0, 2.0]}
     assert second["label"] == "-0"
-    free = people.select(function("age", F.lit(False), sex=F.upper("sex")).alias("s")).select("s.*")
+    free = people.select(function("age", F.upper("sex"), paid=F.lit(False)).alias("s")).select(
+        "s.*"
+    )
     assert [row["label"] for row in free.collect()] == ["F-2", "-0"]
     assert [row["p"] for row in free.collect()] == [pytest.approx(2.3), pytest.approx(0.2)]
 
@@ -53,7 +55,7 @@ def test_in_sql(people: DataFrame, tmp_path: Path) -> None:
     people.createOrReplaceTempView("people_of_test_udf")
     rows = spark.sql(
         "SELECT id, s.label FROM "
-        "(SELECT id, tf_score(age, paid, sex, siblings) AS s FROM people_of_test_udf) ORDER BY id"
+        "(SELECT id, tf_score(age, sex, siblings, paid) AS s FROM people_of_test_udf) ORDER BY id"
     ).collect()
     assert [tuple(row) for row in rows] == [(1, "f-2"), (2, "-0")]
 
@@ -76,13 +78,13 @@ def test_a_bad_row_fails_with_its_values(people: DataFrame, tmp_path: Path) -> N
     bad = people.where("id = 1").select(function(siblings=F.lit(None).cast("int")))
     with pytest.raises(Exception, match="siblings: null") as caught:
         bad.collect()
-    assert "its values: None, True, f, None" in str(caught.value)
+    assert "its values: None, f, None, True" in str(caught.value)
 
 
 def test_wrong_uses(people: DataFrame, tmp_path: Path) -> None:
     function = tfspark.score_udf(people.sparkSession, models.mixed(tmp_path / "m"))
-    with pytest.raises(SignatureError, match="5 columns for 4 inputs: age, paid, sex, siblings"):
-        function("age", "paid", "sex", "siblings", "id")
+    with pytest.raises(SignatureError, match="5 columns for 4 inputs: age, sex, siblings, paid"):
+        function("age", "sex", "siblings", "paid", "id")
     with pytest.raises(SignatureError, match="height is no input"):
         function(height="age")
     with pytest.raises(SignatureError, match="age is given twice"):
@@ -98,9 +100,9 @@ def test_sql_on_tables(people: DataFrame, tmp_path: Path) -> None:
     people.write.format("delta").save(folder)
     by = f"FROM delta.`{folder}`"
     calls = [
-        "tf_mixed(age, paid, sex, siblings)",
+        "tf_mixed(age, sex, siblings, paid)",
         "tf_mixed(siblings => siblings, Sex => sex, PAID => paid, age => age)",
-        "tf_mixed(age, paid, siblings => siblings, sex => sex)",
+        "tf_mixed(age, sex, siblings => siblings, paid => paid)",
         "tf_mixed(struct(*))",
         "tf_mixed(named_struct('sex', sex, 'AGE', age, 'siblings', siblings, 'paid', paid))",
     ]
@@ -136,12 +138,12 @@ def test_sql_says_what_is_wrong(people: DataFrame, tmp_path: Path) -> None:
     tfspark.score_udf(spark, models.mixed(tmp_path / "m")).register("tf_wrong")
     people.createOrReplaceTempView("people_of_sql_errors")
     for call, said in [
-        ("tf_wrong(age, paid, sex, siblings => siblings, heigth => age)", "has no input heigth"),
-        ("tf_wrong(age, paid, sex)", "nothing is given for the input siblings; give all of age"),
-        ("tf_wrong(age, paid, sex, siblings, id)", "5 arguments for 4 inputs: age, paid, sex"),
-        ("tf_wrong(age, paid, sex, siblings, age => age)", "the input age is given twice"),
-        ("tf_wrong(sex, paid, sex, siblings)", "input age .float32, shape .*cannot take a column"),
-        ("tf_wrong(struct(age, sex))", "nothing is given for the input paid, siblings"),
+        ("tf_wrong(age, sex, siblings, paid => paid, heigth => age)", "has no input heigth"),
+        ("tf_wrong(age, sex, siblings)", "nothing is given for the input paid; give all of age"),
+        ("tf_wrong(age, sex, siblings, paid, id)", "5 arguments for 4 inputs: age, sex, sib"),
+        ("tf_wrong(age, sex, siblings, paid, age => age)", "the input age is given twice"),
+        ("tf_wrong(sex, sex, siblings, paid)", "input age .float32, shape .*cannot take a column"),
+        ("tf_wrong(struct(age, sex))", "nothing is given for the input siblings, paid"),
     ]:
         with pytest.raises(Exception, match=said):
             spark.sql(f"SELECT {call} FROM people_of_sql_errors").collect()

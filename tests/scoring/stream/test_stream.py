@@ -149,6 +149,75 @@ def test_too_many_bad_rows(spark: SparkSession, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
     assert score(spark, tmp_path, model).scored == 18
     assert len(ids(spark, tmp_path)[1]) == 2
+    add(spark, tmp_path / "in", 27, 1)  # no row of the batch is good
+    for batches in (1, 0):
+        assert score(spark, tmp_path, model).batches == batches
+    assert len(ids(spark, tmp_path)[1]) == 3
+
+
+def test_it_can_be_taken_back(spark: SparkSession, tmp_path: Path) -> None:
+    module = tf.Module()
+    spec = [tf.TensorSpec([None], tf.float32, name="x")]
+    module.serve = tf.function(lambda x: {"root": x + x}, spec)
+    module.wide = tf.function(lambda x: {"root": x, "more": x}, spec)
+    good = str(tmp_path / "m" / "1")
+    signatures = {"serving_default": module.serve, "wide": module.wide}
+    tf.saved_model.save(module, good, signatures=signatures)
+    add(spark, tmp_path / "in", 1, 5)
+    assert score(spark, tmp_path, good).scored == 5
+    add(spark, tmp_path / "in", 6, 5)
+
+    with pytest.raises(StorageError, match="more: not there in the table, float now.*old columns"):
+        score(spark, tmp_path, good, signature="wide")
+    limit = Quarantine(max_share=None, max_rows=0)
+    picky, hopeless = models.picky(tmp_path / "m" / "3"), models.hopeless(tmp_path / "m" / "4")
+    with pytest.raises(ContractViolation, match=r"1 of 5 rows are bad.*Nothing was published"):
+        score(spark, tmp_path, picky, limit=limit)
+    with pytest.raises(StorageError, match="root: float in the table, not there now"):
+        score(spark, tmp_path, hopeless)
+    shutil.rmtree(tmp_path / "m" / "3")
+    assert not (tmp_path / "out_quarantine").exists()
+    summary = score(spark, tmp_path, good)
+    assert (summary.batches, summary.scored, summary.quarantined) == (1, 5, 0)
+    assert sorted(row["id"] for row in read(spark, tmp_path / "out").collect()) == [*range(1, 11)]
+
+    # The same tables, written otherwise.
+    named = [f"file:{tmp_path}/in/", f"{tmp_path}/in/../out", f"{tmp_path}/checkpoint"]
+    source, target, checkpoint = named
+    again = tfspark.score_stream(spark, source, good, target, checkpoint, keep=["id"])
+    assert again.wait().batches == 0
+    for every in ("continuous", "1 fortnight", "-5 seconds"):
+        with pytest.raises(ConfigError, match=f"every '{every}': is no interval"):
+            score(spark, tmp_path, good, every=every)
+    for option in ("readChangeFeed", "readchangedata", "ignoreChanges"):
+        with pytest.raises(ConfigError, match=f"the option {option} brings rows that were"):
+            score(spark, tmp_path, good, options={option: "true"})
+
+    shutil.rmtree(tmp_path / "out")
+    for _ in range(2):
+        with pytest.raises(StorageError, match="does not have batch 1 of this stream"):
+            score(spark, tmp_path, good)
+        read(spark, tmp_path / "in").limit(0).selectExpr(
+            "id", "x AS root", "'' AS model_name", "'' AS model_version", "'' AS model_digest",
+            "'' AS run_id", "id AS batch_id", "current_timestamp() AS scored_at",
+        ).write.format("delta").mode("append").save(str(tmp_path / "out"))  # fmt: skip
+
+
+def test_columns_of_the_source(spark: SparkSession, tmp_path: Path) -> None:
+    model = doubled(tmp_path / "m")
+
+    def grow(columns: list[str]) -> None:
+        rows = spark.range(2).selectExpr("float(id) AS x", "DATE'2026-11-20' AS day", *columns)
+        options = {"mergeSchema": "true"}
+        rows.write.format("delta").mode("append").options(**options).save(str(tmp_path / "in"))
+
+    grow([])
+    assert score(spark, tmp_path, model, keep=None).scored == 2
+    assert {str(row["day"]) for row in read(spark, tmp_path / "out").collect()} == {"2026-11-20"}
+    grow(["1 AS later"])
+    with pytest.raises(StorageError, match=r"later: not there in the table.*: keep=\['day'\]"):
+        score(spark, tmp_path, model, keep=None)
+    assert score(spark, tmp_path, model, keep=["day"]).scored == 2
 
 
 def test_names_of_the_catalog_and_several_models(spark: SparkSession, tmp_path: Path) -> None:

@@ -59,13 +59,13 @@ def test_columns_side_by_side_are_one_tensor(tmp_path: Path) -> None:
 
 
 def test_mixed_inputs_and_outputs(tmp_path: Path) -> None:
-    # age, paid, sex, siblings: inputs come in the order of their names.
+    # age, sex, siblings, paid: inputs come in the order of the function's own arguments.
     outputs, reasons = score(
         models.mixed(tmp_path / "m"),
         pa.array([20.0, None], pa.float32()),
-        pa.array([False, True]),
         pa.array(["f", "ü"]),
         pa.array([1, 2], pa.int32()),
+        pa.array([False, True]),
     )
     assert outputs[0] == ["f-1", "ü-2"]
     assert np.allclose(outputs[1], [1.2, 12.3])
@@ -96,9 +96,9 @@ def test_a_row_that_cannot_become_a_tensor(tmp_path: Path) -> None:
     outputs, reasons = score(
         models.mixed(tmp_path / "m"),
         pa.array([20.0, 1e300, 22.0]),
-        pa.array([False, False, False]),
         pa.array(["f", "f", "f"]),
         pa.array([1, 2, None], pa.int64()),
+        pa.array([False, False, False]),
     )
     assert outputs[0] == ["f-1", None, None]
     assert reasons == [

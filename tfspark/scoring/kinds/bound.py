@@ -47,6 +47,8 @@ class BoundModel:
                 len(b.columns),
                 b.stacked,
                 tuple(b.about(place) for place in range(len(b.columns))),
+                b.value,
+                b.whole,
             )
             for b in self.bindings
         ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import types as T
 
-from tfspark.registry.resolve import ModelFolder
+from tfspark.registry.resolve import ModelFolder, is_uri
 from tfspark.scoring.kinds.model import ABOUT, AnyModel
 from tfspark.scoring.model import pack
 from tfspark.scoring.model.binding import Binding, Inputs, bind
@@ -52,9 +52,9 @@ class One(AnyModel):
     @property
     def pinned_uri(self) -> str:
         """By which this very version is found again."""
-        if self.uri.startswith("models:/"):
+        if self.uri.startswith("models:/") and self.version:
             return f"models:/{self.name}/{self.version}"
-        return self.path
+        return self.uri if is_uri(self.uri) else self.path
 
     def about(self) -> dict[str, str]:
         return dict(zip(ABOUT, (self.name, self.version, self.digest), strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tfspark.errors import ConfigError
@@ -11,14 +11,21 @@ from tfspark.scoring.kinds.model import AnyModel
 from tfspark.scoring.kinds.one import One
 from tfspark.scoring.kinds.segments import BySegment, Segments
 from tfspark.scoring.kinds.sidebyside import SideBySide
+from tfspark.scoring.model.outputs import Outputs, check_asked, with_outputs
 
 Models = str | Mapping[str, str] | Segments
 
 
 def resolve(
-    models: Models, tracking_uri: str | None = None, signature: str | None = None
+    models: Models,
+    tracking_uri: str | None = None,
+    signature: str | None = None,
+    outputs: Outputs | None = None,
 ) -> AnyModel:
     """One model or several, each found and verified.
+
+    Args:
+        outputs: what the columns of outputs are called, see `Outputs`; of several models each.
 
     Raises:
         ModelNotFound, IntegrityError, UnsafeModelError, SignatureError: see `resolve_model`.
@@ -26,9 +33,19 @@ def resolve(
         ConfigError: there is no model, or a name is empty.
     """
 
-    def find(uri: str) -> One:
-        return One.of(resolve_model(uri, tracking_uri, signature), uri)
+    known: dict[str, str] = {}
 
+    def find(uri: str) -> One:
+        found = resolve_model(uri, tracking_uri, signature)
+        known.update(dict.fromkeys(found.signature.outputs, found.path))
+        return One.of(with_outputs(found, outputs), uri)
+
+    made = _made(models, find)
+    check_asked(outputs, made.path, known)
+    return made
+
+
+def _made(models: Models, find: Callable[[str], One]) -> AnyModel:
     if isinstance(models, str):
         return find(models)
     if isinstance(models, Segments):

@@ -85,7 +85,11 @@ def common(
     digest = hashlib.sha256(sums.encode()).hexdigest()
     keys = {model.keys for model in found.values()}
     return (
-        Signature(inputs, outputs),
+        Signature(
+            inputs,
+            outputs,
+            whole=tuple({name for model in found.values() for name in model.signature.whole}),
+        ),
         said["name"],
         said["version"],
         said["path"],

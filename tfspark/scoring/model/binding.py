@@ -5,34 +5,40 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import pyarrow as pa
 from pyspark.sql import types as T
 
 from tfspark.compat.spark import arrow_of
 from tfspark.errors import SignatureError
 from tfspark.registry.resolve import ModelFolder
 from tfspark.registry.signature import Signature
-from tfspark.tensors import DTYPES, TensorSpec, misfit
+from tfspark.tensors import DTYPES, BadRows, TensorSpec, misfit, to_numpy
 from tfspark.wording import near
 
-Inputs = Mapping[str, str | Sequence[str]]
+Inputs = Mapping[str, str | Sequence[str] | Mapping[str, Any]]
+CONSTANT = "constant"
 
 
 @dataclass(frozen=True)
 class Binding:
-    """One input of a model and the columns that feed it.
+    """One input of a model and the columns that feed it, or the value that all rows have.
 
     Attributes:
         spec: the input's tensor.
-        columns: their names in the table; more than one become one tensor.
+        columns: their names in the table; more than one become one tensor; none: a constant.
         stacked: whether the columns were given as a list.
+        value: of a constant, a row's.
+        whole: whether a constant is one value for the whole batch.
     """
 
     name: str
     spec: TensorSpec
     columns: tuple[str, ...]
     stacked: bool
+    value: Any = None
+    whole: bool = False
 
     def about(self, place: int) -> str:
         """What a message on a column begins with: the input, and the column of several."""
@@ -41,7 +47,7 @@ class Binding:
     def said(self) -> str:
         """The binding, for people."""
         tensor = f"{self.spec.dtype}, shape {list(self.spec.shape)}"
-        return f"{self.name} ({tensor}) <- {', '.join(self.columns)}"
+        return f"{self.name} ({tensor}) <- {', '.join(self.columns) or repr(self.value)[:80]}"
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,8 @@ def bind(
     """Bind every input of a model to columns of a table.
 
     Args:
-        inputs: input → column, or → columns that become one tensor; an input that is not named
-            is bound to the column of its name.
+        inputs: input → column, → columns that become one tensor, or → `{"constant": value}`; an
+            input that is not named is bound to the column of its name, or left out if it may be.
         case_sensitive: whether `age` may not feed the input `Age`; Spark's own rule.
 
     Raises:
@@ -78,6 +84,8 @@ def bind(
             wrong.append(error)
     if wrong:
         raise _all_of(table.where, wrong)
+    if not any(binding.columns for binding in bound):
+        raise SignatureError(f"model {model.path}: no column feeds it; map an input to one")
     return bound
 
 
@@ -89,10 +97,44 @@ def _all_of(where: str, wrong: Sequence[SignatureError]) -> SignatureError:
     return SignatureError("\n  ".join([f"{where}: {len(wrong)} mistakes:", *lines]))
 
 
+def constant_of(model: str, name: str, spec: TensorSpec, given: Mapping[str, Any]) -> Any:
+    """The value of a row that `{"constant": value}` gives to an input.
+
+    Raises:
+        SignatureError: it is no such mapping, or its value does not become the input's tensor.
+    """
+    if set(given) != {CONSTANT}:
+        raise SignatureError(
+            f"model {model}: input {name}: a constant is written {{'constant': 0.5}}"
+        )
+    value = given[CONSTANT]
+    try:
+        array = pa.array([value])
+        if reason := misfit(array.type, spec):
+            raise TypeError(reason)
+        return to_numpy(array, spec).tolist()[0]
+    except BadRows as bad:
+        reason = bad.reason
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        reason = str(error)
+    raise SignatureError(
+        f"model {model}: input {name} ({spec.dtype}, shape {list(spec.shape)}) cannot take the "
+        f"constant {value!r}: {reason}"
+    )
+
+
+def needs_constant(model: str, name: str, spec: TensorSpec) -> SignatureError:
+    """The error of an input that no column can feed."""
+    return SignatureError(
+        f"model {model}: input {name} ({spec.dtype}) is one value for the whole batch, not one a "
+        f"row; give it a constant: inputs={{{name!r}: {{'{CONSTANT}': 0.5}}}}"
+    )
+
+
 def unknown_input(model: str, name: str, known: Mapping[str, object]) -> SignatureError:
     """The error of an input that is not there."""
     return SignatureError(
-        f"model {model}: has no input {name}; its inputs: {_listed(known)}{near(name, known)}"
+        f"model {model}: has no input {name}; its inputs: {listed(known)}{near(name, known)}"
     )
 
 
@@ -116,11 +158,17 @@ def check_outputs(model: _HasOutputs, kept: Sequence[str]) -> None:
             raise SignatureError(
                 f"model {model.path}: output {name} is {spec.dtype}, which no column can hold"
             )
-        if name.lower() in taken:
+        before = taken.get(name.lower())
+        if before in model.signature.outputs:
+            raise SignatureError(
+                f"model {model.path}: its outputs {before} and {name} differ by their case alone, "
+                f"which Spark does not tell apart; rename one: outputs={{{name!r}: 'other_name'}}"
+            )
+        if before is not None:
             raise SignatureError(
                 f"model {model.path}: its output {name} would take the name of the kept column "
-                f"{taken[name.lower()]}; name the columns to keep without it: keep=[...], or "
-                "rename the column"
+                f"{before}; name the columns to keep without it: keep=[...], or rename the output: "
+                f"outputs={{{name!r}: 'other_name'}}"
             )
         taken[name.lower()] = name
 
@@ -146,9 +194,16 @@ class _Table:
         return same[0] if len(same) == 1 else None
 
 
-def _bind_one(
-    table: _Table, name: str, spec: TensorSpec, wanted: str | Sequence[str], named: bool
-) -> Binding:
+def _bind_one(table: _Table, name: str, spec: TensorSpec, wanted: Any, named: bool) -> Binding:
+    signature, path = table.model.signature, table.model.path
+    whole = name in signature.whole
+    if isinstance(wanted, Mapping):
+        value = constant_of(path, name, spec, wanted)
+        return Binding(name, spec, (), False, value, whole)
+    if not named and name in signature.defaults and (whole or table.find(name) is None):
+        return Binding(name, spec, (), False, signature.defaults[name], whole)
+    if whole:
+        raise needs_constant(path, name, spec)
     stacked = not isinstance(wanted, str)
     columns = []
     for column in [wanted] if isinstance(wanted, str) else wanted:
@@ -184,6 +239,10 @@ def _check_type(table: _Table, name: str, spec: TensorSpec, column: str) -> None
         reason = misfit(arrow_of(kind), spec)
     except Exception:  # what Spark itself cannot hand to Python
         reason = f"{kind.simpleString()} cannot be handed to a model"
+    if reason and isinstance(kind, T.UserDefinedType):
+        reason = "make a vector an array: pyspark.ml.functions.vector_to_array"
+    if reason and isinstance(kind, T.StructType):
+        reason += f"; for its fields as columns: df.select('{column}.*')"
     if reason:
         raise SignatureError(
             f"{table.where}: input {name} ({spec.dtype}, shape {list(spec.shape)}) cannot take the "
@@ -198,15 +257,23 @@ def _missing(table: _Table, name: str, spec: TensorSpec, column: str, named: boo
         said += f" is mapped to the column {column}, which the table does not have"
     else:
         said += " has no column of its name"
+    inside = [
+        field.name
+        for field in table.schema
+        if isinstance(field.dataType, T.StructType) and column in field.dataType.names
+    ]
+    if inside:
+        said += f" (the column {inside[0]} has such a field: df.select('{inside[0]}.*', ...))"
     many = math.prod(size or 2 for size in spec.shape) > 1
     example = '["f0", "f1", ...]' if many else '"your_column"'
     return (
-        f"{said}; the table's columns: {_listed(there)}{near(column, there)}; map it: "
+        f"{said}; the table's columns: {listed(there)}{near(column, there)}; map it: "
         f"inputs={{{name!r}: {example}}}"
     )
 
 
-def _listed(names: Sequence[str] | Mapping[str, object]) -> str:
+def listed(names: Sequence[str] | Mapping[str, object]) -> str:
+    """Names for a message, not too many."""
     names = list(names)
     more = f" and {len(names) - 30} more" if len(names) > 30 else ""
     return ", ".join(names[:30]) + more

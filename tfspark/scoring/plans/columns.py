@@ -60,7 +60,7 @@ def columns_for(
 
 def judged(binding: Binding, schema: T.StructType) -> Binding:
     """A binding for Python, where a filled null may be NaN: Spark has refused NaN before."""
-    raw = isinstance(schema[binding.columns[0]].dataType, T.BinaryType)
+    raw = bool(binding.columns) and isinstance(schema[binding.columns[0]].dataType, T.BinaryType)
     return binding if raw else replace(binding, spec=replace(binding.spec, refuse_nan=False))
 
 
@@ -130,9 +130,8 @@ def _without_nulls(
             broken = _any_null(column, kind)
         if not (is_float and isinstance(null, float) and np.isnan(null)):
             column, kind = _fill_elements(column, kind, null)
-    shape = binding.spec.shape
-    if null is not None and None not in shape:
-        return F.coalesce(column, _constant(shape, null, kind)), kind, broken
+    if null is not None:
+        return F.coalesce(column, _constant(binding.spec.shape, null, kind)), kind, broken
     missing = column.isNull()
     broken = missing if broken is None else missing | broken
     return F.coalesce(column, F.array().cast(kind)), kind, broken
@@ -175,12 +174,15 @@ def _any_nan(column: Column, kind: T.DataType) -> Column:
 
 
 def _constant(shape: tuple[int | None, ...], null: Any, kind: T.DataType) -> Column:
-    """The row that stands for a null list: every value of it stands for null."""
+    """The row that stands for a null list: every value of it stands for null.
+
+    Where a length is open it is one, whatever the rows beside it have.
+    """
     value = F.lit(null.encode() if isinstance(null, str) else null).cast(_leaf(kind))
     levels = 0
     while isinstance(kind, T.ArrayType):
         levels, kind = levels + 1, kind.elementType
-    sizes = [int(size or 0) for size in shape]
+    sizes = [1 if size is None else size for size in shape]
     for size in reversed(sizes if levels == len(sizes) else [int(np.prod(sizes))]):
         value = F.array_repeat(value, size)
     return value

@@ -37,7 +37,12 @@ class Jvm(FilesPlan):
         Raises:
             ConfigError: its jars are not on the session's classpath; or there are several models.
         """
-        _single(model)
+        found = _single(model)
+        if left := [name for name, spec in found.signature.outputs.items() if spec.binary]:
+            raise ConfigError(
+                f"plan 'jvm' gives the output {', '.join(left)} as text, not as bytes: use plan "
+                "'auto', 'scan', 'arrow' or 'pandas'"
+            )
         _interop(spark)
 
     def settings(self, spark: SparkSession) -> dict[str, Any]:
@@ -91,6 +96,7 @@ class Jvm(FilesPlan):
                 files.folder,
                 files.staging,
                 files.token,
+                java_map(spark, {own: name for name, own in found.signature.renamed.items()}),
             )
         return [FilePart(**part) for part in json.loads(parts)]
 
@@ -117,6 +123,11 @@ def _interop(spark: SparkSession) -> Any:
 
 
 def _columns(bound: BoundModel) -> dict[str, list[str]]:
+    if fixed := [binding.name for binding in bound.bindings if not binding.columns]:
+        raise ConfigError(
+            f"plan 'jvm' feeds columns alone, and the input {', '.join(fixed)} is a constant: use "
+            "plan 'auto', 'scan', 'arrow' or 'pandas'"
+        )
     return {binding.name: list(binding.columns) for binding in bound.bindings}
 
 

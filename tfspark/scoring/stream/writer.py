@@ -59,15 +59,23 @@ class BatchWriter:
             else:
                 writer.saveAsTable(table)
 
+    def last(self, table: str) -> int | None:
+        """The stream's last batch that is in a table; None: there is none, or no table.
+
+        Raises:
+            StorageError: the table's log cannot be read.
+        """
+        if not tables.is_there(self.spark, table):
+            return None
+        return _last_batch(self.spark, table, self.app)
+
     def has(self, table: str) -> bool:
         """Whether a table has the batch already.
 
         Raises:
             StorageError: it has a later one, so Delta would drop this one without a word.
         """
-        if tables.target_schema(self.spark, table) is None:
-            return False
-        last = _last_batch(self.spark, table, self.app)
+        last = self.last(table)
         if last is not None and last > self.number:
             raise StorageError(
                 f"{table}: has batch {last} of this stream, and {self.checkpoint} is at "

@@ -21,8 +21,10 @@ from tfspark.config import Source
 from tfspark.console import Shown, Steps, watched
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import Quarantine
+from tfspark.scoring.given import check_frame
 from tfspark.scoring.kinds.resolve import Models, resolve
 from tfspark.scoring.model.binding import Inputs
+from tfspark.scoring.model.outputs import Outputs
 from tfspark.scoring.plans.registry import named
 from tfspark.scoring.table.asked import TableAsked
 from tfspark.scoring.table.commit import end
@@ -74,6 +76,7 @@ def score_table(
     contract: Contract | None = None,
     quarantine: str | None = None,
     limit: Quarantine | None = None,
+    outputs: Outputs | None = None,
     tracking_uri: str | None = None,
     signature: str | None = None,
     run_id: str | None = None,
@@ -100,7 +103,8 @@ def score_table(
         contract: check the rows against it first; labels and weights need not be there.
         quarantine: the table of bad rows; default: the target's name and `_quarantine`.
         limit: how many bad rows are too many; default: the contract's, else 1 in 100.
-        tracking_uri: the MLflow server; default: MLflow's own.
+        outputs: as for `tfspark.score`.
+        tracking_uri: the MLflow server; default: MLflow's own, else the jobs' in `warehouse`.
         signature: name of the signature; default: the manifest's, else `serving_default`.
         run_id: the run's name in the tables; default: a new one.
         steps: where the log of the steps goes; default: stderr, where a person reads it (a
@@ -116,10 +120,12 @@ def score_table(
     started = time.monotonic()
     plans = named(plan)
     day = as_day(day)
+    if not isinstance(source, str | Source):
+        check_frame(source, "score_table")
     if steps is None and watched():
         steps = Steps("score_table", run_id)
         steps.tasks = Tasks(spark)
-    found = resolve(model, tracking_uri, signature)
+    found = resolve(model, tracking_uri, signature, outputs)
     for tried in plans:
         tried.check(spark, found)
     asked = TableAsked(

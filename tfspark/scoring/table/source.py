@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tfspark import storage, tables
@@ -32,7 +32,7 @@ def as_day(day: dt.date | str) -> dt.date:
         return day
     try:
         return dt.date.fromisoformat(day)
-    except ValueError:
+    except (ValueError, TypeError):
         raise ConfigError(f"day {day!r}: is no date; write it as 2026-11-20") from None
 
 
@@ -80,11 +80,15 @@ def bound_to(
     inputs: Inputs | None,
     keep: Sequence[str] | None,
     contract: Contract | None = None,
+    own: Collection[str] = ("day",),
 ) -> BoundModel:
     """A model bound to a checked table, and which of its columns stand beside the predictions.
 
     Those that are asked for; else the keys of the contract or of the model's manifest; else what
     the model does not take; else all.
+
+    Args:
+        own: columns of the scored table, in whose way the source's would stand.
 
     Raises:
         SignatureError: see `bind` and `kept_columns`.
@@ -98,8 +102,7 @@ def bound_to(
             keep = keys
         else:
             used = {column for binding in bindings for column in binding.columns}
-            # The source's own `day` would stand in the way of the scored table's.
-            rest = [name for name in columns if name.lower() != "day"]
+            rest = [name for name in columns if name.lower() not in own]
             keep = [name for name in rest if name not in used] or rest
     return BoundModel(model, bindings, kept_columns(df.drop(*own), keep))
 
@@ -117,6 +120,12 @@ def check_own(where: str, bound: BoundModel, own: Iterable[str], option: str) ->
     lower = {name.lower() for name in own}
     names = [*bound.kept, *bound.model.signature.outputs]
     if taken := [name for name in names if name.lower() in lower]:
+        if made := [name for name in taken if name in bound.model.signature.outputs]:
+            renamed = {name: f"model_{name}" for name in made}
+            raise ConfigError(
+                f"{bound.model.path}: {', '.join(made)}: the scored table has its own column of "
+                f"that name; rename the output: outputs={renamed}"
+            )
         raise ConfigError(
             f"{where}: {', '.join(taken)}: the scored table has its own column of that name; name "
             f"the columns to keep without it ({option}), or rename it"

@@ -56,8 +56,9 @@ def main(arguments: Sequence[str]) -> None:
                     limit_memory(scorer.memory, scorer.heap, hard=True)
                 scorers[number] = scorer
                 # No warm-up: a row of zeros may be what ends the process.
-                folder, about = models / scorer.packed.digest, (scorer.signature, scorer.threads)
-                process.open_model(scorer.packed, *about, warm_up=False, folder=folder)
+                folder, own = models / scorer.packed.digest, scorer.signature.own()
+                about = (scorer.packed, own, scorer.threads)
+                process.open_model(*about, warm_up=False, folder=folder)
             requests.send((OPENED, tuple(fresh)))
             fresh.clear()
             outputs, reasons = scorers[number].here(given.read(size, copy=False))

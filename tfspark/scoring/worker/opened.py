@@ -124,8 +124,13 @@ class OpenModel:
         if warm_up:
             self._warm_up()
 
-    def __call__(self, tensors: dict[str, Array]) -> dict[str, Array]:
+    def __call__(
+        self, tensors: dict[str, Array], constants: Callable[[int], dict[str, Array]] | None = None
+    ) -> dict[str, Array]:
         """Outputs by name, [rows, ...] each, of inputs by name, [rows, ...] each.
+
+        Args:
+            constants: the inputs that are not among the tensors, for so many rows.
 
         Raises:
             SignatureError: the model does not give a row for a row.
@@ -133,8 +138,9 @@ class OpenModel:
         rows = len(next(iter(tensors.values())))
         size = self.signature.batch
         if size is not None and rows != size:
-            return self._in_batches_of(size, tensors, rows)
-        fed = [tensors[name] for name in self.signature.inputs]
+            return self._in_batches_of(size, tensors, rows, constants)
+        given = {**tensors, **constants(rows)} if constants else tensors
+        fed = [given[name] for name in self.signature.inputs]
         if self.deadline:
             self.deadline.since = time.monotonic()
         try:
@@ -152,7 +158,13 @@ class OpenModel:
                 )
         return outputs
 
-    def _in_batches_of(self, size: int, tensors: dict[str, Array], rows: int) -> dict[str, Array]:
+    def _in_batches_of(
+        self,
+        size: int,
+        tensors: dict[str, Array],
+        rows: int,
+        constants: Callable[[int], dict[str, Array]] | None,
+    ) -> dict[str, Array]:
         """For a model exported with a fixed batch: the last one is filled up with its last row."""
         parts = []
         for start in range(0, rows, size):
@@ -163,7 +175,7 @@ class OpenModel:
                     name: np.concatenate([tensor, np.repeat(tensor[-1:], missing, axis=0)])
                     for name, tensor in part.items()
                 }
-            parts.append((self(part), size - missing))
+            parts.append((self(part, constants), size - missing))
         return {
             name: np.concatenate([part[name][:count] for part, count in parts])
             for name in self.signature.outputs
@@ -172,12 +184,18 @@ class OpenModel:
     def _warm_up(self) -> None:
         """One row through the model, so that the first batch does not pay for the set-up."""
         tensors: dict[str, Any] = {}
+        whole: dict[str, Any] = {}
         for name, spec in self.signature.inputs.items():
             shape = [1 if size is None else size for size in spec.shape]
             fill = b"" if spec.dtype == "string" else 0
-            tensors[name] = np.full([1, *shape], fill, numpy_dtype(spec.dtype))
+            if name in self.signature.whole:
+                whole[name] = np.full(shape, fill, numpy_dtype(spec.dtype))
+            else:
+                tensors[name] = np.full([1, *shape], fill, numpy_dtype(spec.dtype))
+        if not tensors:
+            return
         try:
-            self(tensors)
+            self(tensors, lambda _: whole)
         except SignatureError:
             raise
         except Exception:  # noqa: S110 - a model may refuse a row of zeros; real rows will tell

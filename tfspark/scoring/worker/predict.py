@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,15 @@ from tfspark.scoring.worker.batchsize import Tuner
 from tfspark.scoring.worker.deadline import Deadline
 from tfspark.scoring.worker.limits import limit_memory
 from tfspark.scoring.worker.opened import OpenModel, open_model, telling
-from tfspark.tensors import Array, BadRows, RaggedRows, arrow_type, to_arrow, to_numpy
+from tfspark.tensors import (
+    Array,
+    BadRows,
+    RaggedRows,
+    arrow_type,
+    numpy_dtype,
+    to_arrow,
+    to_numpy,
+)
 from tfspark.tensors.spec import TensorSpec
 
 _limit_once = functools.cache(limit_memory)
@@ -31,6 +40,8 @@ class Feed:
     """How columns become one input: one column, or several side by side as one tensor.
 
     Attributes:
+        columns: how many; 0 for a constant, whose value for a row is `value`.
+        whole: whether a constant is one value for the whole batch.
         about: what a message on a column begins with, see `Binding.about`.
     """
 
@@ -39,6 +50,13 @@ class Feed:
     columns: int = 1
     stacked: bool = False
     about: tuple[str, ...] = ()
+    value: Any = None
+    whole: bool = False
+
+    def constant(self, rows: int) -> Array:
+        """The tensor of a constant, for so many rows."""
+        value = np.array(self.value, numpy_dtype(self.spec.dtype))
+        return value if self.whole else np.repeat(value[np.newaxis], rows, axis=0)
 
     def tensor(self, arrays: Sequence[pa.Array]) -> Array:
         """[rows, *shape] of this input's columns.
@@ -106,7 +124,7 @@ class LocalScorer:
         """
         if gpus.task() is not None:
             _limit_once(self.memory, self.heap)
-        about = (self.packed, self.signature, self.threads)
+        about = (self.packed, self.signature.own(), self.threads)
         model = open_model(*about, walled=self.wall, deadline=self.deadline)
         if model.deadline is None and gpus.task() is not None:
             model.deadline = Deadline(self.packed.model, self.deadline)
@@ -166,18 +184,24 @@ class _Batch:
     def _tensors(self, columns: Sequence[pa.Array]) -> dict[str, Array]:
         tensors, at = {}, 0
         for feed in self.scorer.feeds:
+            if not feed.columns:
+                continue
             tensors[feed.name] = feed.tensor(columns[at : at + feed.columns])
             at += feed.columns
         return tensors
+
+    def _constants(self, rows: int) -> dict[str, Array]:
+        return {feed.name: feed.constant(rows) for feed in self.scorer.feeds if not feed.columns}
 
     def _run(self, tensors: dict[str, Array], rows: Array, whole: bool = False) -> None:
         """Score tensors; cut them until the row that fails stands alone."""
         started = self.model.clock()
         try:
-            outputs = self.model(tensors)
+            outputs = self.model(tensors, self._constants)
+            asked = self.scorer.signature
             arrays = [
-                to_arrow(outputs[name], spec)
-                for name, spec in self.scorer.signature.outputs.items()
+                to_arrow(outputs[asked.renamed.get(name, name)], spec)
+                for name, spec in asked.outputs.items()
             ]
         except TfsparkError:
             raise

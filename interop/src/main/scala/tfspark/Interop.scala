@@ -63,6 +63,8 @@ object Interop {
     *
     * @param about
     *   name → text, or microseconds since the epoch
+    * @param renamed
+    *   output of the model → name of its column, where it has another one
     * @return
     *   a JSON list of what the tasks wrote, as `Part` of the Python side
     */
@@ -76,10 +78,11 @@ object Interop {
       about: JavaMap[String, Object],
       folder: String,
       staging: String,
-      token: String
+      token: String,
+      renamed: JavaMap[String, String]
   ): String = {
     val spark = Frames.session(df)
-    val found = Scoring.resolve(spark, model, Option(signature))
+    val found = Scoring.resolve(spark, model, Option(signature)).withOutputs(renamed.asScala.toMap)
     val bound = Scoring.bind(spark, found, df.schema, mapping(inputs))
     val alike = about.asScala.toSeq.map {
       case (name, micros: Number) => name -> Instant.EPOCH.plus(micros.longValue, ChronoUnit.MICROS)

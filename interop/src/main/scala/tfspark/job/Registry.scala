@@ -38,11 +38,11 @@ private[tfspark] trait Store extends AutoCloseable {
   def fetch(source: String): String = source
 }
 
-/** Models by their MLflow names: `models:/name@alias`, `models:/name/3`, as
-  * `tfspark/registry/tracking.py` finds them.
+/** Models by their MLflow names: `models:/name@alias`, `models:/name/3`,
+  * `models:/name/latest`, as `tfspark/registry/download.py` finds them.
   */
 private[tfspark] object Registry {
-  private val Uri = """models:/([^/@]+)(?:@([^/@]+)|/(\d+))""".r
+  private val Uri = """models:/([^/@]+)(?:@([^/@]+)|/(\d+|latest))""".r
 
   /** A model that is verified: a folder's, or a registered one's under its name and version.
     *
@@ -68,7 +68,11 @@ private[tfspark] object Registry {
     def missing(said: String) = throw new ModelNotFound(s"$uri: $said")
     val (name, alias, number) = uri match {
       case Uri(name, alias, number) => (name, Option(alias), number)
-      case _ => missing("write models:/name@alias or models:/name/3")
+      case _ =>
+        missing(
+          "write models:/name@alias, models:/name/3 or models:/name/latest; jobs/score.py knows " +
+            "models:/m-ID and runs:/RUN/PATH too"
+        )
     }
     val file = sqliteFile(trackingUri)
     if (file.exists(name => !Files.exists(Paths.get(name))))
@@ -79,14 +83,26 @@ private[tfspark] object Registry {
     reported(trackingUri) {
       val store = file.fold(overHttp(trackingUri))(name => new IndexedStore(name))
       try {
-        val found = alias.fold(store.byNumber(name, number))(store.byAlias(name, _))
+        val found = alias match {
+          case Some(named) => store.byAlias(name, named)
+          case None if number == "latest" => latest(store, name)
+          case None => store.byNumber(name, number)
+        }
         val version = found.getOrElse(missing(s"${known(store, name)} in $trackingUri"))
-        if (version.registered.ours && !version.tags.contains("tfspark.complete"))
+        if (!finished(version))
           missing(s"version ${version.number} was not finished; run the same training again")
         (store.fetch(version.source), name, version)
       } finally store.close()
     }
   }
+
+  private def finished(version: Version): Boolean =
+    !version.registered.ours || version.tags.contains("tfspark.complete")
+
+  private def latest(store: Store, name: String): Option[Version] =
+    store.numbers(name).map(_.toLong).sorted.reverseIterator
+      .flatMap(number => store.byNumber(name, number.toString))
+      .find(finished)
 
   private def sqliteFile(uri: String): Option[String] =
     Option.when(uri.startsWith("sqlite:///"))(uri.stripPrefix("sqlite:///"))

@@ -43,6 +43,10 @@ private[tfspark] object Score {
       Session.start(s"tfspark score ${settings.name}".trim, settings.spark)
     }
     checkPlan(settings.plan)
+    for (name <- settings.onlyPython)
+      throw new ConfigError(
+        s"score.$name: the Scala module feeds columns and gives text; use jobs/score.py"
+      )
     val source =
       if (settings.input.isEmpty) settings.source else Tables.asSource(spark, settings.input)
     table(spark, settings, source, model, day, contract, steps)
@@ -65,7 +69,7 @@ private[tfspark] object Score {
       settings.trackingUri,
       spark.sessionState.newHadoopConf(),
       settings.signature
-    )
+    ).withOutputs(settings.outputs)
     val run = new TableRun(spark, source, model, target, day, steps)
     val (parent, label) = Staging.place(spark, target)
     val staging = Staging.make(parent, label, conf)(Commit.sweep(spark, _))
@@ -81,7 +85,7 @@ private[tfspark] object Score {
           Quarantine.write(run.badRows, quarantine, name, day, steps.runId)
           info("rows") = run.bad
         }
-        val limit = contract.fold(Limit(Some(0.01), None))(_.limit)
+        val limit = settings.limit.getOrElse(contract.fold(Limit(Some(0.01), None))(_.limit))
         Quarantine.refuseAbove(limit, run.badRows, source.place(day), rows, run.bad, quarantine)
         val version = steps.step("commit") { info =>
           val version = run.commit()

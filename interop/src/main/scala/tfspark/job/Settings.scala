@@ -53,6 +53,21 @@ private[tfspark] final class Settings(val all: VectorMap[String, Any]) {
   val keep: Seq[String] = score("keep").asInstanceOf[Seq[String]]
   val plan: String = text(score, "plan")
 
+  /** The limit that stands in place of the contract's. */
+  val limit: Option[Limit] =
+    Option(score("max_bad_rows")).map(most => Limit(None, Some(most.asInstanceOf[Long])))
+
+  /** Output → name of its column. */
+  val outputs: Map[String, String] = texts(score("outputs"))
+
+  /** Settings that the job in Python alone knows, if they are set. */
+  val onlyPython: Seq[String] = Seq("constants", "binary").filter { name =>
+    score(name) match {
+      case map: Map[_, _] => map.nonEmpty
+      case list => list.asInstanceOf[Seq[_]].nonEmpty
+    }
+  }
+
   val inputs: Map[String, Seq[String]] =
     score("inputs").asInstanceOf[Map[String, Any]].map {
       case (input, columns: Seq[_]) => input -> columns.map(_.toString)

@@ -42,7 +42,7 @@ private[tfspark] final case class Manifest(
     val found = folder.files()
     def refuse(what: String) =
       throw new IntegrityError(s"model ${folder.shown}: $what; $todo")
-    for (name <- (found.keySet -- known.keySet - Manifest.File).toSeq.sorted)
+    for (name <- (found.keySet -- known.keySet -- Manifest.NotOurs).toSeq.sorted)
       refuse(s"$name is not in its manifest")
     for (file <- files.sortBy(_.path)) found.get(file.path) match {
       case None => refuse(s"${file.path} is missing")
@@ -58,6 +58,9 @@ private[tfspark] final case class Manifest(
 
 private[tfspark] object Manifest {
   val File = "tfspark.json"
+
+  /** Besides it what MLflow writes when it loads a version. */
+  private val NotOurs = Set(File, "registered_model_meta")
   private val Format = 1
 
   /** None where the folder has no manifest: a model that others exported.
@@ -121,7 +124,7 @@ private[tfspark] object Manifest {
 
   /** The files as they are now. */
   def sums(folder: Storage): Seq[ModelFile] =
-    folder.files().toSeq.filter(_._1 != File).sortBy(_._1).map { case (name, bytes) =>
+    folder.files().toSeq.filterNot(file => NotOurs(file._1)).sortBy(_._1).map { case (name, bytes) =>
       ModelFile(name, bytes, folder.sha256(name))
     }
 

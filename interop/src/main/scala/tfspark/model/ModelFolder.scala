@@ -22,7 +22,20 @@ final case class ModelFolder private[tfspark] (
     private[tfspark] val files: Seq[ModelFile],
     signature: Signature,
     private[tfspark] val keys: Seq[String] = Nil
-)
+) {
+
+  /** With other names for the columns of some outputs. */
+  private[tfspark] def withOutputs(renamed: Map[String, String]): ModelFolder = {
+    val known = signature.outputs.map(_.name)
+    for (name <- renamed.keys.toSeq.sorted if !known.contains(name))
+      throw new SignatureError(
+        s"model $path: has no output $name; its outputs: ${known.mkString(", ")}"
+      )
+    val outputs =
+      signature.outputs.map(spec => spec.copy(name = renamed.getOrElse(spec.name, spec.name)))
+    copy(signature = signature.copy(outputs = outputs))
+  }
+}
 
 object ModelFolder {
   private val Floats = Set("float16", "bfloat16", "float32", "float64")
@@ -46,7 +59,7 @@ object ModelFolder {
       registered: Registered = Registered()
   ): ModelFolder = {
     val named = model.stripSuffix("/" + Manifest.File)
-    val folder = new Storage(named, conf)
+    val folder = placed(new Storage(named, conf), named, conf)
     isModel(folder, shown.getOrElse(named))
     for (link <- folder.links())
       throw new IntegrityError(say("link_in_model", "model" -> folder.shown, "name" -> link))
@@ -58,7 +71,7 @@ object ModelFolder {
     val wanted = signature.orElse(manifest.flatMap(_.signature)).getOrElse(Signature.Default)
     val read = Signature.read(saved, wanted)
     val inputs = read.inputs.map(withRules(_, manifest))
-    val parts = folder.shown.stripSuffix("/").split("/")
+    val parts = new Storage(named, conf).shown.stripSuffix("/").split("/")
     val byNumber = parts.last.nonEmpty && parts.last.forall(_.isDigit) && parts.length > 1
     val (name, version) = manifest.flatMap(_.name) match {
       case Some(name) => (name, manifest.flatMap(_.version).getOrElse(""))
@@ -68,6 +81,17 @@ object ModelFolder {
     val digest = manifest.fold(Manifest.digest(files))(_.digest)
     val keys = manifest.fold(Seq.empty[String])(_.keys)
     ModelFolder(name, version, folder.shown, digest, files, read.copy(inputs = inputs), keys)
+  }
+
+  /** The folder, or the one in it that MLflow's own flavour made (`tf2model`). */
+  private def placed(folder: Storage, named: String, conf: Configuration): Storage = {
+    val file = SavedModelFile.Name
+    if (folder.exists(file) || !folder.exists("MLmodel")) folder
+    else
+      folder.names().filter(name => folder.exists(s"$name/$file")) match {
+        case Seq(one) => new Storage(s"${named.stripSuffix("/")}/$one", conf)
+        case _ => folder
+      }
   }
 
   private def isModel(folder: Storage, named: String): Unit = {
@@ -80,6 +104,11 @@ object ModelFolder {
       )
     if (!folder.isFolder) refuse("is a file; name the folder of a SavedModel")
     val there = folder.names()
+    if (there.contains("MLmodel"))
+      refuse(
+        "MLflow has saved a model here that is no SavedModel; export it in Python, and name " +
+          s"that folder: mlflow.pyfunc.load_model('$named').get_raw_model().export('FOLDER')"
+      )
     val versions = there.filter(name => folder.exists(s"$name/$file"))
     if (there.contains("model") && versions == Seq("model"))
       refuse(s"the SavedModel is in $named/model")

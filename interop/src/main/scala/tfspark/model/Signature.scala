@@ -8,6 +8,8 @@ import tfspark.tensors.TensorSpec
 
 /** What a SavedModel takes and gives.
   *
+  * @param inputs
+  *   in the order of the function's own arguments
   * @param batch
   *   the number of rows that the model takes at a time; None for any number
   */
@@ -27,7 +29,8 @@ private[tfspark] object Signature {
     *   there is none of that name, or a tensor of it has no rows or is sparse or ragged
     */
   def read(model: SavedModelFile, name: String): Signature = {
-    val there = Entry.serving(model).getSignatureDefMap.asScala.toMap - Entry.InitOp
+    val meta = Entry.serving(model)
+    val there = meta.getSignatureDefMap.asScala.toMap - Entry.InitOp
     def refuse(why: String) = throw new SignatureError(
       say(
         why,
@@ -40,7 +43,10 @@ private[tfspark] object Signature {
     val found = there.getOrElse(name, refuse("no_signature"))
     if (found.getInputsCount == 0) refuse("no_inputs")
     if (found.getOutputsCount == 0) refuse("no_outputs")
-    of(model.folder, name, found)
+    val read = of(model.folder, name, found)
+    val byName = read.inputs.map(spec => spec.name -> spec).toMap
+    val order = Order.of(meta, byName.map { case (key, spec) => key -> spec.tensor })
+    read.copy(inputs = order.map(byName))
   }
 
   private def of(folder: String, name: String, found: SignatureDef): Signature = {

@@ -65,7 +65,10 @@ private[tfspark] final class FeedBuffer(feed: Feed, first: Int) {
   private val perRow = if (open) -1 else feed.shape.product.toInt
   private val openLevels = levels.indices.filter(levels(_) < 0).toArray
 
-  // Of rows of different shapes: where each begins, and its open sizes; -1 for a null row.
+  // What a null row is: where a length is open it is one, whatever the rows beside it have.
+  private val ofNulls = levels.map(math.abs).product
+
+  // Of rows of different shapes: where each begins, and its open sizes.
   private val starts = new Ints
   private val sizes = new Ints
 
@@ -93,9 +96,10 @@ private[tfspark] final class FeedBuffer(feed: Feed, first: Int) {
     if (row.isNullAt(first)) {
       if (feed.spec.empty.isEmpty) return feed.about.head + Reader.NoNull
       if (open) {
-        starts.add(-1)
-        openLevels.foreach(_ => sizes.add(-1))
-      } else for (_ <- 0 until perRow) values.putEmpty()
+        starts.add(before)
+        openLevels.foreach(_ => sizes.add(1))
+      }
+      for (_ <- 0 until (if (open) ofNulls else perRow)) values.putEmpty()
       return null
     }
     val reason = whole.read(row, first, values)
@@ -127,8 +131,7 @@ private[tfspark] final class FeedBuffer(feed: Feed, first: Int) {
   def drop(rows: Int): Unit =
     if (!open) values.truncate(values.size - rows * perRow)
     else for (_ <- 0 until rows) {
-      val start = starts(starts.size - 1)
-      if (start >= 0) values.truncate(start)
+      values.truncate(starts(starts.size - 1))
       starts.truncate(starts.size - 1)
       sizes.truncate(starts.size * openLevels.length)
     }
@@ -138,11 +141,6 @@ private[tfspark] final class FeedBuffer(feed: Feed, first: Int) {
     starts.truncate(0)
     sizes.truncate(0)
   }
-
-  /** The reason why a row of `rows` that is null has no length, if no other says one. */
-  def noLength: String = feed.about.head + Reader.NoLength
-
-  def isNull(row: Int): Boolean = open && starts(row) < 0
 
   /** The open sizes of a row; where lists are filled up, those of the longest. */
   def openSizes(row: Int): Seq[Int] =
@@ -163,12 +161,9 @@ private[tfspark] final class FeedBuffer(feed: Feed, first: Int) {
     val chosen = values.fresh()
     for (row <- rows) {
       val start = if (this.open) starts(row) else row * perRow
-      val own = if (this.open && feed.padded && start >= 0) ownSizes(row).head else per
-      if (start < 0) for (_ <- 0 until per) chosen.putEmpty()
-      else {
-        chosen.copy(values, start, own)
-        for (_ <- own until per) chosen.putPad()
-      }
+      val own = if (this.open && feed.padded) ownSizes(row).head else per
+      chosen.copy(values, start, own)
+      for (_ <- own until per) chosen.putPad()
     }
     chosen.tensor(shaped(rows.length, shape.toSeq), 0, rows.length * per)
   }

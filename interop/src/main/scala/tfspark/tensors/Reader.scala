@@ -14,7 +14,6 @@ private[tfspark] trait Reader {
 
 private[tfspark] object Reader {
   val NoNull = "null, and nothing stands for null in this input"
-  val NoLength = "null, and no row says how long a list is"
   val NullInside = "a null list inside"
   val NaN = "NaN, and this input refuses NaN"
 

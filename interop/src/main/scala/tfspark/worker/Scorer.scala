@@ -162,28 +162,12 @@ private[tfspark] final class Batch(scorer: Scorer) {
     chunks.clear()
   }
 
-  /** Rows of one shape together, if inputs take lists of any one length; null rows go to the
-    * shortest.
-    */
-  private def groups(): Seq[(Seq[Seq[Int]], Seq[Int])] = {
-    val filled = buffers.map { buffer =>
-      val lengths = (0 until good.size).filterNot(buffer.isNull).map(buffer.openSizes)
-      if (lengths.isEmpty) None else Some(lengths.minBy(_.toList)(Ordering.Implicits.seqOrdering))
-    }
-    val (known, lost) = (0 until good.size).partition { row =>
-      buffers.indices.forall(i => !buffers(i).isNull(row) || filled(i).isDefined)
-    }
-    for (row <- lost)
-      refuse(good(row), buffers.find(_.isNull(row)).map(_.noLength).get)
-    known
-      .groupBy { row =>
-        buffers.indices.map { i =>
-          if (buffers(i).isNull(row)) filled(i).get else buffers(i).openSizes(row)
-        }
-      }
+  /** Rows of one shape together, if inputs take lists of any one length. */
+  private def groups(): Seq[(Seq[Seq[Int]], Seq[Int])] =
+    (0 until good.size)
+      .groupBy(row => buffers.toSeq.map(_.openSizes(row)))
       .toSeq
       .sortBy(_._2.head)
-  }
 
   private def score(rows: Seq[Int], shape: Seq[Seq[Int]] = buffers.toSeq.map(_ => Nil)): Unit = {
     val each = math.max(1L, bytes / math.max(1, good.size))

@@ -52,7 +52,7 @@ class ScoringSuite extends Local {
     val message = said.mkString("\n")
     assert(message.contains("""row {"id":7} cannot be scored: siblings: null, and nothing"""))
     df.createOrReplaceTempView("people")
-    val sql = s"SELECT tf_score('${model("mixed")}', age, paid, sex, siblings).p FROM people"
+    val sql = s"SELECT tf_score('${model("mixed")}', age, sex, siblings, paid).p FROM people"
     val inSql = intercept[Exception](spark.sql(sql).collect())
     assert(inSql.getMessage.contains("a row cannot be scored: siblings: null"))
     assert(inSql.getMessage.contains("its values: 20.0, true, male, None"))
@@ -171,7 +171,7 @@ class ScoringSuite extends Local {
     assert(rows.head.getAs[Lists[Lists[Int]]]("twice") == Seq(Seq(2, 4, 6), Seq(8, 10, 12)))
     assert(rows.map(_.getAs[Any]("open_sum")).take(1) == Seq(3.0f))
     assert(rows(5).getAs[Lists[Float]]("same") == Seq(5.0f))
-    // A null list is as long as the shortest.
+    // A null list of open length is one null.
     assert(rows(7).getAs[Lists[Float]]("same").map(_.isNaN) == Seq(true))
     assert(rows(8).getAs[Lists[Float]]("same").map(_.isNaN) == Seq(false, true))
     val flat = table("grid array<int>, open array<float>", Row(Seq(1, 2, 3, 4, 5, 6), Seq(1f)))
@@ -186,7 +186,7 @@ class ScoringSuite extends Local {
     val echo = lists.score(model("padded"), keep = Some(Nil)).collect().toSeq
     assert(
       echo.map(_.getAs[Lists[Long]]("echo")) ==
-        Seq(Seq(1L, 2L, -1L), Seq(0L, 0L, 0L), Seq(1L, 2L, 3L), Seq(-1L, -1L, -1L))
+        Seq(Seq(1L, 2L, -1L), Seq(0L, -1L, -1L), Seq(1L, 2L, 3L), Seq(-1L, -1L, -1L))
     )
     val grid = table("grid array<array<int>>", Row(Seq(Seq(1), Seq())), Row(Seq(Seq(1, 2, 3, 4))))
     val padded = grid.scoreWithReasons(model("padded_grid"), keep = Some(Nil)).collect().toSeq

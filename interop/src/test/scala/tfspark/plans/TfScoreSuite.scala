@@ -23,12 +23,12 @@ class TfScoreSuite extends Local {
   }
 
   test("by place, by name, as a struct of any fields: the same") {
-    val byPlace = sql(", age, paid, sex, siblings")
+    val byPlace = sql(", age, sex, siblings, paid")
     assert(byPlace.map(_.getStruct(0).getAs[String]("label")) == Seq("x-2", "y-3"))
     for (
       arguments <- Seq(
         ", sex => sex, AGE => age, paid => paid, siblings => siblings",
-        ", age, paid, siblings => siblings, sex => sex",
+        ", age, sex, siblings => siblings, paid => paid",
         ", struct(*)",
         ", struct(id, siblings, sex, paid, age)",
         ", named_struct('sex', sex, 'age', age, 'more', 1, 'paid', paid, 'siblings', siblings)"
@@ -65,23 +65,23 @@ class TfScoreSuite extends Local {
   }
 
   test("what does not fit is refused with the names that there are") {
-    val all = "give all of age, paid, sex, siblings, in this order or by name (NAME => column)"
-    assert(refused(", age, paid, sex").contains(s"nothing is given for the input siblings; $all"))
-    assert(refused(", age").contains(s"nothing is given for the input paid, sex, siblings; $all"))
-    assert(refused("").contains(s"nothing is given for the input age, paid, sex, siblings; $all"))
-    assert(refused(", struct(age, sex)").contains(s"for the input paid, siblings; $all"))
+    val all = "give all of age, sex, siblings, paid, in this order or by name (NAME => column)"
+    assert(refused(", age, sex, siblings").contains(s"nothing is given for the input paid; $all"))
+    assert(refused(", age").contains(s"nothing is given for the input sex, siblings, paid; $all"))
+    assert(refused("").contains(s"nothing is given for the input age, sex, siblings, paid; $all"))
+    assert(refused(", struct(age, sex)").contains(s"for the input siblings, paid; $all"))
     assert(
-      refused(", age, paid, sex, siblings, id")
-        .contains("5 arguments for 4 inputs: age, paid, sex, siblings")
+      refused(", age, sex, siblings, paid, id")
+        .contains("5 arguments for 4 inputs: age, sex, siblings, paid")
     )
     assert(
       refused(", agee => age").contains(
-        "has no input agee; its inputs: age, paid, sex, siblings (did you mean age?)"
+        "has no input agee; its inputs: age, sex, siblings, paid (did you mean age?)"
       )
     )
     assert(refused(", age, Age => age").contains("the input age is given twice"))
     assert(
-      refused(", struct(sex AS age, paid, sex, siblings)")
+      refused(", struct(sex AS age, sex, siblings, paid)")
         .contains("string does not become float32 by itself")
     )
   }
