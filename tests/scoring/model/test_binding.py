@@ -57,7 +57,7 @@ def test_all_mistakes_at_once(folders: dict[str, ModelFolder]) -> None:
         bind(folders["mixed"], texts, None)
     first, *lines = str(caught.value).split("\n  ")
     assert first.endswith("mixed: 3 mistakes:")
-    assert [line.split()[1] for line in lines] == ["age", "paid", "siblings"]
+    assert [line.split()[1] for line in lines] == ["age", "siblings", "paid"]
 
 
 def test_by_mapping(folders: dict[str, ModelFolder]) -> None:
