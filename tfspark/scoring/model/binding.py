@@ -152,25 +152,25 @@ def check_outputs(model: _HasOutputs, kept: Sequence[str]) -> None:
     Raises:
         SignatureError: says which.
     """
-    taken = {name.lower(): name for name in kept}
+    taken, made = {name.lower(): name for name in kept}, dict[str, str]()
     for name, spec in model.signature.outputs.items():
         if spec.dtype not in DTYPES:
             raise SignatureError(
                 f"model {model.path}: output {name} is {spec.dtype}, which no column can hold"
             )
-        before = taken.get(name.lower())
-        if before in model.signature.outputs:
-            raise SignatureError(
-                f"model {model.path}: its outputs {before} and {name} differ by their case alone, "
-                f"which Spark does not tell apart; rename one: outputs={{{name!r}: 'other_name'}}"
-            )
-        if before is not None:
+        rename = f"outputs={{{name!r}: 'other_name'}}"
+        if name.lower() in taken:
             raise SignatureError(
                 f"model {model.path}: its output {name} would take the name of the kept column "
-                f"{before}; name the columns to keep without it: keep=[...], or rename the output: "
-                f"outputs={{{name!r}: 'other_name'}}"
+                f"{taken[name.lower()]}; name the columns to keep without it: keep=[...], or "
+                f"rename the column, or the output: {rename}"
             )
-        taken[name.lower()] = name
+        if name.lower() in made:
+            raise SignatureError(
+                f"model {model.path}: its outputs {made[name.lower()]} and {name} differ by their "
+                f"case alone, which Spark does not tell apart; rename one: {rename}"
+            )
+        made[name.lower()] = name
 
 
 @dataclass

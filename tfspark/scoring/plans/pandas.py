@@ -62,7 +62,20 @@ def _output(result: Column, number: int, spec: TensorSpec) -> Column:
     """One output of the column of results."""
     if width := _width(spec):
         return F.array(*[result.getField(f"o{number}_{i}") for i in range(width)])
-    return result.getField(f"o{number}")
+    value, kind = result.getField(f"o{number}"), spark_type(spec)
+    return _with_nan(value, kind) if isinstance(kind, T.ArrayType) else value
+
+
+def _with_nan(value: Column, kind: T.DataType) -> Column:
+    """Floats as the model gave them: on its way from pandas NaN in a list becomes null."""
+    if isinstance(kind, T.ArrayType):
+        leaf: T.DataType = kind
+        while isinstance(leaf, T.ArrayType):
+            leaf = leaf.elementType
+        if not isinstance(leaf, T.FloatType | T.DoubleType):
+            return value
+        return F.transform(value, lambda element: _with_nan(element, kind.elementType))
+    return F.coalesce(value, F.lit(float("nan")).cast(kind))
 
 
 def _fields(signature: Signature) -> list[T.StructField]:

@@ -100,18 +100,25 @@ private[tfspark] object Binding {
 
   /** Refuse outputs that no column can hold, or whose names are taken. */
   def checkOutputs(model: ModelFolder, kept: Seq[String]): Unit = {
-    var taken = kept.map(name => name.toLowerCase -> name).toMap
+    val taken = kept.map(name => name.toLowerCase -> name).toMap
+    var made = Map.empty[String, String]
     for (spec <- model.signature.outputs) {
       if (!OutputColumn.Dtypes.contains(spec.dtype))
         throw new SignatureError(
           s"model ${model.path}: output ${spec.name} is ${spec.dtype}, which no column can hold"
         )
+      val rename = s"outputs={'${spec.name}': 'other_name'}"
       for (column <- taken.get(spec.name.toLowerCase))
         throw new SignatureError(
           s"model ${model.path}: its output ${spec.name} would take the name of the kept column " +
-            s"$column; name the columns to keep without it: keep=[...], or rename the column"
+            s"$column; name the columns to keep without it: keep=[...], or rename the column, or the output: $rename"
         )
-      taken += spec.name.toLowerCase -> spec.name
+      for (other <- made.get(spec.name.toLowerCase))
+        throw new SignatureError(
+          s"model ${model.path}: its outputs $other and ${spec.name} differ by their case alone, " +
+            s"which Spark does not tell apart; rename one: $rename"
+        )
+      made += spec.name.toLowerCase -> spec.name
     }
   }
 
