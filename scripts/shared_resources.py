@@ -14,9 +14,11 @@ from tfspark.config import Settings
 from tfspark.config.load import OWN_VARIABLES
 from tfspark.config.mask import FREE
 from tfspark.config.settings import ENV_PREFIX
+from tfspark.config.textoptions import FILES, KNOWN, NEEDLESS, SAME
 from tfspark.console import CONTROL
 from tfspark.contracts import Contract
 from tfspark.mask import SENSITIVE, SHOWN, TEXTS
+from tfspark.textblocks import PACKED
 from tfspark.wording import TEXTS as WORDS
 
 FOLDER = Path(__file__).parent.parent / "interop" / "src" / "main" / "resources" / "tfspark"
@@ -32,6 +34,13 @@ def resources() -> dict[str, str]:
         "shown options": SHOWN,
         "free settings": FREE,
         "control characters": CONTROL,
+        "text options": {
+            name: {"kind": kind, "formats": formats} for name, (kind, formats) in KNOWN.items()
+        },
+        "needless options": NEEDLESS,
+        "same options": dict(SAME),
+        "options of files": FILES,
+        "compressions": [*PACKED],
         "flags": COMMANDS["score"].short,
         "errors": {
             name: {"exit code": kind.exit_code, "under": kind.__bases__[0].__name__}
