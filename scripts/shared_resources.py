@@ -14,9 +14,11 @@ from tfspark.config import Settings
 from tfspark.config.load import OWN_VARIABLES
 from tfspark.config.mask import FREE
 from tfspark.config.settings import ENV_PREFIX
+from tfspark.config.textoptions import FILES, KNOWN, NEEDLESS, SAME
 from tfspark.console import CONTROL, FORMS
 from tfspark.contracts import Contract
 from tfspark.mask import SENSITIVE, SHOWN, TEXTS
+from tfspark.textblocks import PACKED
 from tfspark.wording import CALLED
 from tfspark.wording import TEXTS as WORDS
 
@@ -33,6 +35,13 @@ def resources() -> dict[str, str]:
         "shown options": SHOWN,
         "free settings": FREE,
         "control characters": CONTROL,
+        "text options": {
+            name: {"kind": kind, "formats": formats} for name, (kind, formats) in KNOWN.items()
+        },
+        "needless options": NEEDLESS,
+        "same options": dict(SAME),
+        "options of files": FILES,
+        "compressions": [*PACKED],
         "flags": COMMANDS["score"].short,
         "help": help_of("score"),
         "help all": help_of("score", everything=True),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from tfspark import storage
+from tfspark.config.textoptions import USUAL, TextForms
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import with_columns
 from tfspark.exchange.duplicates import Duplicates, KeySlices, KeyWriter, find_duplicates
@@ -16,7 +17,7 @@ from tfspark.exchange.slices import attempt
 from tfspark.plainfiles.raw import RawTable
 from tfspark.rowchecks import RowChecks
 from tfspark.sparkerrors import reading
-from tfspark.tables import CORRUPT, JSON
+from tfspark.tables import CORRUPT
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -37,7 +38,12 @@ class _KeyTask:
 
 
 def duplicates(
-    spark: SparkSession, raw: RawTable, contract: Contract, where: str, folder: str
+    spark: SparkSession,
+    raw: RawTable,
+    contract: Contract,
+    where: str,
+    folder: str,
+    forms: TextForms = USUAL,
 ) -> Duplicates:
     """The values of the key, and of each unique column, that are there more than once.
 
@@ -46,6 +52,7 @@ def duplicates(
     Args:
         where: the table's name in messages.
         folder: takes the files that tasks hand to tasks, and those of the values.
+        forms: how text is written.
 
     Raises:
         ContractViolation: one of the columns is missing, or of a type that does not fit.
@@ -56,9 +63,7 @@ def duplicates(
     read = [name for name in raw.schema.names if name in {c.name for c in columns}]
     if CORRUPT in raw.schema.names:
         read.append(CORRUPT)
-    if raw.schema.names == [JSON]:
-        read = [JSON]
-    checks = RowChecks(alone, pa.schema([raw.schema.field(name) for name in read]), where)
+    checks = RowChecks(alone, pa.schema([raw.schema.field(name) for name in read]), where, forms)
     names = checks.schema.names
     unique = {name: tuple(names[i] for i in places) for name, places in checks.unique.items()}
     task = _KeyTask(checks, unique, folder, raw.bits())

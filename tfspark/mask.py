@@ -37,9 +37,9 @@ TEXTS = (
 )
 """Of each, the first group stays and the rest is hidden."""
 SHOWN = (
-    "header|sep|delimiter|encoding|charset|quote|escape|comment|nullValue|emptyValue|nanValue|mode"
+    "header|columns|sep|delimiter|encoding|charset|quote|escape|comment|nullValues?|emptyValue|nanValue|mode"
     "|multiLine|lineSep|inferSchema|enforceSchema|dateFormat|timestampFormat|timeZone|locale"
-    "|compression|mergeSchema|recursiveFileLookup|pathGlobFilter|modifiedBefore|modifiedAfter"
+    "|decimal|thousands|trueValues|falseValues|compression|mergeSchema|recursiveFileLookup|pathGlobFilter|modifiedBefore|modifiedAfter"
     "|versionAsOf|timestampAsOf|startingVersion|startingTimestamp|ignoreDeletes|ignoreChanges"
     "|maxFilesPerTrigger|maxBytesPerTrigger|driver|dbtable|user|fetchsize|numPartitions"
     "|partitionColumn|lowerBound|upperBound"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tfspark import storage
-from tfspark.csvfiles.read import CORRUPT as CORRUPT
-from tfspark.csvfiles.table import CsvTable, csv_table
+from tfspark.config.textoptions import spark_options, text_options
 from tfspark.errors import ConfigError, ContractViolation, StorageError
 from tfspark.sparkerrors import first_line, reading
+from tfspark.textfiles.files import local_path, partitions
+from tfspark.textfiles.table import CORRUPT as CORRUPT
+from tfspark.textfiles.table import JSON as JSON
+from tfspark.textfiles.table import TextTable, text_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
 
     from tfspark.config import Source
 
-JSON = "_tfspark_json"
 RAW = "_tfspark_raw"
 REASONS = "_tfspark_reasons"
 _MAPPED = re.compile(r"[ ,;{}()\n\t=]")
@@ -44,11 +46,20 @@ def is_delta(path: str) -> bool:
     return storage.is_dir(storage.join(path, "_delta_log"))
 
 
-def read_source(spark: SparkSession, source: Source, day: dt.date | None = None) -> DataFrame:
+def read_source(
+    spark: SparkSession,
+    source: Source,
+    day: dt.date | None = None,
+    columns: Sequence[str] | None = None,
+) -> DataFrame:
     """The raw table, or its rows of one day.
 
-    Text formats (CSV, JSON lines) come as strings, so that the contract's checks see what is
-    there; a line that does not parse stands in the column `_tfspark_corrupt`.
+    Text formats (CSV, JSON) come as strings, so that the contract's checks see what is there; a
+    record that does not have the table's fields stands in the column `_tfspark_corrupt`.
+
+    Args:
+        columns: those of a contract, which the fields of JSON are taken for, and by which values
+            that stand in folders' names are left as text.
 
     Raises:
         SourceMissing: the table is not there.
@@ -62,7 +73,13 @@ def read_source(spark: SparkSession, source: Source, day: dt.date | None = None)
         raise ConfigError(f"source {source.path}: is by day: give --date YYYY-MM-DD")
     path = source.path.replace("{date}", str(day))
     with reading(path):
-        df = _READERS[source.format](spark, path, source.options)
+        if source.format in ("csv", "json"):
+            table = _text(spark, source, path, columns or ())
+            df = table.frame(spark, checked=columns is not None)
+        elif source.format == "parquet":
+            df = _read_parquet(spark, path, spark_options(source.options), columns is not None)
+        else:
+            df = _READERS[source.format](spark, path, spark_options(source.options))
     if source.day_column is None:
         return df
     if source.day_column not in df.columns:
@@ -76,15 +93,20 @@ def read_source(spark: SparkSession, source: Source, day: dt.date | None = None)
 
 
 def source_rows(
-    spark: SparkSession, source: Source, day: dt.date | None = None
-) -> DataFrame | CsvTable:
-    """As `read_source`; of CSV files the table itself, where tasks can read it."""
-    if source.format == "csv" and source.day_column is None and source.path:
+    spark: SparkSession, source: Source, day: dt.date | None, columns: Sequence[str]
+) -> DataFrame | TextTable:
+    """As `read_source`; of text files the table itself, which tasks read."""
+    if source.format in ("csv", "json") and source.day_column is None and source.path:
         path = source.path.replace("{date}", str(day))
         with reading(path):
-            if (table := csv_table(spark, path, source.options)) is not None:
-                return table
-    return read_source(spark, source, day)
+            return _text(spark, source, path, columns)
+    return read_source(spark, source, day, columns)
+
+
+def _text(spark: SparkSession, source: Source, path: str, columns: Sequence[str]) -> TextTable:
+    options = text_options(source.format, source.options)
+    names = [*columns, *([source.day_column] if source.day_column else [])]
+    return text_table(spark, source.format, path, options, names)
 
 
 def read_table(spark: SparkSession, table: str) -> DataFrame:
@@ -101,34 +123,25 @@ def read_table(spark: SparkSession, table: str) -> DataFrame:
         return spark.read.parquet(table)
 
 
-def _read_csv(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:
+def _read_parquet(
+    spark: SparkSession, path: str, options: dict[str, str], as_text: bool = False
+) -> DataFrame:
+    """Parquet files; `as_text`: without a guess at what the values in folders' names are."""
+    df = spark.read.options(**options).parquet(path)
+    if not as_text or options.get("recursiveFileLookup", "").lower() == "true":
+        return df
+    first = next(iter(df.inputFiles()), "")
+    names = {name.lower() for name in partitions(local_path(first), path)}
+    by_folder = names & {field.name.lower() for field in df.schema}
+    if not by_folder:
+        return df
     from pyspark.sql import types as T
 
-    if (table := csv_table(spark, path, options)) is not None:
-        return table.frame(spark)
-    given = {"header": "true", "escape": '"', **options}
-    names = spark.read.options(**given).csv(path).columns
-    if not names:
-        raise ContractViolation(f"{path}: the file is empty: not even a header line")
-    text = T.StructType([T.StructField(name, T.StringType()) for name in [*names, CORRUPT]])
-    # enforceSchema=false: a file whose header differs from the first one's is an error.
-    return (
-        spark.read.options(**given)
-        .option("enforceSchema", "false")
-        .option("mode", "PERMISSIVE")
-        .option("columnNameOfCorruptRecord", CORRUPT)
-        .schema(text)
-        .csv(path)
-    )
-
-
-def _read_json(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:
-    """One column, `_tfspark_json`: the contract's checks take the fields out of it."""
-    return spark.read.options(**options).text(path).withColumnRenamed("value", JSON)
-
-
-def _read_parquet(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:
-    return spark.read.options(**options).parquet(path)
+    fields = [
+        T.StructField(f.name, T.StringType()) if f.name.lower() in by_folder else f
+        for f in df.schema
+    ]
+    return spark.read.options(**options).schema(T.StructType(fields)).parquet(path)
 
 
 def _read_delta(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:
@@ -147,9 +160,6 @@ def _read_catalog(spark: SparkSession, path: str, options: dict[str, str]) -> Da
 
 
 _READERS = {
-    "csv": _read_csv,
-    "json": _read_json,
-    "parquet": _read_parquet,
     "delta": _read_delta,
     "jdbc": _read_jdbc,
     "table": _read_catalog,

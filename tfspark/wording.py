@@ -96,6 +96,35 @@ TEXTS = {
     "unknown_setting": "unknown setting{near}; --help all lists them",
     "unknown_variable": "environment: {variable} is no setting{near}; known: {known}",
     "no_json": "environment: {variable}: a list or mapping must be JSON",
+    "option_unknown": "options.{name}: unknown option of {format}; known: {known}",
+    "option_near": "options.{name}: unknown option of {format}; did you mean {near}?",
+    "option_twice": "options.{name} and options.{other} say the same; leave one out",
+    "option_flag": "options.{name}: must be true or false",
+    "option_text": "options.{name}: must be text",
+    "option_texts": "options.{name}: must be a text, or a list of texts",
+    "option_char": "options.{name}: must be one ASCII character",
+    "option_mark": "options.{name}: must be one character, and no digit or sign",
+    "option_marks": "options.decimal and options.thousands are the same",
+    "option_words": "options.trueValues and options.falseValues: give both, of different words",
+    "option_columns": "options.columns: are names, each once, of files with header: false",
+    "option_encoding": "options.{name}: there is no encoding {value}",
+    "option_compression": "options.{name}: {value} is none of {known}",
+    "option_pattern": (
+        "options: the pattern {pattern} is not known: it is of yyyy, MM or M or MMM, dd or d, HH "
+        "or H, mm, ss, S to SSSSSS, XXX (an offset or Z), texts in '...', and tells a day"
+    ),
+    "option_needless": "options.{name}: {why}; leave it out",
+    "option_types": "types are the contract's",
+    "option_mode": "a bad row goes to the quarantine",
+    "option_headers": "all files must have the same header",
+    "option_limits": "there is no such limit",
+    "option_spaces": "spaces around a value do not count, and in a string they stay",
+    "option_empty": "an empty value is null",
+    "option_list": "options.{name}: must be text, a number, true or false",
+    "option_job": (
+        "source.options.{name}: the Scala module does not read it; run the job in Python (tfspark "
+        "score)"
+    ),
     "no_date": "date: this job is for one day; give --date YYYY-MM-DD",
     # Files of ours
     "not_json": "{path} is not JSON: it was damaged or cut off",

@@ -39,7 +39,8 @@ def contract(text: str = CONTRACT) -> Contract:
 
 
 def reasons(spark: Any, path: Path, format: str = "csv") -> list[tuple[Any, list[str], str | None]]:
-    df = read_source(spark, Source(format=format, path=str(path)))  # type: ignore[arg-type]
+    columns = [column.name for column in contract().columns]
+    df = read_source(spark, Source(format=format, path=str(path)), columns=columns)  # type: ignore[arg-type]
     rows = check(df, contract()).collect()
     return [(row["id"], row["_tfspark_reasons"], row["_tfspark_raw"]) for row in rows]
 

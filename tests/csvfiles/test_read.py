@@ -13,13 +13,17 @@ from tests.sizes import size
 from tfspark.csvfiles import read
 from tfspark.csvfiles.read import Form, read_csv, read_header
 from tfspark.errors import ContractViolation, StorageError
+from tfspark.textblocks import Coding
 
 COLUMNS = ("a", "b", "c")
 
 
 def rows_of(path: Path, form: Form, columns: Any = COLUMNS, **more: Any) -> list[tuple[Any, ...]]:
-    batches = read_csv(str(path), columns, form, **more)
-    return [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
+    return [
+        tuple(None if v is None else v.decode("utf-8", "backslashreplace") for v in row)
+        for batch in read_csv(str(path), columns, form, **more)
+        for row in zip(*(c.cast("binary").to_pylist() for c in batch.columns), strict=True)
+    ]
 
 
 def parsed(path: Path, text: str | bytes, columns: Any = COLUMNS, **form: Any) -> Any:
@@ -65,14 +69,16 @@ def test_nulls_empty_texts_spaces_and_lines(tmp_path: Path) -> None:
         ("  ", " x ", "NA", None),
         ("NA", 'a "b"', "c", None),
     ]
-    assert parsed(file, 'NA,"NA",x\n', null="NA") == [(None, None, "x", None)]
+    assert parsed(file, 'NA,"NA",x\n', nulls=("NA",)) == [(None, None, "x", None)]
     assert parsed(file, "\ufeff1,2,3") == [("1", "2", "3", None)]
     assert parsed(file, "'a,b';\"x;'it''s'\n", comma=";", quote="'") == [
         ("a,b", '"x', "it's", None)
     ]
     assert parsed(file, '"a,b,c\n', quote="") == [('"a', "b", "c", None)]
-    assert parsed(file, "é,ß,€\n".encode("cp1252"), encoding="cp1252") == [("é", "ß", "€", None)]
-    assert parsed(file, b"a,\xff,\xc3\n") == [("a", "\ufffd", "\ufffd", None)]
+    assert parsed(file, "é,ß,€\n".encode("cp1252"), coding=Coding("cp1252")) == [
+        ("é", "ß", "€", None)
+    ]
+    assert parsed(file, b"a,\xff,\xc3\n") == [("a", "\\xff", "\\xc3", None)]
     assert parsed(file, "") == []
     assert parsed(file, "x\n\ny\n", ["a"]) == [("x", None), ("y", None)]
 
@@ -112,6 +118,34 @@ def test_columns_headers_and_packed_files(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(StorageError, match=r"cannot read .*a\.csv\.gz"):
         rows_of(file, Form(), ["x", "c"])
+
+
+def test_escapes_headers_and_nulls(tmp_path: Path) -> None:
+    """A backslash stands before quotes and itself alone; a header that is no record is left out."""
+    file = tmp_path / "a.csv"
+    text = '"a\\"b","c\\\\","d\\n,\n"\n"x\\"",2,\\N\n"a""b",1,2\n'
+    assert parsed(file, text, escape="\\", nulls=("\\N", "2")) == [
+        ('a"b', "c\\", "d\\n,\n", None),
+        ('x"', None, None, None),
+        (None, None, None, '"a""b",1,2'),
+    ]
+    for block in (1, 3, 1 << 20):
+        before, read._BLOCK = read._BLOCK, block
+        try:
+            file.write_text('\n"a\\"b",c\n1,2\n3\n')
+            form = Form(escape="\\")
+            assert read_header(str(file), form) == ['a"b', "c"]
+            assert rows_of(file, form, ["x", "c"]) == [("1", "2", None), (None, None, "3")]
+            file.write_text("a,b,c\n1,2\n")
+            assert rows_of(file, Form(), ["x", "c"]) == [("1", "2", None)]
+        finally:
+            read._BLOCK = before
+    for text in ('"a"b,c\n1,2\n', '"' + "a" * 200_000 + '",b\n', '"a\n1,2\n'):
+        file.write_text(text)
+        with pytest.raises(ContractViolation, match=r"a\.csv: .*(header|quote)"):
+            read_header(str(file), Form())
+    assert parsed(file, "é,ß,\n".encode("utf-16")) == [("é", "ß", None, None)]
+    assert parsed(file, b"a,\x81,c\n", coding=Coding("cp1252"))[0][1] == "\\xed\\xb3\\xbf"
 
 
 def test_more_records_than_a_batch_has_room_for(

@@ -393,3 +393,101 @@ def test_a_row_without_a_time_is_in_no_split(spark: Any, tmp_path: Path) -> None
     settings = load_settings(None, values)
     assert prepare(spark, settings, Steps("p"))["quarantined"] == 1
     assert read_table(spark, settings.quarantine).collect()[0]["reasons"] == ["at: null"]
+
+
+WRITTEN = """
+kind: DataContract
+id: t
+version: 1
+schema:
+  - name: t
+    quarantine: {maxShare: 1.0}
+    properties:
+      - {name: id, physicalType: bigint, primaryKey: true, required: true}
+      - {name: v, physicalType: "decimal(38,18)"}
+      - {name: s, physicalType: string}
+      - {name: d, physicalType: date}
+      - {name: ok, physicalType: boolean}
+      - {name: code, physicalType: string}
+      - {name: list, physicalType: "array<double>"}
+"""
+MANY = "12345678901234567890.123456789012345678"
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_text_as_it_is_written(spark: Any, tmp_path: Path, form: str) -> None:
+    """Exact values, forms of dates, numbers and words, in folders; nothing bad is lost."""
+    (tmp_path / "c.yaml").write_text(WRITTEN)
+    lines: dict[str, list[str]] = {
+        "csv": [
+            "1;1.234,50;1.10;20/11/2026;ja;[1, 2.50]",
+            "2;12.34,5;NA;20/11/2026;nein;",
+            "3;1;x;2026-11-20;wahr;[1] [2]",
+            "4;\\N;é\ufffd;;;[]",
+            "5;1;x",
+        ],
+        "json": [
+            f'{{"id": 1, "v": {MANY}, "s": 1.10, "d": "20/11/2026", "ok": "ja", '
+            '"list": [1, 2.50]}',
+            '{"id": 2, "v": 1e400, "s": "NA", "d": "20/11/2026", "ok": "nein"}',
+            '{"id": 3, "v": 1, "s": "x", "d": "2026-11-20", "ok": "wahr", "list": [1, "x"]}',
+            '{"id": 4, "v": null, "s": "é\ufffd", "d": "\\\\N", "list": []}',
+            '{"id": 5}{"id": 6}',
+        ],
+    }
+    options = {"nullValues": ["NA", "\\N"], "dateFormat": "dd/MM/yyyy", "encoding": "utf-16"}
+    options |= {"trueValues": ["Ja"], "falseValues": ["Nein"]}
+    if form == "csv":
+        options |= {"sep": ";", "decimal": ",", "thousands": "."}
+        options |= {"columns": ["id", "v", "s", "d", "ok", "list"], "header": False}
+    folder = tmp_path / "raw" / "code=007"
+    folder.mkdir(parents=True)
+    (folder / f"a.{form}").write_bytes("\n".join(lines[form]).encode("utf-16"))
+    asked = {"name": "t", "contract": str(tmp_path / "c.yaml"), "prepare.split.validation": "0"}
+    asked |= {
+        "source.format": form,
+        "source.path": str(tmp_path / "raw"),
+        "source.options": options,
+    }
+    settings = settings_for(tmp_path, **asked, **{"prepare.split.test": "0"})
+    summary = prepare(spark, settings, Steps("prepare"))
+    assert (summary["rows_in"], summary["quarantined"]) == (5, 3)
+    good = [
+        row
+        for f in open_dataset(summary["path"]).files("train")
+        for row in pq.read_table(f).to_pylist()
+    ]
+    assert sorted(good, key=lambda row: row["id"]) == [
+        {
+            "id": 1, "v": Decimal("1234.5" if form == "csv" else MANY), "s": "1.10",
+            "d": dt.date(2026, 11, 20), "ok": True, "code": "007", "list": [1, 2.5],
+        },
+        {"id": 4, "v": None, "s": "é\ufffd", "d": None, "ok": None, "code": "007", "list": []},
+    ]  # fmt: skip
+    bad = {tuple(r["reasons"]): r["raw"] for r in read_table(spark, settings.quarantine).collect()}
+    wrong = "12.34,5" if form == "csv" else "1e400"
+    text = "[1] [2]" if form == "csv" else '[1,"x"]'
+    assert set(bad) == {
+        (f"v: {wrong} is not decimal(38,18)",),
+        (
+            "d: 2026-11-20 is not date",
+            "ok: wahr is not boolean",
+            f"list: {text} is not array<double>",
+        ),
+        ("the line does not have the fields of the table",),
+    }
+    assert bad[("the line does not have the fields of the table",)] == lines[form][4]
+    if form == "json":
+        assert set(bad.values()) == {lines[form][n] for n in (1, 2, 4)}
+
+
+def test_json_by_day(spark: Any, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(WRITTEN)
+    days = ["2026-11-20", "2026-11-21", "2026-11-20"]
+    lines = [json.dumps({"id": n, "day": day}) for n, day in enumerate(days)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    asked = {"name": "t", "contract": str(tmp_path / "c.yaml"), "prepare.split.validation": "0"}
+    asked |= {"source.format": "json", "source.path": str(tmp_path / "a.jsonl")}
+    settings = settings_for(tmp_path, **asked, **{"source.day_column": "day"})
+    summary = prepare(spark, settings, Steps("prepare"))
+    assert (summary["rows_in"], summary["quarantined"]) == (2, 0)

@@ -140,3 +140,24 @@ def test_quantiles_of_many_rows_are_off_by_a_ten_thousandth(tmp_path: Path) -> N
     ranks = np.searchsorted(ordered, entry["quantiles"]) / len(values)
     assert np.abs(ranks - np.linspace(0, 1, 101)).max() <= 1e-4 + 1 / len(values)
     assert (entry["quantiles"][0], entry["quantiles"][-1]) == (ordered[0], ordered[-1])
+
+
+def test_infinities_and_the_largest_doubles(tmp_path: Path, spark: Any) -> None:
+    """One infinity is no mean; no sum of doubles ends the job, whichever file they are in."""
+    inf = float("inf")
+    some = [1.0, 2.0, inf, 3.0, -inf, 4.0]
+    rows = lambda values: [  # noqa: E731
+        (i, x, 1, "a", True, dt.date(2026, 1, 1), [1], None) for i, x in enumerate(values)
+    ]
+    found = statistics(spark, parts_of(tmp_path, rows(some)), CONTRACT, 10)["x"]
+    assert (found["count"], found["nulls"], found["mean"], found["std"]) == (4, 2, 2.5, 1.25**0.5)
+    assert (found["min"], found["max"], found["quantiles"][50]) == (1, 4, 2.5)
+    most = 1.7e308
+    for values in ([1.0, 1e200, 2.0, 3.0], [most, -most] * 3, [1.0, 1.0, most, most]):
+        for parts in (1, len(values) // 2):
+            found = statistics(spark, parts_of(tmp_path, rows(values), parts), CONTRACT, 10)["x"]
+            whole = [v / 2.0**600 for v in values]
+            assert found["mean"] / 2.0**600 == pytest.approx(np.mean(whole))
+            assert found["std"] / 2.0**600 == pytest.approx(np.std(whole))
+            assert np.isfinite(found["quantiles"]).all()
+            assert found["quantiles"][0] == min(values)

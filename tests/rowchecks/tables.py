@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from tfspark.contracts import Contract
+from tfspark.jsonfiles.read import Form, read_json
 from tfspark.rowchecks import Checked, RowChecks
 
 KEY = {"id": {"physicalType": "int", "primaryKey": True}}
@@ -32,6 +34,13 @@ def told(found: Checked) -> list[tuple[list[str], str | None]]:
     bad = [False] * found.rows.num_rows if found.bad is None else found.bad.to_pylist()
     pairs = zip(found.reasons.to_pylist(), found.raw.to_pylist(), strict=True)
     return [next(pairs) if is_bad else ([], None) for is_bad in bad]
+
+
+def json_batch(lines: Sequence[str], names: Sequence[str], folder: Path) -> pa.RecordBatch:
+    """Lines as `textfiles` reads them."""
+    (folder / "lines.json").write_text("\n".join([*lines, ""]))
+    (batch,) = read_json(str(folder / "lines.json"), names, Form())
+    return batch
 
 
 class Counted:

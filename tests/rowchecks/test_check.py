@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.rowchecks.tables import KEY, contract, sent, told
+from tests.rowchecks.tables import KEY, contract, json_batch, sent, told
 from tfspark.errors import ContractViolation
 from tfspark.rowchecks import RowChecks
 
@@ -182,7 +183,7 @@ def test_lists_in_a_text() -> None:
     assert values == [None] * 4
 
 
-def test_json_lines_keep_the_digits() -> None:
+def test_json_lines_keep_the_digits(tmp_path: Path) -> None:
     columns = {"v": {"physicalType": "decimal(38,18)"}, "s": {"physicalType": "string"}}
     lines = [
         '{"id": 1, "v": 12345678901234567890.123456789012345678, "s": 1.10}',
@@ -191,18 +192,18 @@ def test_json_lines_keep_the_digits() -> None:
         '{"id": 4, "s": "\\ud800"}',
         '{"id": 5, "s": NaN, "v": null}',
     ]
-    batch = pa.record_batch({"_tfspark_json": pa.array(lines)})
+    batch = json_batch(lines, ["id", "v", "s"], tmp_path)
     found = RowChecks(contract({**KEY, **columns}), batch.schema, "t")(batch)
     assert found.rows["v"].to_pylist()[:2] == [
         Decimal("12345678901234567890.123456789012345678"),
         Decimal("0.123456789012345678"),
     ]
     assert found.rows["s"].to_pylist() == [
-        *("1.10", '{"a":[1.50,"x\\n"],"b":null}', None, "\ufffd", "NaN"),
+        *("1.10", '{"a":[1.50,"x\\n"],"b":null}', None, "\ufffd\ufffd\ufffd", "NaN"),
     ]
     assert found.reasons.to_pylist() == [
         ["the line does not have the fields of the table"],
-        ["s: \ufffd is not UTF-8"],
+        ["s: \ufffd\ufffd\ufffd is not UTF-8"],
     ]
     assert found.raw.to_pylist() == [lines[2], lines[3]]
 

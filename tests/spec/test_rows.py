@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tfspark.config import Source
 from tfspark.contracts import Contract
 from tfspark.contracts.checks import check
 from tfspark.contracts.column import Options
 from tfspark.errors import ContractViolation
+from tfspark.tables import JSON, read_source
 
 SPEC = yaml.safe_load((ROOT / "spec" / "rows.yaml").read_text("utf-8"))
 COLUMNS = SPEC["columns"]
@@ -76,9 +79,13 @@ def test_types_that_can_be_checked(source: str, spark: Any) -> None:
 
 
 @pytest.mark.parametrize("case", SPEC["tables"], ids=lambda case: str(case["name"]))
-def test_a_table(case: dict[str, Any], spark: Any) -> None:
+def test_a_table(case: dict[str, Any], spark: Any, tmp_path: Path) -> None:
     schema = ", ".join(f"`{name}` {kind}" for name, kind in case["columns"].items())
     raw = spark.createDataFrame(case.get("rows", []), schema)
+    if raw.columns == [JSON]:
+        (tmp_path / "t.json").write_text("\n".join(row[0] for row in case["rows"]))
+        source = Source(format="json", path=str(tmp_path / "t.json"))
+        raw = read_source(spark, source, columns=list(case["contract"]))
     if "says" in case:
         with pytest.raises(ContractViolation) as caught:
             check(raw, contract(case["contract"]), "the table")

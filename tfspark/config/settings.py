@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from tfspark import storage
 from tfspark.config.recipe import Feature, Model, Section, Training
+from tfspark.config.textoptions import text_options
 from tfspark.errors import ConfigError
 from tfspark.wording import say
 
@@ -33,12 +34,23 @@ class Source(Section):
 
     format: Literal["csv", "json", "parquet", "delta", "jdbc", "table"] = "parquet"
     path: str = Field("", description="folder, file or glob; for jdbc and table: the table's name")
-    options: dict[str, str] = Field({}, description="Spark's options of the format")
+    options: dict[str, str | bool | int | float | list[str]] = Field(
+        {}, description="of the format; those of csv and json: docs/contracts.md"
+    )
     day_column: str | None = Field(None, description="take only rows where this column is the date")
 
     def place(self, day: dt.date | None) -> str:
         """The path of a day."""
         return self.path.replace("{date}", str(day))
+
+    @model_validator(mode="after")
+    def _known_options(self) -> Source:
+        if self.format in ("csv", "json"):
+            text_options(self.format, self.options)
+        for name, value in self.options.items():
+            if isinstance(value, list) and self.format not in ("csv", "json"):
+                raise ValueError(say("option_list", name=name))
+        return self
 
 
 class Split(Section):

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _TYPED = "_tfspark_typed_"
 _TIMES = "_tfspark_times_"
-_NOT_UTF8 = "\ufffd"
 # What Spark's casts take, and more, is taken only in these forms; RowChecks.scala has the same.
 _WHOLE = "[+-]?[0-9]+"
 _DECIMAL = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
@@ -82,19 +81,12 @@ def check(df: DataFrame, contract: Contract, where: str | None = None) -> DataFr
 
 def _fields(df: DataFrame, contract: Contract) -> tuple[DataFrame, Expression]:
     """The raw columns by name, and the expression of a row's raw text."""
-    if df.columns == [JSON]:
-        # In brackets, so that text behind an object is no JSON.
-        inside = F.concat(F.lit("["), F.col(JSON), F.lit("]"))
-        found = F.from_json(inside, "array<map<string,string>>", {"allowSingleQuotes": "false"})
-        parsed = F.when(F.size(found) == 1, F.get(found, F.lit(0)))
-        fields = [parsed.getItem(c.name).alias(c.name) for c in contract.columns]
-        # from_json gives an empty map or null for what is no object.
-        broken = F.when(parsed.isNull() | (F.size(parsed) == 0), F.col(JSON)).alias(CORRUPT)
-        return df.select(JSON, *fields, broken), F.col(JSON)
+    if JSON in df.columns:
+        return df, F.make_valid_utf8(F.col(JSON))
     text = F.to_json(F.struct(*[F.col(quote(n)) for n in df.columns if n != CORRUPT]))
     if CORRUPT in df.columns:
         text = F.coalesce(F.col(CORRUPT), text)
-    return df, text
+    return df, F.make_valid_utf8(text)
 
 
 def _typed(column: Column, source: T.DataType) -> Expression:
@@ -172,7 +164,7 @@ def _column_checks(
 ) -> list[tuple[Expression, ...]]:
     """(is it broken, what to say of it ...) for every check of one column."""
     kind = family(column.physical_type)
-    shown = F.substring(raw.cast("string"), 1, 100)
+    shown = F.substring(F.make_valid_utf8(raw.cast("string")), 1, 100)
     given = raw.isNotNull()
     if kind != "string":
         # An empty field of a text file is no value of any other type.
@@ -183,7 +175,7 @@ def _column_checks(
     if column.required or column.key:
         checks.append((~given, F.lit("null")))
     if kind == "string":
-        damaged = raw.contains(_NOT_UTF8) | ~F.is_valid_utf8(raw.cast("string"))
+        damaged = ~F.is_valid_utf8(raw.cast("string"))
         checks.append((damaged, shown, F.lit(" is not UTF-8")))
     if column.valid_values is not None:
         allowed = F.concat_ws(", ", *map(_text, column.valid_values))

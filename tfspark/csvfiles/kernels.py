@@ -34,6 +34,13 @@ def _until(start: int, at: int, end: int, data: Array, comma: int) -> int:
     return at
 
 
+@inlined
+def _escapes(data: Array, at: int, quote: int, escape: int) -> bool:
+    """Whether the byte stands before another that belongs to the value."""
+    found: bool = data[at] == escape and (data[at + 1] == quote or data[at + 1] == escape)
+    return found
+
+
 @kernel
 def cut(
     data: Array,
@@ -41,6 +48,7 @@ def cut(
     last: bool,
     comma: int,
     quote: int,
+    escape: int,
     begins: Array,
     ends: Array,
     doubled: Array,
@@ -52,8 +60,10 @@ def cut(
         data: uint8 [bytes]; `at`: where a record begins in it.
         last: whether the file ends where the data does.
         comma, quote: bytes; quote -1: there are no quotes.
+        escape: stands before a quote, or before itself, that belongs to a value in quotes; the
+            quote itself where it is doubled.
         begins, ends: int64 [room, columns] of what stands between commas or between quotes.
-        doubled: bool [room, columns]: whether there are doubled quotes in it.
+        doubled: bool [room, columns]: whether something in it is escaped.
         odd: int64 [room, 2]: records that have other fields than the columns, or text behind a
             closing quote.
 
@@ -76,13 +86,15 @@ def cut(
                 at += 1
                 begin = at
                 while True:
-                    while at < end and data[at] != quote:
+                    while at < end and data[at] != quote and data[at] != escape:
                         at += 1
-                    if at + 1 < end and data[at + 1] == quote:
+                    if at + 1 < end and _escapes(data, at, quote, escape):
                         twice = True
                         at += 2
-                        continue
-                    break
+                    elif at < end and data[at] != quote:
+                        at += 1
+                    else:
+                        break
                 if at >= end:
                     return rows, odds, start, UNCLOSED if last else MORE
                 if at + 1 >= end and not last:
@@ -116,7 +128,14 @@ def cut(
 
 @kernel
 def measure(
-    data: Array, begins: Array, ends: Array, doubled: Array, quote: int, column: int, offsets: Array
+    data: Array,
+    begins: Array,
+    ends: Array,
+    doubled: Array,
+    quote: int,
+    escape: int,
+    column: int,
+    offsets: Array,
 ) -> None:
     """How long each value of a column is: → offsets int64 [rows + 1]."""
     total = 0
@@ -127,7 +146,7 @@ def measure(
         if doubled[row, column]:
             at = begin
             while at < end:
-                if data[at] == quote:
+                if at + 1 < end and _escapes(data, at, quote, escape):
                     total -= 1
                     at += 1
                 at += 1
@@ -141,6 +160,7 @@ def fill(
     ends: Array,
     doubled: Array,
     quote: int,
+    escape: int,
     column: int,
     offsets: Array,
     out: Array,
@@ -152,9 +172,11 @@ def fill(
         if doubled[row, column]:
             place, at = offsets[row], begin
             while at < end:
+                if at + 1 < end and _escapes(data, at, quote, escape):
+                    at += 1
                 out[place] = data[at]
                 place += 1
-                at += 2 if data[at] == quote else 1
+                at += 1
         else:
             copy(to + offsets[row], start + begin, end - begin)
 

@@ -7,11 +7,9 @@ no records.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,15 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfspark import storage
 from tfspark.csvfiles import kernels
-from tfspark.errors import ContractViolation, StorageError
-from tfspark.tensors import Array
+from tfspark.errors import ContractViolation
+from tfspark.textblocks import UTF8, Coding, as_text, blocks
 
 CORRUPT = "_tfspark_corrupt"
 """The column of records that do not have the columns of the table: their text."""
 
-_BLOCK = 8 << 20
+_BLOCK: int | None = None  # bytes that are read at once; None: as `blocks` has it
 _LONGEST = 256 << 20  # bytes of a record
 _ROOM = 1 << 15  # records of a batch
 
@@ -39,19 +36,17 @@ class Form:
     Attributes:
         comma: what stands between fields.
         quote: "": there are no quotes.
-        null: what stands for null beside an empty value; "": nothing else does.
+        escape: what stands before a quote in a value in quotes; "": the quote itself.
+        nulls: what stands for null beside an empty value.
         header: whether the first record of each file has the names.
     """
 
     comma: str = ","
     quote: str = '"'
-    null: str = ""
+    escape: str = ""
+    nulls: tuple[str, ...] = ()
     header: bool = True
-    encoding: str = "utf-8"
-
-    @property
-    def is_utf8(self) -> bool:
-        return codecs.lookup(self.encoding).name in ("utf-8", "ascii", "utf-8-sig")
+    coding: Coding = UTF8
 
 
 def read_header(path: str, form: Form) -> list[str] | None:
@@ -59,15 +54,29 @@ def read_header(path: str, form: Form) -> list[str] | None:
 
     Raises:
         StorageError: the file cannot be read.
+        ContractViolation: it is not like a header.
     """
-    encoding = "utf-8-sig" if form.is_utf8 else form.encoding
-    with _opened(path) as stream:
-        text = io.TextIOWrapper(stream, encoding, "replace", newline="")
-        if form.quote:
-            records = csv.reader(text, delimiter=form.comma, quotechar=form.quote)
-        else:
-            records = csv.reader(text, delimiter=form.comma, quoting=csv.QUOTE_NONE)
-        return next((record for record in records if record), None)
+    cutter = _Cutter(1, form, room=1)
+    for data, last in blocks(path, form.coding, _BLOCK):
+        why = cutter.cut(data, 0, last)
+        if cutter.first is not None:
+            return _fields(path, data[slice(*cutter.first)].decode("utf-8", "replace"), form)
+        if why == kernels.UNCLOSED or (why == kernels.MORE and len(data) > _LONGEST):
+            raise _unclosed(path, 1)
+        data.left = cutter.after
+    return None
+
+
+def _fields(path: str, record: str, form: Form) -> list[str]:
+    escape = form.escape if form.escape not in ("", form.quote) else None
+    quoted = {"quotechar": form.quote, "escapechar": escape, "doublequote": escape is None}
+    given: dict[str, Any] = quoted if form.quote else {"quoting": csv.QUOTE_NONE}
+    lines = io.StringIO(record, newline="")
+    try:
+        records = csv.reader(lines, delimiter=form.comma, strict=True, **given)
+        return next(fields for fields in records if fields)
+    except csv.Error as error:
+        raise ContractViolation(f"{path}: the first record is no header: {error}") from None
 
 
 def read_csv(
@@ -87,55 +96,35 @@ def read_csv(
     schema = pa.schema([(name, pa.string()) for name in (*(columns[n] for n in chosen), CORRUPT)])
     cutter = _Cutter(len(columns), form)
     skip, before = form.header, 0
-    for data, last in _blocks(path, form):
+    for data, last in blocks(path, form.coding, _BLOCK):
         at = 0
         while True:
             start, why = at, cutter.cut(data, at, last)
             at = cutter.after
             if cutter.rows or cutter.odds:
-                yield cutter.batch(data, chosen, schema, skip and cutter.rows > 0)
-                skip = skip and not cutter.rows
+                yield cutter.batch(data, chosen, schema, skip)
+                skip = False
             if why == kernels.UNCLOSED or (why == kernels.MORE and len(data) - at > _LONGEST):
-                line = _line(path, form, before + at)
-                raise ContractViolation(
-                    f"{path}: line {line}: a quote is opened in this record and not closed; "
-                    "correct the file, or say that it has no quotes (source.options.quote: '')"
-                )
+                raise _unclosed(path, _line(path, form, before + at))
             if why == kernels.MORE or at == start or at >= len(data):
                 break
         before, data.left = before + at, at
 
 
+def _unclosed(path: str, line: int) -> ContractViolation:
+    return ContractViolation(
+        f"{path}: line {line}: a quote is opened in this record and not closed; correct the file, "
+        "or say that it has no quotes (source.options.quote: '')"
+    )
+
+
 def _line(path: str, form: Form, place: int) -> int:
-    """The number of the line in which a byte of the file is."""
+    """The number of the line in which a byte of the text is."""
     lines, before = 1, 0
-    for data, _ in _blocks(path, form):
+    for data, _ in blocks(path, form.coding, _BLOCK):
         lines += kernels.line_ends(np.frombuffer(data, np.uint8), place - before)
         before, data.left = before + len(data), len(data)
     return lines
-
-
-class _Block(bytes):
-    """Bytes of a file that begin with a record. `left`: where those begin that are not used."""
-
-    left = 0
-
-
-def _blocks(path: str, form: Form) -> Iterator[tuple[_Block, bool]]:
-    """The bytes of a file, as UTF-8, with those that the block before has left; whether it ends."""
-    decode = codecs.getincrementaldecoder(form.encoding)("replace")
-    with _opened(path) as stream:
-        block, last, first = _Block(), False, True
-        while not last:
-            read = stream.read(_BLOCK)
-            last = not read
-            if not form.is_utf8:
-                read = decode.decode(read, last).encode()
-            if first and read.startswith(codecs.BOM_UTF8):
-                read = read[len(codecs.BOM_UTF8) :]
-            first = False
-            block = _Block(block[block.left :] + read)
-            yield block, last
 
 
 class _Cutter:
@@ -143,22 +132,32 @@ class _Cutter:
 
     rows = odds = after = 0
 
-    def __init__(self, columns: int, form: Form) -> None:
-        room = max(1, min(_ROOM, (64 << 20) // (16 * columns)))
+    def __init__(self, columns: int, form: Form, room: int | None = None) -> None:
+        room = room or max(1, min(_ROOM, (64 << 20) // (16 * columns)))
         self._begins = np.empty((room, columns), np.int64)
         self._ends = np.empty((room, columns), np.int64)
         self._doubled = np.empty((room, columns), bool)
         self._odd = np.empty((room, 2), np.int64)
-        self._comma, self._null = ord(form.comma), form.null
+        self._comma, self._nulls = ord(form.comma), pa.array(form.nulls, pa.string())
         self._quote = ord(form.quote) if form.quote else -1
+        self._escape = ord(form.escape) if form.escape else self._quote
 
     def cut(self, data: bytes, at: int, last: bool) -> int:
         """Cut records from a place on; why it ended: see `kernels.cut`."""
-        given = np.frombuffer(data, np.uint8), at, last, self._comma, self._quote
+        given = np.frombuffer(data, np.uint8), at, last, self._comma, self._quote, self._escape
         self.rows, self.odds, self.after, why = kernels.cut(
             *given, self._begins, self._ends, self._doubled, self._odd
         )
         return int(why)
+
+    @property
+    def first(self) -> tuple[int, int] | None:
+        """Where the first record begins and ends, if there is one, with lines before it."""
+        return (0, self.after) if self.rows or self.odds else None
+
+    @property
+    def _odd_first(self) -> bool:
+        return self.odds > 0 and (not self.rows or self._odd[0, 0] < self._begins[0, 0])
 
     def batch(
         self, data: bytes, chosen: Sequence[int], schema: pa.Schema, skip: bool
@@ -169,52 +168,29 @@ class _Cutter:
             chosen: numbers of the columns.
             skip: leave the first record out.
         """
-        first, rows = int(skip), self.rows
+        odd = int(skip and self._odd_first)
+        first, rows = int(skip and not odd), self.rows
         columns = [self._column(data, number, first, rows) for number in chosen]
-        texts = [
-            data[start:end].decode("utf-8", "replace") for start, end in self._odd[: self.odds]
-        ]
-        columns = [pa.concat_arrays([c, pa.nulls(self.odds, pa.string())]) for c in columns]
-        odd = pa.concat_arrays([pa.nulls(rows - first, pa.string()), pa.array(texts, pa.string())])
-        return pa.RecordBatch.from_arrays([*columns, odd], schema=schema)
+        spans = self._odd[odd : self.odds]
+        columns = [pa.concat_arrays([c, pa.nulls(len(spans), pa.string())]) for c in columns]
+        texts = as_text(pa.array([data[start:end] for start, end in spans], pa.binary()))
+        broken = pa.concat_arrays([pa.nulls(rows - first, pa.string()), texts])
+        return pa.RecordBatch.from_arrays([*columns, broken], schema=schema)
 
     def _column(self, data: bytes, number: int, first: int, rows: int) -> pa.Array:
         every = (self._begins, self._ends, self._doubled)
         begins, ends, doubled = (one[first:rows] for one in every)
-        buffer = np.frombuffer(data, np.uint8)
+        spans = np.frombuffer(data, np.uint8), begins, ends, doubled
         offsets = np.empty(rows - first + 1, np.int64)
-        kernels.measure(buffer, begins, ends, doubled, self._quote, number, offsets)
+        about = (self._quote, self._escape, number, offsets)
+        kernels.measure(*spans, *about)
         out = np.empty(int(offsets[-1]) + 1, np.uint8)
-        kernels.fill(buffer, begins, ends, doubled, self._quote, number, offsets, out)
+        kernels.fill(*spans, *about, out)
         missing = offsets[1:] == offsets[:-1]
         places = pa.py_buffer(offsets.astype(np.int32))
         array = pa.StringArray.from_buffers(len(missing), places, pa.py_buffer(out))
-        array = _utf8(array, out[:-1])
-        if self._null:
-            missing |= pc.equal(array, self._null).to_numpy(zero_copy_only=False)
+        if len(self._nulls):
+            missing |= pc.is_in(array, self._nulls).to_numpy(zero_copy_only=False)
         if not missing.any():
             return array
         return pc.if_else(pa.array(~missing), array, pa.scalar(None, pa.string()))
-
-
-def _utf8(array: pa.Array, content: Array) -> pa.Array:
-    """The texts, with the replacement character where bytes are no UTF-8."""
-    if not len(content) or content.max() < 0x80:
-        return array
-    try:
-        array.validate(full=True)
-    except pa.ArrowInvalid:
-        raw = pa.Array.from_buffers(pa.binary(), len(array), array.buffers())
-        return pa.array([value.decode("utf-8", "replace") for value in raw.to_pylist()])
-    return array
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[Any]:
-    """A file's bytes, without its compression, which its name tells."""
-    fs, inner = storage.filesystem(path)
-    try:
-        with fs.open_input_stream(inner) as stream:
-            yield stream
-    except (OSError, pa.ArrowException) as error:
-        raise StorageError(f"cannot read {path}: {error}") from error

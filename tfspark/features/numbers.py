@@ -31,6 +31,11 @@ def numbers_settings(
         scaled = [_scale_of_sum(feature, known)]
     else:
         scaled = [k.scale() for k in known]
+    if any(not math.isfinite(shift) for shift, _ in scaled):
+        raise ConfigError(
+            f"feature {feature.name}: the values of {', '.join(feature.columns)} are too large to "
+            "be added up; give their contract a maximum, or set normalize: none"
+        )
     unscaled = feature.normalize == "none"
     return {
         "fill": fill,
@@ -85,7 +90,7 @@ class _Known:
             return mean, _inverse(self.get(f"{prefix}std", "normalize: zscore"))
         low, high = (self.get(key, "normalize: minmax") for key in ("min", "max"))
         low, high = (math.log1p(low), math.log1p(high)) if log else (low, high)
-        return low, _inverse(high - low)
+        return low, _between(low, high)
 
 
 def _scale_of_sum(feature: Numeric, known: list[_Known]) -> tuple[float, float]:
@@ -95,15 +100,19 @@ def _scale_of_sum(feature: Numeric, known: list[_Known]) -> tuple[float, float]:
         high = sum(k.get("max", "normalize: minmax") for k in known)
         if feature.transform == "log1p":
             low, high = math.log1p(max(low, 0)), math.log1p(max(high, 0))
-        return low, _inverse(high - low)
+        return low, _between(low, high)
     if feature.transform == "log1p":
         raise ConfigError(
             f"feature {feature.name}: the mean log1p of a sum is not among the statistics; "
             "use normalize: minmax, or none"
         )
     mean = sum(k.get("mean", "normalize: zscore") for k in known)
-    variance = sum(k.get("std", "normalize: zscore") ** 2 for k in known)
-    return mean, _inverse(math.sqrt(variance))
+    return mean, _inverse(math.hypot(*(k.get("std", "normalize: zscore") for k in known)))
+
+
+def _between(low: float, high: float) -> float:
+    """One over the distance; in halves, as no double may have room for it."""
+    return _inverse(high / 2 - low / 2) / 2 if high > low else 1.0
 
 
 def _inverse(spread: float) -> float:

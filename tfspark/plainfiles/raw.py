@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 
 from tfspark import storage
-from tfspark.csvfiles.table import CsvFile, CsvTable
 from tfspark.exchange.slices import Slice, SliceWriter, attempt, read_slices
 from tfspark.plainfiles.asread import NotPlain, arrow_field
 from tfspark.plainfiles.files import Plain, PlainFile, plain
 from tfspark.sparkerrors import reading
+from tfspark.textfiles.files import TextFile
+from tfspark.textfiles.table import TextTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -30,7 +31,7 @@ _MOST_BITS = 10
 
 
 class RawTable:
-    """The rows of a DataFrame, or of CSV files.
+    """The rows of a DataFrame, or of text files.
 
     Args:
         where: the table's name in messages.
@@ -46,13 +47,13 @@ class RawTable:
     """
 
     def __init__(
-        self, spark: SparkSession, rows: DataFrame | CsvTable, where: str, folder: str
+        self, spark: SparkSession, rows: DataFrame | TextTable, where: str, folder: str
     ) -> None:
         self._spark, self._rows = spark, rows
         self._spilled: list[tuple[Slice, ...]] = []
         self._files: Plain | None = None
         self.rows: int | None = None
-        if isinstance(rows, CsvTable):
+        if isinstance(rows, TextTable):
             self.schema, self.bytes = rows.schema, rows.bytes
             return
         df = rows
@@ -83,14 +84,14 @@ class RawTable:
             columns: those that the tasks get; None: all.
         """
         chosen = self.schema.names if columns is None else list(columns)
-        if isinstance(self._rows, CsvTable):
-            return self._of_csv(self._rows, task, chosen)
+        if isinstance(self._rows, TextTable):
+            return self._of_text(self._rows, task, chosen)
         if self._files is not None:
             return self._of_files(self._rows, self._files, task, chosen)
         return self._of_slices(self._spilled, task, chosen)
 
-    def _of_csv(self, table: CsvTable, task: Any, columns: list[str]) -> list[Any]:
-        def run(share: Sequence[CsvFile]) -> Any:
+    def _of_text(self, table: TextTable, task: Any, columns: list[str]) -> list[Any]:
+        def run(share: Sequence[TextFile]) -> Any:
             return task(table.batches(share, columns))
 
         return self._each(table.shares(self._spark.sparkContext.defaultParallelism), run)

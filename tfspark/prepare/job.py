@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfspark import storage
 from tfspark.config import Settings, require_date
+from tfspark.config.textoptions import forms_of
 from tfspark.console import Steps
 from tfspark.contracts import Contract, load_contract
 from tfspark.dataset import (
@@ -125,12 +126,14 @@ class _Run:
         asked, folder = self._settings.prepare, storage.join(self._staging, "checked")
         storage.make_dir(folder)
         with self._steps.step("check rows", rate=True) as info:
-            rows = source_rows(self._spark, self._settings.source, self._settings.date)
+            source, named = self._settings.source, [c.name for c in self._contract.columns]
+            rows = source_rows(self._spark, source, self._settings.date, named)
+            forms = forms_of(source.format, source.options)
             raw = RawTable(self._spark, rows, self._source, folder)
             contract = by_split(self._contract, asked.split)
-            checks = RowChecks(contract, raw.schema, self._source)
+            checks = RowChecks(contract, raw.schema, self._source, forms)
             self._schema, self._bits = checks.schema, raw.bits()
-            twice = duplicates(self._spark, raw, contract, self._source, folder)
+            twice = duplicates(self._spark, raw, contract, self._source, folder, forms)
             keys = tuple(self._contract.keys)
             task = SpillTask(checks, twice, keys, asked.split, folder, self._bits)
             with reading(self._source):

@@ -4,7 +4,7 @@ By column: `type`, `count` (not null), `nulls`, `distinct`, `values` (the most f
 [value, count], by count and then by value); for numbers also `mean`, `std` (population), `min`,
 `max`, `quantiles` (101 of them: 0 %, 1 %, ... 100 %), and `log1p_mean`, `log1p_std` where no
 value is negative. Booleans count as 0 and 1, dates as days, timestamps as microseconds since
-1970. NaN counts as null.
+1970. NaN and infinities count as null.
 
 The tasks that write the files say it of their rows (`summary`), and it is put together in the order
 of the files, so that the same files give the same bits.
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 EXACT_ROWS = 1_000_000
 """Above so many rows the quantiles are approximate (to 1/10,000 of the rows)."""
 _STEPS = 100
+_LARGE = 2.0**1020
 _HELD = 1_000_000  # counts that the driver puts together itself
 
 
@@ -92,23 +93,29 @@ def _moments(parts: Sequence[Summary], number: int, rows: int, numeric: bool) ->
     entry: dict[str, Any] = {"count": count, "nulls": rows - count}
     if not numeric:
         return entry
-    entry["mean"], entry["std"] = _merged([(one.given, one.mean, one.var) for one in seen])
+    entry["mean"], entry["std"] = _merged(
+        [(one.given, one.mean, one.var, one.unit) for one in seen]
+    )
     entry["min"] = min((one.least for one in seen if one.least is not None), default=None)
     entry["max"] = max((one.most for one in seen if one.most is not None), default=None)
     if entry["min"] is not None and entry["min"] >= 0:
-        logs = [(one.given, one.log_mean or 0.0, one.log_var or 0.0) for one in seen]
+        logs = [(one.given, one.log_mean or 0.0, one.log_var or 0.0, 1.0) for one in seen]
         entry["log1p_mean"], entry["log1p_std"] = _merged(logs)
     return entry
 
 
-def _merged(parts: Sequence[tuple[int, float, float]]) -> tuple[float | None, float | None]:
-    """Counts, means and variances of parts as those of the whole (Chan et al., 1979)."""
-    total = sum(count for count, _, _ in parts)
+def _merged(
+    parts: Sequence[tuple[int, float, float, float]],
+) -> tuple[float | None, float | None]:
+    """Counts, means, variances and units of parts as the whole's (Chan et al., 1979)."""
+    total = sum(count for count, *_ in parts)
     if not total:
         return None, None
-    whole = math.fsum(mean * (count / total) for count, mean, _ in parts)
-    square = math.fsum((var + (mean - whole) ** 2) * (count / total) for count, mean, var in parts)
-    return whole, math.sqrt(square)
+    unit = max(unit for *_, unit in parts)
+    alike = [(n / total, mean * (u / unit), var * (u / unit) ** 2) for n, mean, var, u in parts]
+    whole = math.fsum(mean * share for share, mean, _ in alike)
+    square = math.fsum((var + (mean - whole) ** 2) * share for share, mean, var in alike)
+    return whole * unit, math.sqrt(square) * unit
 
 
 def _quantiles(
@@ -120,7 +127,9 @@ def _quantiles(
     steps = np.linspace(0, 1, _STEPS + 1)
     values = table["value"].to_numpy()
     if exact:
-        return [float(value) for value in np.quantile(values, steps)]
+        # Between values near the largest doubles lies more than a double holds.
+        part = 0.25 if max(abs(least or 0.0), abs(most or 0.0)) > _LARGE else 1.0
+        return [float(value) for value in np.quantile(values * part, steps) / part]
     order = np.argsort(values, kind="stable")
     weights = np.cumsum(table["weight"].to_numpy()[order])
     places = np.searchsorted(weights, steps * weights[-1])

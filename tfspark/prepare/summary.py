@@ -30,13 +30,15 @@ BITS = 6
 """The counts of many values are cut by so many bits of the values' hashes."""
 
 _FLOATS = ("float", "double", "decimal")
+_HUGE, _UNIT = 1e150, 2.0**600
 _MANY = 1 << 16
 
 
 class Moments(NamedTuple):
-    """Of a column's numbers in the rows of one task; NaN counts as null.
+    """Of a column's numbers in the rows of one task; NaN and infinities count as null.
 
     Attributes:
+        mean, var: in units of `unit`, and of its square, which no double has room for.
         least, most: None where there are none.
         log_mean, log_var: of log(1 + x); None where a value is negative.
     """
@@ -48,6 +50,7 @@ class Moments(NamedTuple):
     most: float | None = None
     log_mean: float | None = None
     log_var: float | None = None
+    unit: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -130,20 +133,22 @@ def whole_numbers(array: pa.Array) -> pa.Array:
 
 
 def numbers(array: pa.Array) -> Array:
-    """The values as float64, without nulls and NaN."""
+    """The values as float64, without nulls, NaN and infinities: no mean is told of these."""
     kind = array.type
     if not (pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         array = whole_numbers(array)
     found: Array = pc.cast(array.drop_null(), pa.float64(), safe=False).to_numpy()
-    missing = np.isnan(found)
-    return found[~missing] if missing.any() else found
+    finite = np.isfinite(found)
+    return found if finite.all() else found[finite]
 
 
 def _moments(values: Array) -> Moments:
     if not len(values):
         return Moments(0)
     least, most = float(values.min()), float(values.max())
-    found = Moments(len(values), *kernels.moments(values), least, most)
+    unit = _UNIT if max(-least, most) > _HUGE else 1.0
+    scaled = values if unit == 1 else values / unit
+    found = Moments(len(values), *kernels.moments(scaled), least, most, unit=unit)
     if least < 0:
         return found
     logs = np.empty(len(values))

@@ -10,8 +10,6 @@ import pyarrow.compute as pc
 
 from tfspark.tensors import Array
 
-_REPLACEMENT = "\ufffd"
-
 
 def flat(array: pa.Array) -> pa.Array:
     """Without dictionaries, and text with Arrow's plain type."""
@@ -59,11 +57,23 @@ def utf8(array: pa.Array) -> pa.Array:
 
 
 def is_broken(array: pa.Array) -> pa.Array | None:
-    """Where the replacement character is; None: nowhere."""
-    data = bytes_of(array)
-    if not len(data) or not (data == 0xEF).any():
+    """Where bytes of a text are no UTF-8; None: nowhere."""
+    if is_ascii(array):
         return None
-    return some(pc.match_substring(array, _REPLACEMENT))
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        raw = array.cast(pa.binary(), safe=False).to_pylist()
+        return some(pa.array([v is not None and not _is_utf8(v) for v in raw], pa.bool_()))
+    return None
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def some(mask: pa.Array) -> pa.Array | None:

@@ -9,6 +9,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfspark.config.textoptions import USUAL, TextForms
 from tfspark.contracts.column import Column
 from tfspark.contracts.contract import Contract
 from tfspark.contracts.fit import columns_fit, unique
@@ -16,7 +17,6 @@ from tfspark.contracts.types import family
 from tfspark.errors import ContractViolation
 from tfspark.rowchecks.arrays import flat, is_broken, only, some, utf8
 from tfspark.rowchecks.convert import Convert, converter
-from tfspark.rowchecks.jsontext import fields
 from tfspark.rowchecks.reasons import Reasons
 from tfspark.rowchecks.rules import Rule, rules_of
 from tfspark.rowchecks.schemas import spark_schema, typed_schema
@@ -64,6 +64,7 @@ class RowChecks:
         raw: the schema of the batches. Text is parsed to the contract's types; typed columns are
             widened, never narrowed.
         where: the table's name in messages.
+        forms: how text is written.
 
     Attributes:
         schema: the contract's columns with the types in which Spark hands them over.
@@ -74,22 +75,22 @@ class RowChecks:
         ContractViolation: a column is missing or has a type that cannot be taken without loss.
     """
 
-    def __init__(self, contract: Contract, raw: pa.Schema, where: str) -> None:
+    def __init__(
+        self, contract: Contract, raw: pa.Schema, where: str, forms: TextForms = USUAL
+    ) -> None:
         self._names = [column.name for column in contract.columns]
-        self._is_json = raw.names == [JSON]
-        if self._is_json:
-            raw = pa.schema([(name, pa.string()) for name in self._names])
         columns_fit(spark_schema(raw), contract, where)
         self.schema = typed_schema(contract)
         self.unique = unique(contract)
         self._columns = [
-            _of_column(column, raw.field(column.name).type, target.type, where)
+            _of_column(column, raw.field(column.name).type, target.type, where, forms)
             for column, target in zip(contract.columns, self.schema, strict=True)
         ]
 
     def __call__(self, batch: pa.RecordBatch, times: Times | None = None) -> Checked:
         """Check the rows of a batch."""
-        columns, not_cut = self._raw(batch)
+        columns = [batch.column(name) for name in self._names]
+        not_cut = batch.column(CORRUPT) if CORRUPT in batch.schema.names else None
         found = Reasons(batch.num_rows)
         arrays = [
             check(flat(column), found) for check, column in zip(self._columns, columns, strict=True)
@@ -102,20 +103,13 @@ class RowChecks:
         bad, reasons = found.told(None if not_cut is None else some(not_cut.is_valid()))
         if bad is None:
             return Checked(rows, None, reasons, pa.array([], pa.string()))
-        return Checked(rows, bad, reasons, self._text(batch.filter(bad), not_cut, bad))
+        return Checked(rows, bad, reasons, self._text(batch.filter(bad), not_cut is not None))
 
-    def _raw(self, batch: pa.RecordBatch) -> tuple[list[pa.Array], pa.Array | None]:
-        """The columns of the contract, and the lines that were not cut into fields."""
-        if self._is_json:
-            return fields(utf8(flat(batch.column(0))), self._names)
-        columns = [batch.column(name) for name in self._names]
-        return columns, batch.column(CORRUPT) if CORRUPT in batch.schema.names else None
-
-    def _text(self, rows: pa.RecordBatch, not_cut: pa.Array | None, bad: pa.Array) -> pa.Array:
-        if self._is_json:
-            return utf8(flat(rows.column(0)))
+    def _text(self, rows: pa.RecordBatch, is_cut: bool) -> pa.Array:
+        if JSON in rows.schema.names:
+            return utf8(flat(rows.column(JSON)))
         said = rows_as_json(rows, [name for name in rows.schema.names if name != CORRUPT])
-        return said if not_cut is None else pc.coalesce(utf8(flat(rows.column(CORRUPT))), said)
+        return pc.coalesce(utf8(flat(rows.column(CORRUPT))), said) if is_cut else said
 
 
 @dataclass(frozen=True)
@@ -140,18 +134,21 @@ class _ColumnCheck:
             shown = pc.utf8_slice_codeunits(text(raw.filter(mask)), 0, _SHOWN)
             found.add(mask, f"{self.name}: ", shown, said)
 
-        is_text = pa.types.is_string(raw.type)
-        if is_text:
+        damaged = None
+        if pa.types.is_string(raw.type) and (damaged := is_broken(raw)) is not None:
             raw = utf8(raw)
         given = _given(raw) if self.trimmed else raw
         values = given if self.convert is None else self.convert(given)
         if values.type != self.kind:
             values = values.cast(self.kind)
+        is_text = pa.types.is_string(self.kind)
+        if damaged is not None and not is_text:
+            values = only(values, pc.invert(damaged))
         if values.null_count > given.null_count:
             say(pc.and_(given.is_valid(), values.is_null()), f" is not {self.said_type}")
         if self.required and given.null_count:
             found.add(given.is_null(), f"{self.name}: null")
-        if pa.types.is_string(self.kind) and (damaged := is_broken(text(raw))) is not None:
+        if damaged is not None and is_text:
             say(damaged, " is not UTF-8")
         for rule in self.rules:
             for mask, said in rule.broken(values):
@@ -166,7 +163,9 @@ def _given(raw: pa.Array) -> pa.Array:
     return trimmed if empty is None else only(trimmed, pc.invert(empty))
 
 
-def _of_column(column: Column, raw: pa.DataType, kind: pa.DataType, where: str) -> _ColumnCheck:
+def _of_column(
+    column: Column, raw: pa.DataType, kind: pa.DataType, where: str, forms: TextForms
+) -> _ColumnCheck:
     source = loose_type(flat(pa.array([], raw)).type)
     is_text = pa.types.is_string(source)
     try:
@@ -177,7 +176,7 @@ def _of_column(column: Column, raw: pa.DataType, kind: pa.DataType, where: str) 
         column.name,
         column.physical_type,
         kind,
-        converter(source, kind),
+        converter(source, kind, forms),
         is_text and family(column.physical_type) not in ("string", "binary"),
         column.required or column.key,
         rules,

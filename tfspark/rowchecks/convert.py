@@ -13,9 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfspark.config.textoptions import USUAL, TextForms
 from tfspark.rowchecks.arrays import is_broken, numpy_of, only, relisted, rows_with, some, utf8
+from tfspark.rowchecks.forms import parser_of
 from tfspark.rowchecks.jsontext import lists
-from tfspark.rowchecks.parse import in_range, parser
+from tfspark.rowchecks.parse import in_range
 from tfspark.rowchecks.words import text
 from tfspark.tensors import Array
 
@@ -25,11 +27,12 @@ _WIDE = 76
 """Digits of decimal256: in it no value of a column overflows."""
 
 
-def converter(source: pa.DataType, target: pa.DataType) -> Convert | None:
+def converter(source: pa.DataType, target: pa.DataType, forms: TextForms = USUAL) -> Convert | None:
     """How values of one type become those of another; None: they are the same.
 
     Args:
         source: a type that can be checked against the target.
+        forms: how text is written.
     """
     t = pa.types
     if t.is_list(source) and t.is_list(target):
@@ -37,7 +40,9 @@ def converter(source: pa.DataType, target: pa.DataType) -> Convert | None:
     if source == target:
         return None
     if t.is_string(source):
-        return partial(lists, kind=target) if t.is_list(target) else parser(target)
+        if t.is_list(target):
+            return partial(lists, kind=target, forms=forms)
+        return parser_of(target, forms)
     if t.is_string(target):
         return text
     if t.is_integer(target):
@@ -57,8 +62,7 @@ def _elements(array: pa.Array, convert: Convert | None) -> pa.Array:
     made = leaves if convert is None else convert(leaves)
     broken = pc.and_(leaves.is_valid(), made.is_null()) if convert is not None else None
     if pa.types.is_string(made.type):
-        made = utf8(made)
-        damaged = is_broken(made) if made is not leaves else None
+        damaged, made = is_broken(made), utf8(made)
         broken = damaged if broken is None or damaged is None else pc.or_(broken, damaged)
     listed = relisted(array, made)
     if broken is None or some(broken) is None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfspark.config import Source
+from tfspark.config.textoptions import USUAL, TextForms, forms_of
 from tfspark.console import Steps
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import Quarantine
@@ -47,6 +48,11 @@ class TableAsked:
     def named(self) -> Source | None:
         """The source, unless it was given as a DataFrame."""
         return self.source if isinstance(self.source, Source) else None
+
+    @property
+    def forms(self) -> TextForms:
+        """How text of the source is written."""
+        return forms_of(self.named.format, self.named.options) if self.named else USUAL
 
     @property
     def where(self) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import types as T
 
 from tfspark.compat.spark import to_arrow_schema
+from tfspark.config.textoptions import TextForms
 from tfspark.contracts.contract import Contract
 from tfspark.rowchecks import RowChecks
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def task_checks(raw: DataFrame, contract: Contract, where: str) -> RowChecks | None:
+def task_checks(
+    raw: DataFrame, contract: Contract, where: str, forms: TextForms
+) -> RowChecks | None:
     """The checks for tasks; None where a raw column has a type that Spark hands to no task.
 
     Raises:
@@ -24,7 +27,7 @@ def task_checks(raw: DataFrame, contract: Contract, where: str) -> RowChecks | N
         schema = to_arrow_schema(raw.schema, timezone="UTC")
     except Exception:  # Spark has many for it
         return None
-    return RowChecks(contract, schema, where)
+    return RowChecks(contract, schema, where, forms)
 
 
 def typed_frame(raw: DataFrame, contract: Contract) -> DataFrame:

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from tfspark import storage, tables
 from tfspark.config import Source
+from tfspark.config.textoptions import FORMS, USUAL
 from tfspark.contracts import Contract
 from tfspark.errors import ConfigError, StorageError
 from tfspark.exchange.duplicates import Duplicates
@@ -111,7 +112,7 @@ class TableRun:
         self._refuse_empty()
         with asked.step("check keys"):
             folder = storage.join(staging, "keys")
-            found = duplicates(asked.spark, table, contract, asked.where, folder)
+            found = duplicates(asked.spark, table, contract, asked.where, folder, asked.forms)
 
         def write(_: DataFrame, files: TableFiles) -> list[FilePart]:
             return table.run(files.task(asked.spark))
@@ -154,20 +155,21 @@ class TableRun:
         if not isinstance(asked.source, Source):
             df = asked.source
         else:
+            if asked.source.format == "json" and asked.contract is None:
+                raise ConfigError(f"{asked.where}: JSON lines need a contract, for their columns")
             source = pinned(asked.spark, asked.source, asked.day)
-            df = tables.read_source(asked.spark, source, asked.day)
+            columns = [c.name for c in asked.contract.columns] if asked.contract else None
+            df = tables.read_source(asked.spark, source, asked.day, columns)
         if asked.contract is not None:
             self._contract = for_scoring(asked.contract, asked.keep, df.columns)
             return df
-        if asked.named and asked.named.format == "json":
-            raise ConfigError(f"{asked.where}: JSON lines need a contract, for their columns")
         return df.drop(CORRUPT)
 
     def _typed(self, raw: DataFrame) -> tuple[DataFrame, RowChecks | None]:
         """A table with the columns of the checked one, and the checks that tasks can do."""
         if self._contract is None:
             return raw, None
-        checks = task_checks(raw, self._contract, self.asked.where)
+        checks = task_checks(raw, self._contract, self.asked.where, self.asked.forms)
         return typed_frame(raw, self._contract), checks
 
     def _checked(self, raw: DataFrame) -> DataFrame:
@@ -176,8 +178,20 @@ class TableRun:
             return raw
         from tfspark.contracts.checks import check
 
+        self._refuse_forms()
         with reading(self.asked.where):
             return check(raw, self._contract, self.asked.where)
+
+    def _refuse_forms(self) -> None:
+        """Spark's expressions read text as docs/contracts.md has it, and no other way."""
+        named = self.asked.named
+        if named is None or self.asked.forms == USUAL:
+            return
+        odd = [name for name in named.options if name.lower() in {f.lower() for f in FORMS}]
+        raise ConfigError(
+            f"{self.asked.where}: source.options.{odd[0]}: the plan {self.plan} does not read it "
+            f"({self.why}); use the plan arrow, and a target that tasks can write"
+        )
 
     def _output(self, checked: DataFrame) -> Output:
         asked = self.asked

@@ -15,7 +15,7 @@ import tfspark.job.Tables.{quote, Corrupt, Json, Raw, Reasons}
 private[tfspark] object RowChecks {
   private val Typed = "_tfspark_typed_"
   private val Times = "_tfspark_times_"
-  private val NotUtf8 = "\ufffd"
+  private val JsonColumn = "_tfspark_fields"
   // What Spark's casts take, and more, is taken only in these forms; checks.py has the same.
   private val Digits = """[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"""
   private val Infinite = "(?i)[+-]?inf(?:inity)?"
@@ -58,21 +58,31 @@ private[tfspark] object RowChecks {
 
   /** The raw columns by name, and the expression of a row's raw text. */
   private def fields(df: DataFrame, contract: Contract): (DataFrame, Expression) =
-    if (df.columns.sameElements(Array(Json))) {
-      // In brackets, so that text behind an object is no JSON.
-      val inside = concat(lit("["), col(Json), lit("]"))
-      val maps = ArrayType(MapType(StringType, StringType))
-      val found = from_json(inside, maps, Map("allowSingleQuotes" -> "false"))
-      val parsed = when(size(found) === 1, get(found, lit(0)))
-      val taken = contract.columns.map(c => parsed.getItem(c.name).as(c.name))
-      // from_json gives an empty map or null for what is no object.
-      val broken = when(parsed.isNull || size(parsed) === 0, col(Json)).as(Corrupt)
-      (df.select((col(Json) +: taken) :+ broken: _*), col(Json))
+    if (df.columns.contains(Json)) {
+      val names = contract.columns.map(_.name).filterNot(df.columns.contains)
+      (withFields(df, names), make_valid_utf8(col(Json)))
     } else {
       val shown = df.columns.toSeq.filter(_ != Corrupt).map(name => col(quote(name)))
       val text = to_json(struct(shown: _*))
-      (df, if (df.columns.contains(Corrupt)) coalesce(col(Corrupt), text) else text)
+      val said = if (df.columns.contains(Corrupt)) coalesce(col(Corrupt), text) else text
+      (df, make_valid_utf8(said))
     }
+
+  /** Lines of JSON with their fields, and `_tfspark_corrupt`. */
+  def withFields(df: DataFrame, names: Seq[String]): DataFrame = {
+    val all = df.withColumn(JsonColumn, taken(names))
+    val fields = names.zipWithIndex.map { case (name, i) => text(JsonColumn, i).as(name) }
+    val kept = df.columns.toSeq.map(name => col(quote(name)))
+    all.select((kept ++ fields) :+ text(JsonColumn, names.size).as(Corrupt): _*)
+  }
+
+  /** A field of JSON lines, as text. */
+  def field(name: String): Expression = get(taken(Seq(name)), lit(0)).cast("string")
+
+  private def taken(names: Seq[String]): Expression =
+    udf((line: Array[Byte]) => JsonLines.fields(line, names)).apply(col(Json).cast("binary"))
+
+  private def text(found: String, i: Int): Expression = get(col(found), lit(i)).cast("string")
 
   private def columnsFit(df: DataFrame, contract: Contract, where: String): Unit =
     for (column <- contract.columns) {
@@ -217,7 +227,7 @@ private[tfspark] object RowChecks {
       value: Expression
   ): Seq[(Expression, Seq[Expression])] = {
     val family = Contract.family(column.physicalType)
-    val shown = substring(raw.cast("string"), 1, 100)
+    val shown = substring(make_valid_utf8(raw.cast("string")), 1, 100)
     // An empty field of a text file is no value of any other type.
     val found =
       if (family == "string" || family == "binary") raw.isNotNull
@@ -231,7 +241,7 @@ private[tfspark] object RowChecks {
       Some((found && value.isNull) -> told(s" is not ${column.physicalType}")),
       Option.when(column.required || column.key)(!found -> Seq(lit("null"))),
       Option.when(family == "string") {
-        (raw.contains(NotUtf8) || !is_valid_utf8(raw.cast("string"))) -> told(" is not UTF-8")
+        !is_valid_utf8(raw.cast("string")) -> told(" is not UTF-8")
       },
       column.validValues.map { values =>
         val allowed = concat_ws(", ", values.map(inWords): _*)

@@ -12,12 +12,17 @@ import tfspark.storage.Storage
 private[tfspark] final case class Source(
     format: String = "parquet",
     path: String = "",
-    options: Map[String, String] = Map.empty,
+    options: Map[String, Any] = Map.empty,
     dayColumn: Option[String] = None
 ) {
 
   /** The path of a day. */
   def place(day: LocalDate): String = path.replace("{date}", day.toString)
+
+  /** The options for Spark's reader of the format. */
+  def sparkOptions: Map[String, String] = options.map { case (name, value) =>
+    name -> value.toString
+  }
 }
 
 /** The settings of every job, as `tfspark/config/settings.py` has them; those of scoring by name.
@@ -40,7 +45,7 @@ private[tfspark] final class Settings(val all: VectorMap[String, Any]) {
   val source: Source = {
     val told = section("source")
     val day = Option(told("day_column").asInstanceOf[String])
-    Source(text(told, "format"), text(told, "path"), texts(told("options")), day)
+    Source(text(told, "format"), text(told, "path"), told("options").asInstanceOf[Map[String, Any]], day)
   }
 
   val input: String = text(score, "input")
@@ -105,7 +110,12 @@ private[tfspark] object Settings {
         case other => other
       }
       override def field(model: String, field: String, value: Any): Option[String] = None
-      override def whole(model: String, fields: Map[String, Any]): Option[String] = None
+      override def whole(model: String, fields: Map[String, Any]): Option[String] =
+        if (model != "Source") None
+        else {
+          val options = fields("options").asInstanceOf[Map[String, Any]]
+          TextOptions.fault(fields("format").toString, options)
+        }
     },
     unknown = "unknown_setting"
   )

@@ -118,8 +118,13 @@ private[tfspark] final class TableRun(
     case None if source.format == "json" =>
       throw new ConfigError(s"$where: JSON lines need a contract, for their columns")
     case None =>
-      val none = array().cast("array<string>").as(Reasons)
-      df.drop(Corrupt).select(col("*"), none, lit(null).cast("string").as(Raw))
+      val none = array().cast("array<string>")
+      val cut = df.columns.contains(Corrupt)
+      val broken = array(lit("the line does not have the fields of the table"))
+      val reasons =
+        if (cut) when(col(Corrupt).isNotNull, broken).otherwise(none) else none
+      val raw = if (cut) make_valid_utf8(col(Corrupt)) else lit(null).cast("string")
+      df.select(col("*"), reasons.as(Reasons), raw.as(Raw)).drop(Corrupt)
   }
 
   /** The bad rows, with their reasons and their text. */

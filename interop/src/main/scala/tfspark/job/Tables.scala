@@ -4,7 +4,7 @@ import io.delta.tables.DeltaTable
 import java.time.LocalDate
 import org.apache.hadoop.conf.Configuration
 import org.apache.spark.sql.functions.{col, lit}
-import org.apache.spark.sql.types.{StringType, StructField, StructType}
+import org.apache.spark.sql.types.StructType
 import org.apache.spark.sql.{AnalysisException, DataFrame, SparkSession}
 import scala.util.control.NonFatal
 import tfspark.storage.Storage
@@ -61,7 +61,11 @@ private[tfspark] object Tables {
         "source.path: names no table; set it in the file or with --source.path"
       )
     val path = source.place(day)
-    val df = SparkErrors.reading(path)(readers(source.format)(spark, path, source.options))
+    val df = SparkErrors.reading(path)(source.format match {
+      case "csv" => TextFiles.csv(spark, path, TextOptions.of("csv", source.options))
+      case "json" => withDay(TextFiles.json(spark, path, TextOptions.of("json", source.options)), source)
+      case format => readers(format)(spark, path, source.sparkOptions)
+    })
     source.dayColumn.fold(df) { column =>
       if (!df.columns.contains(column))
         throw new ContractViolation(
@@ -73,32 +77,18 @@ private[tfspark] object Tables {
     }
   }
 
+  /** JSON with the field that holds the day. */
+  private def withDay(df: DataFrame, source: Source): DataFrame =
+    source.dayColumn.filterNot(df.columns.contains).fold(df) { column =>
+      df.withColumn(column, RowChecks.field(column))
+    }
+
   private val readers: Map[String, (SparkSession, String, Map[String, String]) => DataFrame] = Map(
-    "csv" -> csv,
-    "json" ->
-      ((spark, path, options) =>
-        spark.read.options(options).text(path).withColumnRenamed("value", Json)
-      ),
     "parquet" -> ((spark, path, options) => spark.read.options(options).parquet(path)),
     "delta" -> ((spark, path, options) => spark.read.format("delta").options(options).load(path)),
     "jdbc" -> jdbc,
     "table" -> ((spark, path, options) => spark.read.options(options).table(path))
   )
-
-  private def csv(spark: SparkSession, path: String, options: Map[String, String]): DataFrame = {
-    val all = Map("header" -> "true", "escape" -> "\"") ++ options
-    val names = spark.read.options(all).csv(path).columns
-    if (names.isEmpty)
-      throw new ContractViolation(s"$path: the file is empty: not even a header line")
-    // enforceSchema=false: a file whose header differs from the first one's is an error.
-    spark.read
-      .options(all)
-      .option("enforceSchema", "false")
-      .option("mode", "PERMISSIVE")
-      .option("columnNameOfCorruptRecord", Corrupt)
-      .schema(StructType((names :+ Corrupt).map(StructField(_, StringType))))
-      .csv(path)
-  }
 
   private def jdbc(spark: SparkSession, path: String, options: Map[String, String]): DataFrame = {
     if (!options.contains("url"))

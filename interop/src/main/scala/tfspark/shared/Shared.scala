@@ -37,6 +37,8 @@ private[tfspark] object Shared {
       e.getKey -> ((e.getValue.get("under").asText, e.getValue.get("exit code").asInt))
     }.toMap
 
+  def node(name: String): JsonNode = shared.get(name)
+
   def text(name: String): String = shared.get(name).asText
 
   def texts(name: String): Seq[String] = shared.get(name).asScala.map(_.asText).toSeq

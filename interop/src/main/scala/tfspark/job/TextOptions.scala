@@ -1,0 +1,160 @@
+package tfspark.job
+
+import java.nio.charset.Charset
+import scala.collection.immutable.VectorMap
+import scala.jdk.CollectionConverters._
+import scala.util.Try
+import tfspark.ConfigError
+import tfspark.shared.Shared
+import tfspark.shared.Shared.say
+
+/** Options of a text source (CSV, JSON), as `tfspark/config/textoptions.py` has them. */
+private[tfspark] final case class TextOptions(chosen: Map[String, Any]) {
+  private def text(name: String, other: String = "", default: String = ""): String =
+    chosen.get(name).orElse(chosen.get(other)).fold(default)(_.toString)
+
+  private def texts(name: String, other: String = ""): Seq[String] =
+    chosen.get(name).orElse(chosen.get(other)) match {
+      case Some(values: Seq[_]) => values.map(_.toString)
+      case _ => Nil
+    }
+
+  val columns: Seq[String] = texts("columns")
+  val header: Boolean = chosen.getOrElse("header", columns.isEmpty).asInstanceOf[Boolean]
+  val comma: String = text("sep", "delimiter", ",")
+  val quote: String = text("quote", default = "\"")
+  val escape: String = text("escape")
+  val nulls: Seq[String] = texts("nullValue", "nullValues")
+
+  /** Options by which Spark lists files. */
+  val files: Map[String, String] =
+    TextOptions.Files.flatMap(name => chosen.get(name).map(name -> _.toString)).toMap
+
+  /** @throws ConfigError
+    *   an option that is not read here
+    */
+  def refuseOthers(format: String): Unit = {
+    val own = Set("header", "columns", "sep", "delimiter", "quote", "escape", "nullValue") ++
+      TextOptions.Files + "nullValues"
+    val utf8 = Set("utf-8", "utf8", "us-ascii", "ascii")
+    for ((name, value) <- chosen if !own(name)) {
+      val harmless = name match {
+        case "multiLine" => format == "csv" || value == false
+        case "encoding" | "charset" => utf8(value.toString.toLowerCase)
+        case "compression" => value == "auto"
+        case _ => false
+      }
+      if (!harmless) throw new ConfigError(say("option_job", "name" -> name))
+    }
+  }
+}
+
+private[tfspark] object TextOptions {
+  private val Near = 2
+  private val known = VectorMap.from(
+    Shared.node("text options").properties().asScala.toSeq.map { e =>
+      e.getKey ->
+        ((
+          e.getValue.get("kind").asText,
+          e.getValue.get("formats").asScala.map(_.asText).toSet
+        ))
+    }
+  )
+  private val needless = Shared.map("needless options")
+  private val same = Shared.map("same options")
+  private val Files = Shared.texts("options of files")
+  private val compressions = Shared.texts("compressions")
+
+  /** @throws Refused
+    *   an option is not known, or its value is none that it takes
+    */
+  def of(format: String, options: Map[String, Any]): TextOptions = {
+    val chosen = options.foldLeft(VectorMap.empty[String, Any]) { case (found, (name, option)) =>
+      val spelled = named(format, name)
+      if (found.contains(spelled)) refuse("option_twice", "name" -> name, "other" -> spelled)
+      found + (spelled -> value(name, known(spelled)._1, option))
+    }
+    for ((one, other) <- same if chosen.contains(one) && chosen.contains(other))
+      refuse("option_twice", "name" -> one, "other" -> other)
+    val found = TextOptions(chosen)
+    val repeated = found.columns.distinct.size < found.columns.size
+    if (found.columns.nonEmpty && (found.header || repeated)) refuse("option_columns")
+    found
+  }
+
+  private final class Refused(said: String) extends IllegalArgumentException(said)
+
+  private def refuse(text: String, values: (String, Any)*): Nothing =
+    throw new Refused(say(text, values: _*))
+
+  /** What is wrong with the options of a source. */
+  def fault(format: String, options: Map[String, Any]): Option[String] =
+    if (format == "csv" || format == "json")
+      try { of(format, options): Unit; None }
+      catch { case refused: Refused => Some(refused.getMessage) }
+    else
+      options.collectFirst { case (name, _: Seq[_]) => say("option_list", "name" -> name) }
+
+  private def named(format: String, name: String): String = {
+    val taken = known.collect { case (spelled, (_, formats)) if formats(format) => spelled }.toSeq
+    taken.find(_.equalsIgnoreCase(name)).getOrElse {
+      for ((other, why) <- needless if other.equalsIgnoreCase(name))
+        refuse("option_needless", "name" -> name, "why" -> say(why))
+      for (near <- taken.find(k => distance(k.toLowerCase, name.toLowerCase) <= Near))
+        refuse("option_near", "name" -> name, "format" -> format, "near" -> near)
+      val all = taken.mkString(", ")
+      refuse("option_unknown", "name" -> name, "format" -> format, "known" -> all)
+    }
+  }
+
+  /** How many letters are put in, left out or changed (Levenshtein). */
+  private def distance(one: String, other: String): Int =
+    one.foldLeft((0 to other.length).toVector) { (before, letter) =>
+      other.indices.foldLeft(Vector(before.head + 1)) { (row, j) =>
+        val changed = before(j) + (if (letter == other(j)) 0 else 1)
+        row :+ Seq(before(j + 1) + 1, row.last + 1, changed).min
+      }
+    }.last
+
+  private def value(name: String, kind: String, chosen: Any): Any = kind match {
+    case "flag" =>
+      chosen match {
+        case flag: Boolean => flag
+        case text: String if Set("true", "false")(text.toLowerCase) => text.toLowerCase == "true"
+        case _ => refuse("option_flag", "name" -> name)
+      }
+    case "texts" =>
+      chosen match {
+        case _: Boolean => refuse("option_texts", "name" -> name)
+        case values: Seq[_] => values
+        case one => Vector(one.toString)
+      }
+    case _ =>
+      chosen match {
+        case text: String => single(name, kind, if (text == "\\t") "\t" else text)
+        case _ => refuse("option_text", "name" -> name)
+      }
+  }
+
+  private def single(name: String, kind: String, text: String): String = {
+    val one = text.length == 1
+    val empty = kind.endsWith("or none") && text.isEmpty
+    val char = one && text.head < 128 && !"\r\n".contains(text)
+    if (kind.startsWith("char") && !char && !empty) refuse("option_char", "name" -> name)
+    val mark = one && !"+-0123456789eE\r\n".contains(text)
+    if (kind.startsWith("mark") && !mark && !empty) refuse("option_mark", "name" -> name)
+    if (kind == "encoding" && !Try(Charset.isSupported(text)).getOrElse(false))
+      refuse("option_encoding", "name" -> name, "value" -> text)
+    if (kind == "compression") {
+      val all = Seq("auto", "none") ++ compressions
+      if (!all.contains(text.toLowerCase))
+        refuse(
+          "option_compression",
+          "name" -> name,
+          "value" -> text.toLowerCase,
+          "known" -> all.mkString(", ")
+        )
+      text.toLowerCase
+    } else text
+  }
+}
