@@ -49,6 +49,21 @@ def houses(folder: Path) -> Path:
     return _csv(folder / "houses.tsv", rows, "\t")
 
 
+def flats(folder: Path) -> Path:
+    """As a German office writes: semicolons, 1.234,5, 20.11.2026, ja and nein, n/a."""
+    rng = random.Random(4)
+    rows: list[list[object]] = [
+        ["Objekt-Nr", "PLZ", "Wohnfläche", "Verkauft am", "Balkon", "Preis"]
+    ]
+    for number in range(ROWS):
+        size, day = rng.uniform(30, 1250), dt.date(2024, 1, 1) + dt.timedelta(rng.randint(0, 700))
+        price = _german(size * 3000 * rng.uniform(0.9, 1.1))
+        area = "n/a" if number % 50 == 0 else _german(size)
+        rest = [day.strftime("%d.%m.%Y"), rng.choice(["ja", "nein"]), price]
+        rows.append([number + 1, f"{rng.randint(1, 99):05d}", area, *rest])
+    return _csv(folder / "flats.csv", rows, ";")
+
+
 def clicks(folder: Path) -> Path:
     """JSON lines, packed: times, numbers that are not there, true and false."""
     rng = random.Random(3)
@@ -62,6 +77,10 @@ def clicks(folder: Path) -> Path:
                 del said["bid"]
             file.write(json.dumps(said) + "\n")
     return path
+
+
+def _german(number: float) -> str:
+    return f"{number:,.2f}".translate(str.maketrans(",.", ".,"))
 
 
 def _csv(path: Path, rows: list[list[object]], comma: str = ",") -> Path:

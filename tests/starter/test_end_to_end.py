@@ -12,7 +12,7 @@ from tests.sizes import size
 from tests.starter import tables
 from tfspark.cli import main
 
-TABLES = size([tables.houses], soak=[tables.houses, tables.churn, tables.clicks])
+TABLES = size([tables.flats], soak=[tables.flats, tables.houses, tables.churn, tables.clicks])
 
 
 @pytest.mark.usefixtures("passengers")

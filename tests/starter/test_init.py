@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,24 @@ def test_tabs_codes_and_a_number_to_predict(tmp_path: Path) -> None:
     assert {f["name"] for f in recipe["features"]} == {"zip_code", "size_m2", "built", "sold"}
 
 
+def test_numbers_and_days_as_an_office_writes_them(tmp_path: Path) -> None:
+    columns, recipe = made(tables.flats(tmp_path))
+    assert types(columns) == {
+        "Objekt-Nr": "bigint",
+        "PLZ": "string",
+        "Wohnfläche": "double",
+        "Verkauft am": "date",
+        "Balkon": "boolean",
+        "Preis": "double",
+    }
+    options = recipe["source"]["options"]
+    assert (options["sep"], options["decimal"], options["thousands"]) == (";", ",", ".")
+    assert options["dateFormat"] == ["dd.MM.yyyy"]
+    assert "ja" in options["trueValues"]
+    assert options["nullValues"] == ["n/a"]
+    assert recipe["model"]["task"] == "regression"
+
+
 def test_json_lines(tmp_path: Path) -> None:
     columns, recipe = made(tables.clicks(tmp_path))
     assert types(columns) == {
@@ -96,6 +115,22 @@ def test_json_lines(tmp_path: Path) -> None:
     }
     assert recipe["source"]["format"] == "json"
     assert columns["clicked"]["role"] == "label"
+
+
+def test_other_ways_to_write_text(tmp_path: Path) -> None:
+    """The index of a frame without a name, an old encoding; a list that is the whole file."""
+    lines = [
+        ",Größe,y",
+        *(f"{number},{'groß' if number % 3 else 'klein'},{number % 2}" for number in range(9)),
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(lines), "cp1252")
+    columns, recipe = made(tmp_path / "t.csv")
+    assert types(columns) == {"_c0": "bigint", "Größe": "string", "y": "bigint"}
+    assert recipe["source"]["options"] == {"encoding": "windows-1252"}
+    rows = [{"id": str(number), "x": number % 4, "y": number % 2 == 0} for number in range(9)]
+    (tmp_path / "t.json").write_text(json.dumps(rows, indent=1))
+    columns, _ = made(tmp_path / "t.json", "--force")
+    assert types(columns) == {"id": "bigint", "x": "bigint", "y": "boolean"}
 
 
 def test_typed_tables(tmp_path: Path) -> None:

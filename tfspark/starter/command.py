@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfspark import storage
+from tfspark.config.textoptions import TextForms
 from tfspark.console import print_summary
 from tfspark.contracts import load_contract
 from tfspark.errors import ConfigError
 from tfspark.flags import Parser
 from tfspark.starter.facts import facts
+from tfspark.starter.forms import forms_of, options_of
 from tfspark.starter.guess import guess
 from tfspark.starter.look import MOST, look
 from tfspark.starter.write import contract_text, recipe_text
@@ -47,7 +49,11 @@ def main(argv: Sequence[str]) -> int:
             )
     day = _day(given.date)
     looked = look(given.table, given.rows)
-    columns = [facts(name, looked.rows[name]) for name in looked.rows.column_names]
+    forms = forms_of(looked.rows, looked.format == "csv") if looked.text else TextForms()
+    columns = [facts(name, looked.rows[name], forms) for name in looked.rows.column_names]
+    if looked.text:
+        missing = {word for column in columns for word in column.missing}
+        looked.options.update(options_of(forms, sorted(missing)))
     found = guess(given.table, columns, given.label, key)
     name = _name(given.name or Path(given.table.rstrip("/")).name.split(".")[0])
     contract, recipe = paths

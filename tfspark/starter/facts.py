@@ -10,12 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfspark.rowchecks.parse import parser
+from tfspark.config.textoptions import TextForms
+from tfspark.rowchecks.forms import parser_of
+from tfspark.starter.forms import FEW_ODD, MISSING
 
-_WORDS = pa.array(["true", "false", "t", "f", "yes", "no", "y", "n"])
-_MISSING = ("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "?", "\\n", ".", "")
-_FEW_ODD = 0.01
-"""The share of values that may be no numbers in a column of numbers: bad rows, later."""
+_WORDS = ("true", "false", "t", "f", "yes", "no", "y", "n")
 _DIGITS = 15
 """Digits that a double holds whatever they are."""
 _TYPES = {
@@ -67,7 +66,7 @@ class Facts:
         return self.distinct == self.rows > 0 and not self.nulls
 
 
-def facts(name: str, column: pa.ChunkedArray) -> Facts:
+def facts(name: str, column: pa.ChunkedArray, forms: TextForms) -> Facts:
     """Look at one column."""
     array: Any = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
@@ -82,24 +81,24 @@ def facts(name: str, column: pa.ChunkedArray) -> Facts:
     there = text.drop_null()
     if not len(there):
         return _seen(name, array, "string")
-    if pc.all(pc.is_in(pc.utf8_lower(there), _WORDS)).as_py():
-        return _seen(name, parser(pa.bool_())(text), "boolean")
+    words = pa.array([*(forms.trues or _WORDS), *forms.falses])
+    if pc.all(pc.is_in(pc.utf8_lower(there), words)).as_py():
+        return _seen(name, parser_of(pa.bool_(), forms)(text), "boolean")
     zeros = bool(pc.any(pc.match_substring_regex(there, r"^[+-]?0[0-9]")).as_py())
     for kind, physical in _TYPES.items():
         if zeros and physical in ("bigint", "double"):
             continue
-        typed = parser(kind)(text)
+        typed = parser_of(kind, forms)(text)
         bad = pc.and_(text.is_valid(), typed.is_null())
         odd = sorted(set(text.filter(bad).to_pylist()))
-        missing = tuple(word for word in odd if word.lower() in _MISSING)
+        missing = tuple(word for word in odd if word.lower() in MISSING)
         others = tuple(word for word in odd if word not in missing)
         wrong = pc.sum(pc.is_in(text, pa.array(others, pa.string()))).as_py() if others else 0
-        if typed.null_count < len(typed) and wrong <= _FEW_ODD * len(there):
+        if typed.null_count < len(typed) and wrong <= FEW_ODD * len(there):
             if physical == "double":
                 physical = _decimal(text) or physical
             return _seen(name, typed, physical, odd=others, missing=missing)
-    missing = tuple(sorted(w for w in set(there.unique().to_pylist()) if w.lower() in _MISSING))
-    return _seen(name, array, "string", zeros=zeros, missing=missing)
+    return _seen(name, array, "string", zeros=zeros)
 
 
 def _decimal(text: pa.Array) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import json
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as pd
+import pyarrow.dataset as ds
 
 from tfspark.csvfiles.read import CORRUPT, Form, read_csv, read_header
 from tfspark.errors import ConfigError, SourceMissing, StorageError
+from tfspark.textblocks import Coding
+from tfspark.textfiles.table import names_of
 
 MOST = 200_000
 """Rows that are looked at."""
@@ -36,6 +39,7 @@ _NOT_YET = {
     ),
 }
 _COMMAS = ",;\t|"
+_PEEK = 64
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,13 @@ class Looked:
     format: str
     rows: pa.Table
     whole: bool
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     odd: int = 0
+
+    @property
+    def text(self) -> bool:
+        """Whether the files hold text, which has to be read as something."""
+        return self.format in ("csv", "json")
 
 
 def look(path: str, most: int = MOST) -> Looked:
@@ -116,7 +125,7 @@ def _delta(path: str, most: int) -> Looked:
 
 def _parquet(path: str, files: list[str], most: int) -> Looked:
     try:
-        found = pd.dataset(files, format="parquet")
+        found = ds.dataset(files, format="parquet")
     except (pa.ArrowException, OSError) as error:
         raise StorageError(f"{path}: cannot be read as Parquet: {error}") from None
     return _of_dataset("parquet", path, found, most)
@@ -131,13 +140,15 @@ def _of_dataset(kind: str, path: str, found: Any, most: int) -> Looked:
 
 
 def _csv(path: str, files: list[str], most: int) -> Looked:
-    form = Form(comma=_comma(files[0]))
+    encoding = _encoding(files[0])
+    form = Form(comma=_comma(files[0], encoding), coding=Coding(encoding))
     header = next((h for file in files if (h := read_header(file, form))), None)
     if header is None:
         raise StorageError(f"{path}: the file is empty: not even a header line")
+    columns = names_of(header, form)
     batches, rows, odd = [], 0, 0
     for file in files:
-        for batch in read_csv(file, header, form):
+        for batch in read_csv(file, columns, form):
             good = batch.filter(batch.column(CORRUPT).is_null())
             odd += batch.num_rows - good.num_rows
             batches.append(good)
@@ -148,14 +159,15 @@ def _csv(path: str, files: list[str], most: int) -> Looked:
         raise StorageError(f"{path}: there is a header, and no row below it")
     table = pa.Table.from_batches(batches).drop_columns([CORRUPT])
     options = {} if form.comma == "," else {"sep": form.comma}
+    options |= {} if encoding == "utf-8" else {"encoding": encoding}
     return Looked("csv", table.slice(0, most), rows <= most, options, odd)
 
 
-def _comma(file: str) -> str:
+def _comma(file: str, encoding: str) -> str:
     """What stands between the fields: what cuts the first records into most, and equally many."""
     counts = {}
     for comma in _COMMAS:
-        with _text(file) as lines:
+        with _text(file, encoding) as lines:
             records = csv.reader(lines, delimiter=comma)
             first = [len(record) for record, _ in zip(records, range(20), strict=False) if record]
         counts[comma] = first[0] if first and len(set(first)) == 1 else 0
@@ -185,6 +197,11 @@ def _json(path: str, files: list[str], most: int) -> Looked:
 def _records(files: list[str]) -> Iterator[Any]:
     for file in files:
         with _text(file) as lines:
+            if lines.read(_PEEK).lstrip().startswith("["):
+                lines.seek(0)
+                yield from _listed(lines)
+                continue
+            lines.seek(0)
             for line in lines:
                 if line.strip():
                     try:
@@ -199,9 +216,35 @@ def _said(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _text(file: str) -> Any:
+def _listed(text: Any) -> Iterator[Any]:
+    """The values of a list that is the whole file."""
+    try:
+        yield from json.load(text, parse_float=str, parse_int=str)
+    except ValueError:
+        yield None
+
+
+def _encoding(file: str) -> str:
+    """UTF-8 where the file begins with it; else what other programs on Windows write."""
+    with _opened(file, "rb") as stream:
+        begin = stream.read(1 << 20)
+    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(begin)
+    except UnicodeDecodeError:
+        return "windows-1252"
+    return "utf-8"
+
+
+def _text(file: str, encoding: str = "utf-8") -> Any:
+    encoding = "utf-8-sig" if encoding == "utf-8" else encoding
+    return _opened(file, "rt", encoding=encoding, errors="replace", newline="")
+
+
+def _opened(file: str, mode: str, **how: Any) -> Any:
     opened: Any = gzip.open if file.endswith(_PACKED) else open
     try:
-        return opened(file, "rt", encoding="utf-8-sig", errors="replace", newline="")
+        return opened(file, mode, **how)
     except OSError as error:
         raise StorageError(f"{file}: {error.strerror}") from None

@@ -172,10 +172,11 @@ def _header(path: str, files: Iterable[TextFile], form: csv.Form) -> tuple[str, 
             )
     if first is None:
         raise ContractViolation(f"{path}: the file is empty: not even a header line")
-    return _names(first[1], form)
+    return names_of(first[1], form)
 
 
-def _names(header: Sequence[str], form: csv.Form) -> tuple[str, ...]:
+def names_of(header: Sequence[str], form: csv.Form) -> tuple[str, ...]:
+    """The columns of a header, named as Spark names them."""
     if not form.header:
         return tuple(f"_c{number}" for number in range(len(header)))
     lower = [name.lower() for name in header]
