@@ -315,8 +315,7 @@ def test_inputs_are_the_columns_that_the_recipe_uses(contract: Contract) -> None
         ({"kind": "vocabulary", "column": "t", "extract": "(a"}, "extract: '.a'"),
         ({"kind": "vocabulary", "column": "t", "extract": "a"}, "it has no group"),
         ({"kind": "hash", "column": "t", "buckets": 3, "extract": "(?=a)(b)"}, "extract"),
-        ({"kind": "numeric", "column": ["odd-name", "odd_name"]}, "too like 'odd-name'"),
-        ({"kind": "numeric", "column": "a/b"}, "no model input can have this name"),
+        ({"kind": "numeric", "column": "a/b"}, "no model input can have a name with /"),
     ],
 )
 def test_what_cannot_be_built_is_refused_with_its_place(

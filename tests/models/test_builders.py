@@ -13,7 +13,8 @@ import pytest
 from tfspark.config.recipe import Model
 from tfspark.errors import ConfigError
 from tfspark.features.build import Features
-from tfspark.models.build import build_model, builder_digest
+from tfspark.models.build import build_model
+from tfspark.models.code import code_of
 
 MINE = '''
 import keras
@@ -102,8 +103,6 @@ def test_names_of_the_output() -> None:
 def test_a_builder_of_the_users_own_with_its_parameters() -> None:
     made = model(builder="my_builders:linear", params={"scale": 2.0})
     assert made.layers[-2].scale == 2.0
-    assert builder_digest("my_builders:linear") is not None
-    assert builder_digest("tfspark.models.structured:mlp") is None
 
 
 @pytest.mark.parametrize(
@@ -126,4 +125,4 @@ def test_a_builder_that_cannot_be_used(settings: dict[str, Any], said: str) -> N
 
 def test_a_missing_module_is_told_before_anything_is_imported() -> None:
     with pytest.raises(ConfigError, match="there is no module no"):
-        builder_digest("no.such:f")
+        code_of("no.such:f", "model.builder")

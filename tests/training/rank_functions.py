@@ -51,6 +51,14 @@ def add(spec: dict[str, Any], world: World, talk: Talk) -> None:
     talk.say("sum", total=float(total[0]), size=world.size, local_rank=world.local_rank)
 
 
+def train_each(spec: dict[str, Any], world: World, talk: Talk) -> None:
+    """Several trainings, one after the other."""
+    from tfspark.training.loop.work import work
+
+    for one in spec["specs"]:
+        work(one, world, talk)
+
+
 def surroundings(spec: dict[str, Any], world: World, talk: Talk) -> None:
     """What this process finds set."""
     names = ("CUDA_VISIBLE_DEVICES", "TF_NUM_INTRAOP_THREADS", "HOROVOD_CYCLE_TIME")

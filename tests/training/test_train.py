@@ -16,13 +16,23 @@ from tests.training.small_table import COLUMNS, SETTINGS, rows_of, write_dataset
 from tfspark import storage
 from tfspark.config import Settings, load_settings
 from tfspark.console import Steps
-from tfspark.errors import ConfigError, GateError, IntegrityError, ModelNotFound, TrainingError
+from tfspark.dataset import open_dataset
+from tfspark.errors import (
+    ConfigError,
+    GateError,
+    IntegrityError,
+    ModelNotFound,
+    TrainingError,
+    UnsafeModelError,
+)
 from tfspark.registry.connect import connect
 from tfspark.registry.download import download
 from tfspark.registry.manifest import MANIFEST, read_manifest, verify
 from tfspark.registry.resolve import resolve_model
 from tfspark.registry.tracking import SHA256, Store
 from tfspark.tensors import TensorSpec
+from tfspark.training import train as job
+from tfspark.training.key import train_key
 from tfspark.training.train import train
 
 Make = Callable[..., Settings]
@@ -106,14 +116,29 @@ def test_what_the_mlflow_run_holds(settings_of: Make, steps: Steps, store: Any) 
     assert {path.name for path in folders.iterdir()} == {"train", "validation"}
 
 
-def test_the_same_training_is_reused_unless_it_is_forced(settings_of: Make, steps: Steps) -> None:
+def test_the_same_training_is_reused_unless_it_is_forced(
+    settings_of: Make,
+    steps: Steps,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     first = train(settings_of(), steps)
-    again = train(settings_of(), steps)
+    with monkeypatch.context() as patched:
+        patched.setattr("tfspark.registry.tracking.connect", no_mlflow)
+        again = train(settings_of(), steps)
+        looked = [None]  # another job has trained it when this one gets its turn
+        complete = job._complete
+        patched.setattr(job, "_complete", lambda maker: looked.pop() if looked else complete(maker))
+        assert train(settings_of(), steps)["version"] == 1
     assert again["reused"]
     assert again["version"] == 1
     assert again["test"] == first["test"]
     forced = train(settings_of(training__force=True), steps)
     assert (forced["version"], forced["aliases"]) == (2, "challenger")
+    said = capsys.readouterr().err
+    assert "on the test split, challenger 2: accuracy 0." in said
+    assert "; champion 1: accuracy 0." in said
+    assert "set_registered_model_alias('small', 'champion', '2')" in said
     assert predictions(forced["folder"]) == predictions(first["folder"])
     assert train(settings_of(), steps)["version"] == 2
 
@@ -130,6 +155,123 @@ def test_another_recipe_or_dataset_is_another_version(
     assert (first["version"], first["reused"], first["aliases"]) == (1, True, "champion")
 
 
+def no_mlflow(*_: Any) -> None:
+    raise AssertionError("what is known needs no MLflow, which takes seconds to import")
+
+
+HELPER = "WIDTH = 3"
+OWN = """
+import keras
+import own_helper
+
+def build(features, output, words=None):
+    hidden = keras.layers.Dense(own_helper.WIDTH, name="hidden")(features.encoded)
+    return keras.Model(features.inputs, output.layer()(hidden))
+
+def unsafe(features, output):
+    import tensorflow as tf
+
+    class Python(keras.layers.Layer):
+        def call(self, x):
+            y = tf.numpy_function(lambda a: a + 1, [x], tf.float32)
+            y.set_shape(x.shape)
+            return y
+
+        def compute_output_spec(self, x):
+            return keras.KerasTensor(x.shape, "float32")
+
+    return keras.Model(features.inputs, output.layer()(Python()(features.encoded)))
+
+def callback():
+    return keras.callbacks.Callback()
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A builder and callbacks of the user's, with a module beside them."""
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "own_builder.py").write_text(OWN)
+    (folder / "own_helper.py").write_text(HELPER)
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+def test_the_key_has_all_that_a_model_is_made_from(
+    settings_of: Make, own: Path, dataset: Path, tmp_path: Path
+) -> None:
+    held = open_dataset(str(dataset))
+    (tmp_path / "words.txt").write_text("a")
+    nested = {"builder": "own_builder:build", "params": {"words": [str(tmp_path / "words.txt")]}}
+    plain = {"units": [4]}
+
+    def keys() -> list[str]:
+        return [
+            train_key(held, settings_of(model=nested)),
+            train_key(held, settings_of(training__callbacks=["own_builder:callback"])),
+            train_key(held, settings_of(model__params=plain)),
+        ]
+
+    before = keys()
+    assert keys() == before
+    (own / "own_helper.py").write_text("WIDTH = 5")
+    assert [a == b for a, b in zip(before, keys(), strict=True)] == [False, False, True]
+    before = keys()
+    (tmp_path / "words.txt").write_text("b")
+    assert [a == b for a, b in zip(before, keys(), strict=True)] == [False, True, True]
+
+    def same_on_two(**given: Any) -> bool:
+        one, two = (settings_of(distributed__ranks=ranks, **given) for ranks in (1, 2))
+        return train_key(held, one) == train_key(held, two)
+
+    assert same_on_two(model__params=plain)
+    for given in (
+        {"model__params": {"units": [4], "dropout": 0.1}},
+        {"model": nested},
+        {"model__params": plain, "training__resample": "balanced"},
+        {"model__params": plain, "training__compression": "float16"},
+        {"model__params": plain, "training__batch": "rank"},
+    ):
+        assert not same_on_two(**given), given
+
+
+def test_a_changed_helper_is_trained_and_what_cannot_be_scored_is_not_registered(
+    settings_of: Make, steps: Steps, own: Path, store: Any
+) -> None:
+    settings = settings_of(model={"builder": "own_builder:build"}, training__epochs=1)
+    first = train(settings, steps)
+    (own / "own_helper.py").write_text("WIDTH = 5")
+    second = train(settings, steps)
+    assert (second["version"], second["reused"]) == (2, False)
+    sizes = []
+    for summary in (first, second):
+        import tensorflow as tf
+
+        loaded = tf.saved_model.load(summary["folder"])
+        sizes.append({tuple(v.shape) for v in loaded.variables if len(v.shape) == 1} - {(1,)})
+    assert sizes == [{(3,)}, {(5,)}], "of the code as it was then"
+    with pytest.raises(UnsafeModelError, match="so it is not registered: .*PyFunc"):
+        train(settings_of(model={"builder": "own_builder:unsafe"}, training__epochs=1), steps)
+    assert len(store.search_model_versions("name = 'small'")) == 2
+
+
+def test_columns_of_any_name(settings_of: Make, steps: Steps, tmp_path: Path, store: Any) -> None:
+    given, names = rows_of(150), {"x": "年龄", "word": "性别 (m)"}
+    rows = {names.get(name, name): column for name, column in given.items()}
+    columns = [{**c, "name": names.get(c["name"], c["name"])} for c in COLUMNS]
+    write_dataset(tmp_path, rows, columns, version=2)
+    features = [
+        {"kind": "numeric", "column": names["x"]},
+        {"kind": "vocabulary", "column": names["word"], "encode": {"embedding": 2}},
+    ]
+    summary = train(settings_of(features=features, training__epochs=1), steps)
+    model = resolve_model(summary["uri"], settings_of().tracking_uri)
+    assert set(model.signature.inputs) == set(names.values())
+    run = store.get_run(summary["mlflow_run"])
+    assert names["word"] in run.data.params["features.性别 _m_"]
+
+
 def test_a_version_that_fails_the_gate_gets_no_alias(settings_of: Make, steps: Steps) -> None:
     settings = settings_of(registry__gate={"auc": 1.0, "accuracy": 1.0})
     for _ in range(2):  # also where the version is there already
@@ -140,6 +282,8 @@ def test_a_version_that_fails_the_gate_gets_no_alias(settings_of: Make, steps: S
     assert resolve_model("models:/small/1", settings.tracking_uri).version == "1"
     passed = train(settings_of(registry__gate={"auc": 0.1}), steps)
     assert (passed["version"], passed["reused"], passed["aliases"]) == (1, True, "champion")
+    with pytest.raises(GateError, match="It keeps the alias champion that it had"):
+        train(settings, steps)
 
 
 def test_an_impossible_gate_is_refused_before_training(settings_of: Make, steps: Steps) -> None:

@@ -152,6 +152,22 @@ def test_a_failed_trial_is_recorded_and_the_search_goes_on(settings_of: Make, st
     assert {run.data.tags["tfspark.error"] for run in failed} == {"ValueError: dropout burnt down"}
 
 
+def test_a_trial_without_a_number_has_failed(settings_of: Make, steps: Steps) -> None:
+    def numberless(settings: Settings, checkpoints: str, on_epoch: OnEpoch) -> None:
+        dropout = settings.model.params["dropout"]
+        if dropout == 0.5:
+            on_epoch({"val_auc": [0.99], "val_loss": [math.nan]})
+        elif dropout == 0.2:
+            on_epoch({"val_auc": [math.nan], "val_loss": [0.1]})
+        else:
+            arithmetic(settings, checkpoints, on_epoch)
+
+    found = tune(settings_of(tune__trials=10, tune__prune=False), steps, train=numberless)
+    assert found["failed"] > 0
+    assert found["best"]["model.params.dropout"] == 0.0
+    assert found["done"] == 10 - found["failed"]
+
+
 def test_all_failed_is_an_error(settings_of: Make, steps: Steps) -> None:
     def broken(settings: Settings, checkpoints: str, on_epoch: OnEpoch) -> None:
         raise TrainingError("the loss became no number")
@@ -207,7 +223,8 @@ def test_time_ends_a_search_between_trials(
 
 def test_a_rate_of_a_regression_is_searched_downwards(settings_of: Make, steps: Steps) -> None:
     def squares(settings: Settings, checkpoints: str, on_epoch: OnEpoch) -> None:
-        on_epoch({"val_loss": [(2 - quality(settings)) ** 2], "val_mae": [3.0]})
+        rmse = 2 - quality(settings)
+        on_epoch({"val_loss": [rmse**2], "val_rmse": [rmse], "val_mae": [3.0]})
 
     settings = settings_of(tune__trials=12, model__task="regression")
     found = tune(settings, steps, train=squares)

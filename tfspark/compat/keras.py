@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,29 @@ def moving_statistics(model: Any) -> list[Any]:
     layers = model._flatten_layers(include_self=True, recursive=True)
     own = {id(v) for layer in layers if layer.trainable for v in layer._non_trainable_variables}
     return [v for v in model.non_trainable_weights if id(v) in own]
+
+
+def batch_normalizations(model: Any) -> list[Any]:
+    """Its layers of that kind, in an order of their own."""
+    import keras
+
+    layers = model._flatten_layers(include_self=True, recursive=True)
+    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def use_moments(layer: Any, moments: Callable[[Any, Any, Any], Any]) -> None:
+    """Let a batch normalisation take mean and variance from `moments(inputs, mask, axes)`."""
+    object.__setattr__(
+        layer, "_moments", lambda inputs, mask: moments(inputs, mask, layer._reduction_axes)
+    )
+
+
+def loss_tracker(model: Any) -> Any:
+    """The mean loss of the steps so far, which Keras's own steps keep.
+
+    A model that overrides `metrics` may not list it.
+    """
+    return model._loss_tracker
 
 
 def stay_built(model: Any) -> None:

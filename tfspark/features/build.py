@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +22,7 @@ from tfspark.errors import ConfigError
 from tfspark.features.numbers import bucket_bounds, numbers_settings
 from tfspark.features.vocabulary import check_expression, vocabulary_values
 from tfspark.tensors import INT_NULL, TensorSpec
+from tfspark.tensors.names import plain_names
 
 _ROLES = ("feature", "time")
 
@@ -75,17 +75,12 @@ def input_columns(features: Sequence[Feature], contract: Contract) -> dict[str, 
     if not features:
         used = {c.name for c in contract.columns if c.role == "feature" and not c.key}
     columns = [c for c in contract.columns if c.name in used]
-    seen: dict[str, str] = {}
     for column in columns:
-        # TensorFlow replaces these characters in the names of a signature.
-        plain = re.sub(r"[^a-zA-Z0-9_]", "_", column.name)
-        if "/" in column.name or plain in seen:
-            other = f" (too like {seen[plain]!r})" if plain in seen else ""
+        if "/" in column.name:  # Keras has it in the names of scopes
             raise ConfigError(
-                f"column {column.name!r}: no model input can have this name{other}; "
-                "rename the column in the raw table"
+                f"column {column.name!r}: no model input can have a name with /; rename the column "
+                "in the raw table"
             )
-        seen[plain] = column.name
     try:
         return {column.name: column.tensor_spec() for column in columns}
     except ValueError as error:
@@ -106,11 +101,17 @@ def build_features(
     import keras
 
     specs = input_columns(features, contract)
+    # Keras has / in the names of scopes.
+    called = {
+        name: name if "/" not in name else plain for name, plain in plain_names(specs).items()
+    }
     inputs = {
-        name: keras.Input(shape=spec.shape, dtype=spec.dtype, name=name)
+        name: keras.Input(shape=spec.shape, dtype=spec.dtype, name=called[name])
         for name, spec in specs.items()
     }
-    builder = _Builder(inputs, specs, statistics)
+    shared = [name for feature in features if (name := _shared(feature))]
+    names = plain_names({*(feature.name for feature in features), *shared, *specs}, _scope)
+    builder = _Builder(inputs, specs, statistics, names)
     for feature in features:
         if feature.name in builder.by_name:
             raise ConfigError(f"features: two are named {feature.name}; give one another `name`")
@@ -122,9 +123,13 @@ class _Builder:
     """Builds one feature after the other: later ones may cross earlier ones."""
 
     def __init__(
-        self, inputs: dict[str, Any], specs: dict[str, TensorSpec], statistics: dict[str, Any]
+        self,
+        inputs: dict[str, Any],
+        specs: dict[str, TensorSpec],
+        statistics: dict[str, Any],
+        names: dict[str, str],
     ) -> None:
-        self.inputs, self.specs, self.statistics = inputs, specs, statistics
+        self.inputs, self.specs, self.statistics, self.names = inputs, specs, statistics, names
         self.by_name: dict[str, Any] = {}
         self.ids: dict[str, Any] = {}
         self.shared: dict[str, tuple[Any, Any]] = {}
@@ -133,7 +138,7 @@ class _Builder:
         from tfspark.features import layers
 
         self._check(feature)
-        name = re.sub(r"[^A-Za-z0-9_]", "_", feature.name)
+        name = self.names[feature.name]
         columns = [self.inputs[c] for c in feature.columns if c in self.inputs]
         nulls = [self._null(c) for c in feature.columns if c in self.inputs]
         if isinstance(feature, Numeric):
@@ -185,14 +190,14 @@ class _Builder:
         import keras
 
         self.ids[feature.name] = ids
-        name = re.sub(r"[^A-Za-z0-9_]", "_", feature.name)
+        name = self.names[feature.name]
         if not isinstance(feature.encode, Embedding):
             return keras.ops.one_hot(ids, depth, dtype="float32")
         size, shared = feature.encode.embedding, feature.encode.shared
         if shared is None:
             return keras.layers.Embedding(depth, size, name=f"{name}_embedding")(ids)
         if shared not in self.shared:
-            layer = keras.layers.Embedding(depth, size, name=f"{shared}_embedding")
+            layer = keras.layers.Embedding(depth, size, name=f"{self.names[shared]}_embedding")
             self.shared[shared] = (layer, (space, size))
         layer, first = self.shared[shared]
         if first != (space, size):
@@ -209,8 +214,7 @@ class _Builder:
             return self.ids[name]
         if name not in self.inputs:
             raise ConfigError(f"feature {cross}: {name} comes later; list it before the cross")
-        plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
-        text = layers.Text(self._null(name), name=f"{cross}_{plain}_text")
+        text = layers.Text(self._null(name), name=f"{cross}_{self.names[name]}_text")
         return text(self.inputs[name])
 
     def _null(self, column: str) -> Any:
@@ -229,6 +233,16 @@ class _Builder:
                     f"feature {feature.name}: column {name} is {spec.dtype}{list(spec.shape)}, "
                     f"and {feature.kind} {reason}"
                 )
+
+
+def _scope(name: str) -> str:
+    """A layer's name that may begin the name of a variable."""
+    return f"f{name}" if name.startswith("_") else name
+
+
+def _shared(feature: Feature) -> str | None:
+    encode = getattr(feature, "encode", None)
+    return encode.shared if isinstance(encode, Embedding) else None
 
 
 def _misfit(feature: Feature, spec: TensorSpec) -> str | None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfspark.config.recipe import Model
 from tfspark.errors import ConfigError
+from tfspark.models.code import module_of
 from tfspark.models.output import Output
 
 if TYPE_CHECKING:
@@ -21,11 +17,14 @@ if TYPE_CHECKING:
 _ACTIVATIONS = {"binary": "sigmoid", "multiclass": "softmax", "regression": "linear"}
 
 
-def build_model(settings: Model, features: Features, units: int) -> Any:
+def build_model(
+    settings: Model, features: Features, units: int, mean: float = 0.0, std: float = 1.0
+) -> Any:
     """The Keras model of a recipe.
 
     Args:
         units: how many numbers the prediction of a row has.
+        mean, std: of the label of a regression.
 
     Raises:
         ConfigError: the builder is not there, fails, or gives something else than a model from
@@ -34,13 +33,14 @@ def build_model(settings: Model, features: Features, units: int) -> Any:
     import keras
 
     builder = find_builder(settings.builder)
-    output = Output(settings.output_name, units, _ACTIVATIONS[settings.task])
+    output = Output(settings.output_name, units, _ACTIVATIONS[settings.task], mean, std)
     place = f"model.builder {settings.builder}"
     try:
         inspect.signature(builder).bind(features, output, **settings.params)
     except TypeError as error:
         raise ConfigError(
-            f"model.params: {error}; {settings.builder} is "
+            f"model.params: {error}; all sources of settings together give "
+            f"{', '.join(settings.params) or 'none'}, and {settings.builder} is "
             f"{getattr(builder, '__name__', 'it')}{inspect.signature(builder)}"
         ) from None
     try:
@@ -75,9 +75,8 @@ def find_builder(name: str) -> Callable[..., Any]:
         ConfigError: there is no such module or function, or importing it fails.
     """
     module_name, function = name.split(":")
-    look_here()
     try:
-        module = importlib.import_module(module_name)
+        module = module_of(name)
     except Exception as error:
         raise ConfigError(f"model.builder {name}: cannot import {module_name}: {error}") from error
     builder = getattr(module, function, None)
@@ -88,33 +87,3 @@ def find_builder(name: str) -> Callable[..., Any]:
             f"{', '.join(known) or 'none'}"
         )
     return builder  # type: ignore[no-any-return]
-
-
-def builder_digest(name: str) -> str | None:
-    """sha256 of the file of a user's builder, without importing it; None for ours.
-
-    Raises:
-        ConfigError: there is no such module.
-    """
-    if name.startswith("tfspark."):
-        return None
-    module_name = name.split(":")[0]
-    look_here()
-    try:
-        spec = importlib.util.find_spec(module_name)
-    except ImportError:
-        spec = None
-    if spec is None:
-        raise ConfigError(
-            f"model.builder {name}: there is no module {module_name}; install it, put it into the "
-            "working directory, or ship it with --py-files"
-        )
-    if spec.origin is None or not Path(spec.origin).is_file():
-        return None
-    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
-
-
-def look_here() -> None:
-    """Let modules of the working directory be found."""
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tfspark.errors import ConfigError, TrainingError
+from tfspark.errors import TrainingError
 from tfspark.tensors import Array, TensorSpec
+from tfspark.tensors.names import plain_names
 
 SIGNATURE = "serving_default"
 
@@ -25,7 +25,10 @@ def export(model: Any, folder: str, inputs: Mapping[str, TensorSpec], output: st
     import keras
     import tensorflow as tf
 
-    plain = _plain_names(list(inputs))
+    from tfspark.compat.tensorflow import argument_name
+
+    # What TensorFlow lets an op be called (`user id` → `user_id`).
+    plain = plain_names(inputs, argument_name)
     specs = {
         plain[name]: tf.TensorSpec([None, *spec.shape], spec.dtype, name=plain[name])
         for name, spec in inputs.items()
@@ -40,24 +43,6 @@ def export(model: Any, folder: str, inputs: Mapping[str, TensorSpec], output: st
     archive.add_endpoint(SIGNATURE, serve, [specs])
     archive.write_out(folder, verbose=False)
     _restore_names(folder, plain)
-
-
-def _plain_names(names: list[str]) -> dict[str, str]:
-    """Column → a name that TensorFlow lets an op have (`user id` → `user_id`).
-
-    Raises:
-        ConfigError: two columns would have one name.
-    """
-    from tfspark.compat.tensorflow import argument_name
-
-    plain = {name: argument_name(re.sub(r"[^a-zA-Z0-9_]", "_", name)) for name in names}
-    for name, other in plain.items():
-        if list(plain.values()).count(other) > 1:
-            raise ConfigError(
-                f"column {name!r}: another input is also called {other!r} in TensorFlow; "
-                "rename one of the columns"
-            )
-    return plain
 
 
 def _restore_names(folder: str, plain: Mapping[str, str]) -> None:
@@ -101,8 +86,13 @@ def check_export(folder: str, inputs: dict[str, Array], output: str, expected: A
     import numpy as np
     import tensorflow as tf
 
+    from tfspark.compat.tensorflow import argument_name
+
     call = tf.saved_model.load(folder).signatures[SIGNATURE]
-    found = call(**{name: tf.constant(column) for name, column in inputs.items()})[output].numpy()
+    # By their plain names: TensorFlow's loader makes one of `a b` and `a_b`.
+    plain = plain_names(inputs, argument_name)
+    given = {plain[name]: tf.constant(column) for name, column in inputs.items()}
+    found = call(**given)[output].numpy()
     apart = np.abs(found - expected) / np.maximum(1.0, np.abs(expected))
     worst = float(apart.max(initial=0.0))
     if found.shape != expected.shape or not worst <= 1e-6:

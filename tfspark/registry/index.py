@@ -45,6 +45,22 @@ def refresh(client: Any, uri: str) -> None:
             storage.write_json(str(index), held)
 
 
+def indexed(uri: str) -> dict[str, Any] | None:
+    """The models of a SQLite registry by its index, without MLflow, which takes seconds to import.
+
+    None: another kind of registry, or the index is behind.
+    """
+    store = sqlite_file(uri)
+    try:
+        if store is None or (changes := _changes(store)) is None:
+            return None
+        found = json.loads(index_file(store).read_bytes())
+        current = found["format"] == _FORMAT and found["changes"] == changes
+        return dict(found["models"]) if current else None
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return None
+
+
 def _changes(store: Path) -> int | None:
     """The file change counter of https://sqlite.org/fileformat.html; with a WAL there is none."""
     with store.open("rb") as file:

@@ -9,13 +9,17 @@ nothing points to it, and the same training, run again, finishes it under its nu
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 from tfspark.registry.connect import connect, reported
-from tfspark.registry.index import refresh
+from tfspark.registry.index import indexed, refresh
+
+T = TypeVar("T")
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 TRAIN_KEY, COMPLETE, GATE = "tfspark.train_key", "tfspark.complete", "tfspark.gate"
@@ -26,12 +30,18 @@ _PIECE = 500  # MLflow takes at most 1000 metrics and 100 parameters at once
 
 @dataclass(frozen=True)
 class Version:
-    """One registered version of ours."""
+    """One registered version of ours.
+
+    Attributes:
+        run_id: None where the registry's index was read, which has none.
+        sha256: of its manifest.
+    """
 
     number: int
-    run_id: str
+    run_id: str | None
     complete: bool
     gate: str | None
+    sha256: str | None = None
 
 
 class Store:
@@ -39,7 +49,10 @@ class Store:
 
     def __init__(self, tracking_uri: str, name: str) -> None:
         self.uri, self.name = tracking_uri, name
-        self.client = connect(tracking_uri)
+
+    @cached_property
+    def client(self) -> Any:
+        return connect(self.uri)
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[None]:
@@ -78,7 +91,7 @@ class Store:
         """Parameters of the run, and the dataset it read (`tfspark.dataset.Dataset`)."""
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
-        params = [Param(key, _parameter(value)) for key, value in parameters.items()]
+        params = [Param(key, _parameter(value)) for key, value in named(parameters).items()]
         source = Dataset(dataset.name, dataset.digest[:36], "local", dataset.path)
         with self.asking():
             for start in range(0, len(params), 100):
@@ -93,7 +106,7 @@ class Store:
         now = int(time.time() * 1000)
         with self.asking():
             new = []
-            for key, values in history.items():
+            for key, values in named(history).items():
                 known = {m.step for m in self.client.get_metric_history(run_id, key)}
                 steps = enumerate(values, start=1)
                 new += [Metric(key, v, now, step) for step, v in steps if step not in known]
@@ -107,7 +120,7 @@ class Store:
         now = int(time.time() * 1000)
         with self.asking():
             known = self.client.get_run(run_id).data.metrics
-            new = [Metric(k, float(v), now, 0) for k, v in metrics.items() if k not in known]
+            new = [Metric(k, float(v), now, 0) for k, v in named(metrics).items() if k not in known]
             self.client.log_batch(run_id, metrics=new)
 
     def end_run(self, run_id: str, status: str = "FINISHED") -> None:
@@ -117,14 +130,22 @@ class Store:
 
     def versions(self, train_key: str) -> list[Version]:
         """The versions that this training has made, ascending."""
-        with self.asking():
-            query = f"name = '{self.name}' and tags.`{TRAIN_KEY}` = '{train_key}'"
-            found = self.client.search_model_versions(query)
-        versions = [
-            Version(int(v.version), str(v.run_id), COMPLETE in v.tags, v.tags.get(GATE))
-            for v in found
-        ]
+        versions = self._indexed(train_key)
+        if not versions or not all(version.complete for version in versions):
+            with self.asking():
+                query = f"name = '{self.name}' and tags.`{TRAIN_KEY}` = '{train_key}'"
+                found = self.client.search_model_versions(query)
+            versions = [_version(v.version, str(v.run_id), v.tags) for v in found]
         return sorted(versions, key=lambda version: version.number)
+
+    def _indexed(self, train_key: str) -> list[Version]:
+        """What the index knows of them: enough, where nothing is left to do."""
+        known = (indexed(self.uri) or {}).get(self.name, {}).get("versions", {})
+        return [
+            _version(number, None, about["tags"])
+            for number, about in known.items()
+            if about["tags"].get(TRAIN_KEY) == train_key
+        ]
 
     def new_version(self, run_id: str, train_key: str) -> int:
         """Register a version, not complete yet, whose files will be the run's."""
@@ -149,8 +170,11 @@ class Store:
 
     def aliases(self) -> dict[str, int]:
         """Alias → version."""
-        with self.asking():
-            named = self.client.get_registered_model(self.name).aliases
+        known = (indexed(self.uri) or {}).get(self.name)
+        if known is None:
+            with self.asking():
+                known = {"aliases": self.client.get_registered_model(self.name).aliases}
+        named = known["aliases"]
         return {alias: int(version) for alias, version in named.items()}
 
     def set_alias(self, alias: str, number: int) -> None:
@@ -160,6 +184,22 @@ class Store:
     def tag(self, number: int, key: str, value: str) -> None:
         with self.asking():
             self.client.set_model_version_tag(self.name, str(number), key, value)
+
+
+def _version(number: Any, run_id: str | None, tags: Mapping[str, str]) -> Version:
+    return Version(int(number), run_id, COMPLETE in tags, tags.get(GATE), tags.get(SHA256))
+
+
+def named(values: Mapping[str, T]) -> dict[str, T]:
+    """Parameters or metrics by names that MLflow takes: `Gewicht (kg)` is `Gewicht _kg_` there."""
+    found: dict[str, T] = {}
+    for key, value in values.items():
+        name, number = re.sub(r"[^\w.\- ]", "_", key)[:240].strip(), 1
+        while name in found:
+            number += 1
+            name = f"{name[:240]}_{number}"
+        found[name] = value
+    return found
 
 
 def _parameter(value: Any) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import tfspark
@@ -12,7 +14,11 @@ from tfspark import storage
 from tfspark.config import Settings
 from tfspark.config.recipe import Vocabulary
 from tfspark.dataset import Dataset
-from tfspark.models.build import builder_digest
+from tfspark.errors import StorageError
+from tfspark.models.code import code_of
+
+_OURS = "tfspark.models.structured:mlp"
+_RANDOM = ("dropout", "input_dropout")  # its parameters
 
 _NO_MATTER = {
     "force",
@@ -32,22 +38,72 @@ def recipe(settings: Settings) -> dict[str, Any]:
     }
 
 
+def code(settings: Settings) -> dict[str, str]:
+    """Module → sha256 of the user's own code: builder, callbacks, and what they import.
+
+    Raises:
+        ConfigError: a module that is not there.
+    """
+    found = code_of(settings.model.builder, "model.builder")
+    for name in settings.training.callbacks:
+        found |= code_of(name, "training.callbacks")
+    return found
+
+
+def files(settings: Settings) -> dict[str, str]:
+    """Path → sha256 of the files that the recipe names: vocabularies, parameters of the builder."""
+    named = [f.file for f in settings.features if isinstance(f, Vocabulary) and f.file]
+    named += _texts(settings.model.params)
+    found: dict[str, str] = {}
+    for path in filter(None, named):
+        with suppress(StorageError, OSError, ValueError):  # a text that is no path at all
+            found |= _sums(path)
+    return found
+
+
+def _sums(path: str) -> dict[str, str]:
+    """Of a file, or of those in a folder."""
+    if storage.is_dir(path):
+        inside = [storage.join(path, name) for name, _ in storage.files(path)]
+        return {name: storage.sha256(name) for name in inside}
+    return {path: storage.sha256(path)} if storage.exists(path) else {}
+
+
 def train_key(dataset: Dataset, settings: Settings) -> str:
-    """sha256 of the dataset, the recipe with the files that it names, and this library."""
-    files = {
-        feature.file: storage.sha256(feature.file)
-        for feature in settings.features
-        if isinstance(feature, Vocabulary) and feature.file and storage.exists(feature.file)
-    }
+    """sha256 of the dataset, the recipe with the files and the code that it names, and tfspark.
+
+    The number of ranks is part of it where the model may depend on it.
+    """
+    ranks = settings.distributed.ranks
     made_from = {
         "dataset": dataset.digest,
         "recipe": recipe(settings),
-        "files": files,
-        "builder": builder_digest(settings.model.builder),
-        "batch": settings.training.global_batch(settings.distributed.ranks),
+        "files": files(settings),
+        "code": code(settings),
+        "batch": settings.training.global_batch(ranks),
+        "ranks": ranks if ranks_matter(settings) else None,
         "tfspark": tfspark.__version__,
     }
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+
+
+def ranks_matter(settings: Settings) -> bool:
+    """Whether another number of ranks may give another model, by more than rounding.
+
+    Each rank draws its own random numbers, and a builder of the user's may hold anything.
+    """
+    model, training = settings.model, settings.training
+    random = model.builder != _OURS or any(model.params.get(name) for name in _RANDOM)
+    digits = training.compression != "none" or training.precision != "float32"
+    return random or digits or training.resample is not None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def git_revision() -> str | None:

@@ -20,13 +20,14 @@ from tfspark import storage
 from tfspark.config import Settings
 from tfspark.console import Steps
 from tfspark.dataset import SPLITS, Dataset
-from tfspark.errors import TrainingError
+from tfspark.errors import SignatureError, TrainingError, UnsafeModelError
 from tfspark.quality.evaluate import evaluate, predictor
 from tfspark.quiet import quiet
 from tfspark.registry.export import SIGNATURE, check_export, export
 from tfspark.registry.manifest import read_manifest, write_manifest
 from tfspark.registry.mlmodel import write_mlmodel
-from tfspark.registry.tracking import Store
+from tfspark.registry.resolve import resolve_model
+from tfspark.registry.tracking import Store, Version
 from tfspark.tensors import Array, TensorSpec
 from tfspark.training.key import git_revision, recipe
 from tfspark.training.loop.work import Parts, Spec
@@ -135,22 +136,36 @@ class Maker:
             epochs={"trained": state.epoch, "best": state.best_epoch + 1},
         )
 
-    def write(self, number: int, run_id: str, model: Trained) -> None:
-        """Export, compare, describe and upload in a staging folder; then one rename."""
+    def write(self, version: Version | None, run_id: str, model: Trained) -> int:
+        """Export and look at it as scoring does; then register, describe, upload; one rename.
+
+        Args:
+            version: what a killed job registered already.
+
+        Returns:
+            The version's number.
+
+        Raises:
+            UnsafeModelError, SignatureError: no scoring would open it. It is not registered.
+        """
         name, output = self.settings.name, self.settings.model.output_name
         staging = storage.new_staging(self.settings.models, name)
-        with self.steps.step("export", version=number) as info, _local(staging) as local:
+        with self.steps.step("export") as info, _local(staging) as local:
             folder = storage.join(local, "model")
             export(model.keras, folder, model.inputs, output)
+            _check_scored(folder)
             expected = model.predict(model.sample)
             info["apart"] = check_export(folder, model.sample, output, expected)
             outputs = {output: TensorSpec("float32", (model.label.units,))}
             write_mlmodel(folder, model.inputs, outputs)
+            number = version.number if version else self.store.new_version(run_id, self.key)
+            info["version"] = number
             write_manifest(folder, self._manifest(number, run_id, model))
             self.store.upload(run_id, folder)
         storage.make_dir(storage.join(self.settings.models, name))
         storage.move(storage.join(staging, "model"), self.folder(number))
         storage.delete(staging)
+        return number
 
     def _manifest(self, number: int, run_id: str, model: Trained) -> dict[str, Any]:
         import keras
@@ -221,6 +236,21 @@ class Reports:
             self.steps.note(report["text"])
 
 
+def _check_scored(folder: str) -> None:
+    """Open an exported model by the rules of scoring.
+
+    Raises:
+        UnsafeModelError, SignatureError: it cannot be scored with.
+    """
+    try:
+        resolve_model(folder)
+    except (UnsafeModelError, SignatureError) as error:
+        raise type(error)(
+            f"the trained model cannot be scored with, so it is not registered: {error}. What the "
+            "builder uses must be TensorFlow's own ops: no numpy_function or py_function"
+        ) from error
+
+
 def _measure(
     parts: Parts, predict: Callable[[Mapping[str, Any]], Array], split: str, task: str
 ) -> dict[str, float]:
@@ -230,7 +260,15 @@ def _measure(
         labels.append(label.numpy())
         predictions.append(predict(inputs))
     empty = np.empty((0, parts.encoder.label.units), "float32")
-    return evaluate(task, np.concatenate([empty, *labels]), np.concatenate([empty, *predictions]))
+    predicted = np.concatenate([empty, *predictions])
+    wrong = int((~np.isfinite(predicted).all(1)).sum())
+    if wrong:
+        raise TrainingError(
+            f"the model predicts no number (NaN or infinite) for {wrong} of {len(predicted)} rows "
+            f"of the {split} split; look for missing or extreme values in them that the features "
+            "let through"
+        )
+    return evaluate(task, np.concatenate([empty, *labels]), predicted)
 
 
 @contextmanager

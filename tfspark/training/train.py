@@ -8,7 +8,7 @@ gets its files under its number. Only then does a version get its alias, and las
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from tfspark.registry.tracking import (
     Store,
     Version,
 )
-from tfspark.training.key import git_revision, recipe, train_key
+from tfspark.training.key import code, git_revision, recipe, train_key
 from tfspark.training.loop.work import work
 from tfspark.training.make import Maker
 from tfspark.training.ranks.talk import Direct
@@ -65,18 +65,22 @@ def train(
     check_names(settings.registry.gate, settings.model.task)
     dataset = dataset_of(settings, steps)
     key = train_key(dataset, settings)
-    with steps.step("open registry"):
-        store = Store(settings.tracking_uri, settings.name)
-        versions = store.versions(key)
+    store = Store(settings.tracking_uri, settings.name)
     maker = Maker(settings, steps, dataset, store, key, spark)
-    complete = [v for v in versions if v.complete and maker.has_files(v.number)]
-    reused = bool(complete) and not settings.training.force
+    with steps.step("open registry"):
+        version = _complete(maker)
+    reused = version is not None
+    if version is None:
+        storage.make_dir(maker.checkpoints)
+        with storage.locked(maker.checkpoints, must=False):
+            version = _complete(maker)  # of a job that trained the same while this one waited
+            reused = version is not None
+            version = version or _make(maker)
     if reused:
         join_ranks().tell(None)  # nothing to train, for ranks that horovodrun started
-        version = complete[-1]
-        steps.note(f"version {version.number} was trained from this very dataset and recipe")
-    else:
-        version = _make(maker, [v for v in versions if not v.complete])
+        own = ", ".join(code(settings))
+        same = f"dataset, recipe and code ({own})" if own else "dataset and recipe"
+        steps.note(f"version {version.number} was trained from this very {same}")
     with steps.step("register", version=version.number) as info:
         manifest = _publish(maker, version)
         aliases = sorted(a for a, number in store.aliases().items() if number == version.number)
@@ -94,7 +98,7 @@ def train(
         "test": manifest["metrics"]["test"],
         "folder": maker.folder(version.number),
         "tensorboard": maker.tensorboard,
-        "mlflow_run": version.run_id,
+        "mlflow_run": manifest["run_id"],
         "reused": reused,
         "seconds": steps.seconds(),
     }
@@ -120,18 +124,27 @@ def follow() -> dict[str, Any]:
     return {"rank": world.rank, "trained": spec is not None}
 
 
-def _make(maker: Maker, started: Iterable[Version]) -> Version:
-    """Train, and write a version's files; `started` is what killed jobs left of it."""
-    version = next(iter(started), None)
+def _complete(maker: Maker) -> Version | None:
+    """The version that is there already, where one may be used."""
+    if maker.settings.training.force:
+        return None
+    versions = maker.store.versions(maker.key)
+    whole = [v for v in versions if v.complete and maker.has_files(v.number)]
+    return whole[-1] if whole else None
+
+
+def _make(maker: Maker) -> Version:
+    """Train, and write a version's files, or those of one that a killed job began."""
+    left = (v for v in maker.store.versions(maker.key) if not v.complete)
+    version = next(left, None)
     if version is not None and maker.has_files(version.number):
         join_ranks().tell(None)
         maker.steps.note(f"version {version.number} is there; finishing it")
         return version
-    run_id = version.run_id if version else _start_run(maker)
+    run_id = (version and version.run_id) or _start_run(maker)
     try:
         model = maker.fit(run_id)
-        number = version.number if version else maker.store.new_version(run_id, maker.key)
-        maker.write(number, run_id, model)
+        number = maker.write(version, run_id, model)
     except Exception:
         with suppress(StorageError):
             maker.store.end_run(run_id, "FAILED")
@@ -166,21 +179,51 @@ def _publish(maker: Maker, version: Version) -> dict[str, Any]:
     manifest = read_manifest(maker.folder(number)) or {}
     verify(maker.folder(number), manifest)
     failed = failures(maker.settings.registry.gate, manifest["metrics"]["test"])
-    store.end_run(version.run_id)
-    store.tag(number, SHA256, storage.sha256(storage.join(maker.folder(number), MANIFEST)))
-    if not failed and not (version.complete and version.gate == "passed"):
+    sha256 = storage.sha256(storage.join(maker.folder(number), MANIFEST))
+    passed = version.complete and version.gate == "passed"
+    if passed and not failed and version.sha256 == sha256:
+        storage.delete(maker.checkpoints)
+        return manifest
+    store.end_run(manifest["run_id"])
+    store.tag(number, SHA256, sha256)
+    if not failed and not passed:
         champion = store.aliases().get(CHAMPION)
         store.set_alias(CHAMPION if champion in (None, number) else CHALLENGER, number)
+        if champion not in (None, number):
+            _compare(maker, number, manifest, champion)
     store.tag(number, GATE, "failed" if failed else "passed")
     store.tag(number, COMPLETE, "true")
     storage.delete(maker.checkpoints)
     if failed:
+        kept = sorted(alias for alias, held in store.aliases().items() if held == number)
+        said = (
+            f"It keeps the alias {' and '.join(kept)} that it had, so who names that scores with "
+            "it: give the alias to another version, improve the recipe, or change registry.gate"
+            if kept
+            else "It is registered without an alias, so nobody scores with it; improve the "
+            "recipe, or change registry.gate"
+        )
         raise GateError(
-            f"model {maker.settings.name} version {number}: {'; '.join(failed)}. It is registered "
-            "without an alias, so nobody scores with it; improve the recipe, or change "
-            "registry.gate"
+            f"model {maker.settings.name} version {number}: {'; '.join(failed)}. {said}"
         )
     return manifest
+
+
+def _compare(maker: Maker, number: int, manifest: dict[str, Any], champion: int) -> None:
+    """Say how a challenger does beside the champion, and how it takes its place."""
+    other = read_manifest(maker.folder(champion)) or {}
+    told = [
+        f"{alias} {version}: {', '.join(f'{k} {v:.4g}' for k, v in found.items() if k != 'rows')}"
+        for alias, version, found in (
+            (CHALLENGER, number, manifest["metrics"]["test"]),
+            (CHAMPION, champion, other.get("metrics", {}).get("test", {})),
+        )
+    ]
+    maker.steps.note(
+        f"on the test split, {'; '.join(told)}. To promote the challenger: MlflowClient("
+        f"{maker.settings.tracking_uri!r}).set_registered_model_alias("
+        f"{maker.settings.name!r}, {CHAMPION!r}, {str(number)!r})"
+    )
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -19,10 +19,10 @@ from pyarrow import fs as pafs
 from tfspark import storage
 from tfspark.config import Settings
 from tfspark.dataset import Dataset
-from tfspark.errors import ConfigError
+from tfspark.errors import ConfigError, TrainingError
 from tfspark.extras import need
 from tfspark.quality.evaluate import LOWER_IS_BETTER, METRICS
-from tfspark.training.key import recipe
+from tfspark.training.key import code, files, recipe
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
@@ -31,7 +31,7 @@ RUN, FOLDER, ERROR = "mlflow_run", "folder", "error"
 _MADE_FROM = "made_from"
 _WARM_UP = 3  # epochs before a trial can be pruned
 # Validation metrics by the name that the gate has for them: what the curves call it.
-_CURVES = {"logloss": "val_loss", "rmse": "val_loss"}
+_CURVES = {"logloss": "val_loss"}
 
 
 class Study:
@@ -59,6 +59,8 @@ class Study:
             {
                 "dataset": dataset.digest,
                 "recipe": recipe(settings),
+                "files": files(settings),
+                "code": code(settings),
                 "space": {k: s.model_dump(mode="json") for k, s in settings.tune.space.items()},
                 "metric": self.metric,
                 "ranks": settings.distributed.ranks,
@@ -118,6 +120,7 @@ class Study:
 
         Raises:
             ConfigError: the curves have no such metric.
+            TrainingError: it is no number.
         """
         curve = history.get(_CURVES.get(self.metric, f"val_{self.metric}"))
         if not curve:
@@ -125,11 +128,19 @@ class Study:
                 "tune needs a validation split with rows: prepare a dataset with one "
                 "(prepare.split.validation)"
             )
-        return math.sqrt(curve[epoch]) if self.metric == "rmse" else curve[epoch]
+        value = curve[epoch]
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"validation {self.metric} is no number ({value}) after epoch "
+                f"{len(curve) if epoch < 0 else epoch + 1}; such a training has no result"
+            )
+        return value
 
     def result(self, history: dict[str, list[float]]) -> float:
         """The metric of the epoch whose weights a training keeps: that of least loss."""
         loss = history.get("val_loss") or [0.0]
+        if not all(map(math.isfinite, loss)):
+            raise TrainingError("the validation loss (val_loss) is no number; see its curve")
         return self.value(history, loss.index(min(loss)))
 
     def finished(self) -> list[FrozenTrial]:

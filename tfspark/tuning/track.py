@@ -8,7 +8,7 @@ from typing import Any
 
 from tfspark.config import Settings
 from tfspark.dataset import Dataset
-from tfspark.registry.tracking import Store
+from tfspark.registry.tracking import Store, named
 
 _STUDY, _TRIAL, _PARENT = "tfspark.study", "tfspark.trial", "mlflow.parentRunId"
 _EVERY = 5.0  # seconds between two writes of one trial's curves
@@ -42,7 +42,7 @@ class Tracker:
         from mlflow.entities import Param
 
         tags = {_PARENT: self.run, _STUDY: self.study, _TRIAL: str(number)}
-        params = [Param(key, str(value)[:6000]) for key, value in settings.items()]
+        params = [Param(key, str(value)[:6000]) for key, value in named(settings).items()]
         with self.store.asking():
             made = self.store.client.create_run(
                 self.experiment, tags=tags, run_name=f"{self.study}-{number}"

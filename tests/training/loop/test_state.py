@@ -117,6 +117,16 @@ def test_a_checkpoint_of_another_model_is_not_used(tmp_path: Path) -> None:
     state = State()
     state.resume(str(tmp_path), a_model(), World())
     assert (state.epoch, state.resumed_at) == (0, (0, 0))
+    assert not list(tmp_path.glob("*")), "it would be newer than what is written next"
+
+
+def test_a_finished_checkpoint_without_a_best_epoch_is_not_used(tmp_path: Path) -> None:
+    model, state = a_model(), State(epoch=3, done=True)
+    state.save(str(tmp_path), model, keep=2)
+    assert keep_best(str(tmp_path), model) is None
+    again = State()
+    again.resume(str(tmp_path), model, World())
+    assert (again.done, again.epoch) == (False, 0)
 
 
 def test_only_a_finished_training_has_a_best_model(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.training.run_ranks import apart, history, last_weights, spec_of, train_on
 from tests.training.small_table import SETTINGS, write_dataset
+from tfspark.config.recipe import Model
 from tfspark.errors import ConfigError
 from tfspark.training.loop.work import strategy_scope
 
@@ -39,9 +40,10 @@ assert scopes[0].num_replicas_in_sync == 2
 
 def test_mirrored_on_two_devices_trains_as_one(tmp_path: Path, dataset: Path) -> None:
     settings = {"batch_size": 18, "epochs": 4}
-    one = spec_of(dataset, tmp_path / "one", **settings)
+    model = Model(builder="tests.training.rank_builders:norms")
+    one = spec_of(dataset, tmp_path / "one", model, **settings)
     train_on(1, one)
-    two = spec_of(dataset, tmp_path / "two", strategy="mirrored", **settings)
+    two = spec_of(dataset, tmp_path / "two", model, strategy="mirrored", **settings)
     done = subprocess.run(
         [sys.executable, "-c", TWO_DEVICES],
         input=json.dumps(two.to_json()),

@@ -122,16 +122,28 @@ def test_the_driver_can_end_it(run: Any) -> None:
 
 @pytest.mark.parametrize("way", ["fit", "train_on_batch", "custom"])
 def test_a_loss_that_is_no_number_names_its_step(run: Any, tmp_path: Path, way: str) -> None:
-    rows = rows_of(150)
-    rows["y"] = [float(y) for y in rows["y"]]
-    rows["y"][17] = 1e30  # its square is no float32
-    columns = [dict(column) for column in COLUMNS]
-    columns[1] = {"name": "y", "physicalType": "double", "role": "label"}
-    dataset = write_dataset(tmp_path / "large", rows, columns)
-    model = Model(task="regression", params={"units": [4]})
-    with pytest.raises(TrainingError, match=r"in epoch 1, step [1-6]; lower"):
-        run(model, dataset=dataset, way=way)
+    with pytest.raises(TrainingError, match=r"in epoch 1, step 2; lower"):
+        run(Model(task="regression", params={"units": [4]}), way=way, learning_rate=1e38)
     assert checkpoint.load(str(tmp_path / "run0")) is None
+
+
+def test_labels_of_any_size_are_learnt(run: Any, tmp_path: Path) -> None:
+    rows = rows_of(150)
+    columns = [dict(column) for column in COLUMNS]
+    columns[1] = {"name": "y", "physicalType": "bigint", "role": "label"}
+    model, curves = Model(task="regression", params={"units": [4]}), []
+    for size, name in ((1, "small"), (100_000, "large")):
+        scaled = {**rows, "y": [10 * size + size * y for y in rows["y"]]}
+        dataset = write_dataset(tmp_path / name, scaled, columns)
+        curves.append(history(run(model, dataset=dataset, optimizer="sgd")))
+    small, large = curves
+    np.testing.assert_allclose(large["val_loss"], small["val_loss"], rtol=1e-3)
+    np.testing.assert_allclose(large["val_rmse"], np.multiply(small["val_rmse"], 1e5), rtol=1e-3)
+    assert large["val_rmse"][-1] < 50_000
+    near = {**rows, "y": [1_700_000_000_000 + i for i in range(150)]}
+    dataset = write_dataset(tmp_path / "near", near, columns)
+    with pytest.raises(TrainingError, match=r"values up to 1\.7e\+12 .* in steps of 1\.31e\+05"):
+        run(model, dataset=dataset)
 
 
 def test_an_epoch_that_misses_rows_is_refused(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,8 +230,63 @@ def stop_at_two():
             self.model.stop_training = epoch == 1
     return [Losses(), Stop()]
 
+def within_an_epoch():
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 2
+    return Stop()
+
 def nothing():
     return 5
+
+class NoNumber(Mine):
+    """Its validation loss is none, as that of rows with a missing value."""
+
+    def test_step(self, data):
+        logs = super().test_step(data)
+        self._loss_tracker.total.assign(float("nan"))
+        return logs
+
+class Silent(Mine):
+    """Its step tells no loss, and goes wrong at the third."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.calls = tf.Variable(0.0, trainable=False)
+
+    def train_step(self, data):
+        x, y = data[:2]
+        self.calls.assign_add(1.0)
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x)) * tf.where(self.calls < 3, 1.0, float("nan"))
+        weights = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, weights), weights)
+        return {"rows": tf.shape(y)[0]}
+
+class Listed(Mine):
+    """Lists metrics of its own, and updates them in training only."""
+
+    def __init__(self, features, output, name):
+        super().__init__(features, output)
+        self.mean = keras.metrics.Mean(name=name)
+
+    @property
+    def metrics(self):
+        return [self.mean]
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x))
+        weights = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, weights), weights)
+        self.mean.update_state(loss)
+        return {self.mean.name: self.mean.result()}
+
+class Untold(Listed):
+    def test_step(self, data):
+        self.mean.update_state(self.compute_loss(data[0], data[1], self(data[0])))
+        return {self.mean.name: self.mean.result()}
 '''
 
 
@@ -252,6 +319,45 @@ def test_callbacks_by_name_see_validation_and_can_stop(run: Any, way: str) -> No
         run(callbacks=["own_models:nothing"])
     with pytest.raises(ConfigError, match="own_models:missing: AttributeError"):
         run(callbacks=["own_models:missing"])
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("way", ["fit", "custom"])
+def test_a_callback_that_stops_within_an_epoch_ends_it(run: Any, way: str) -> None:
+    heard: list[Any] = []
+    spec = run(way=way, callbacks=["own_models:within_an_epoch"], on=heard.append)
+    assert len(history(spec)["loss"]) == 1
+    assert last_weights(spec)
+    [note] = [report["text"] for report in heard if report["kind"] == "note"]
+    assert "within epoch 1, at step 3: it ends with this epoch" in note
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("builder", "said"),
+    [
+        ("NoNumber", r"validation loss \(val_loss\) is no number .* after epoch 1;"),
+        ("Silent", "in epoch 1, step 3; lower"),
+    ],
+)
+def test_what_is_no_number_ends_the_training(run: Any, builder: str, said: str) -> None:
+    with pytest.raises(TrainingError, match=said):
+        run(Model(builder=f"own_models:{builder}"))
+
+
+@pytest.mark.usefixtures("own")
+def test_the_validation_loss_is_that_of_the_validation_rows(run: Any) -> None:
+    """Whatever metrics a model lists, and whether it updates them."""
+    plain = history(run(Model(builder="own_models:Stepping"), epochs=1))["val_loss"]
+    for name in ("loss", "total_loss"):
+        model = Model(builder="own_models:Listed", params={"name": name})
+        found = history(run(model, epochs=1))
+        np.testing.assert_allclose(found["val_loss"], plain, rtol=1e-5)
+        assert name in found
+    model = Model(builder="own_models:Untold", params={"name": "loss"})
+    assert history(run(model, epochs=1))["val_loss"][0] > 0
+    with pytest.raises(ConfigError, match=r"tells no `loss` \(it tells total_loss\)"):
+        run(Model(builder="own_models:Untold", params={"name": "total_loss"}))
 
 
 def test_xla_where_it_works(run: Any, tmp_path: Path) -> None:

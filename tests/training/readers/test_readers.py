@@ -60,12 +60,12 @@ def reader(dataset: Dataset, kind: str, rank: int = 0, size: int = 1, **more: An
     return open_reader(dataset, split, coder, rank=rank, size=size, kind=kind, **given)  # type: ignore[arg-type]
 
 
-def taken(dataset: Any) -> list[list[int]]:
-    """The ids of every batch, without fillers."""
+def taken(dataset: Any, rank: Reader | None = None, step: int = 0) -> list[list[int]]:
+    """The ids of every batch, without the fillers of a rank whose first batch is that of `step`."""
     found = []
-    for inputs, _, *weight in dataset:
-        ids = inputs["id"].numpy()
-        found.append((ids[weight[0].numpy() > 0] if weight else ids).tolist())
+    for number, (inputs, *_) in enumerate(dataset, step):
+        real = rank is None or rank.share(number) > 0
+        found.append(inputs["id"].numpy().tolist() if real else [])
     return found
 
 
@@ -82,7 +82,7 @@ def test_every_id_once_an_epoch(kind: str, files: list[int], tmp_path: Path) -> 
         ranks = [reader(dataset, kind, rank, size, keep_bytes=rank * 4000) for rank in range(size)]
         [steps] = {rank.steps for rank in ranks}
         assert steps == -(-sum(files) // 8)
-        batches = [taken(rank.batches(0).take(epochs * steps)) for rank in ranks]
+        batches = [taken(rank.batches(0).take(epochs * steps), rank) for rank in ranks]
         for epoch in range(epochs):
             seen = Counter(
                 i for some in batches for batch in some[epoch * steps :][:steps] for i in batch
@@ -111,9 +111,9 @@ def test_every_id_once_in_many_epochs(kind: str, files: list[int], tmp_path: Pat
                 if epoch % every == 0:
                     rank._blocks._kept.clear()
                 for window in range(rank._order.windows):
-                    columns = [*rank._window(epoch, window, 0)[0]]
-                    ids, weight = columns[0], columns[-1] if rank.weighted else None
-                    seen.update((ids if weight is None else ids[weight > 0]).tolist())
+                    ids = next(rank._window(epoch, window, 0)[0])
+                    filled = rank.fills and window == rank._order.windows - 1
+                    seen.update(ids[: len(ids) - filled].tolist())
             assert seen == Counter(range(sum(files)))
 
 
@@ -121,7 +121,8 @@ def test_global_batches_are_those_of_one_rank(kind: str, tmp_path: Path) -> None
     dataset = write(tmp_path, kind, FILES["uneven"])
     alone = taken(reader(dataset, kind).batches(2).take(30))
     for size in (2, 3, 11):
-        parts = [taken(reader(dataset, kind, r, size).batches(2).take(30)) for r in range(size)]
+        ranks = [reader(dataset, kind, rank, size) for rank in range(size)]
+        parts = [taken(rank.batches(2).take(30), rank) for rank in ranks]
         assert [[*chain(*step)] for step in zip(*parts, strict=True)] == alone
 
 
@@ -129,10 +130,10 @@ def test_a_position_is_gone_on_from(kind: str, tmp_path: Path) -> None:
     dataset = write(tmp_path, kind, FILES["uneven"])
     for size in (1, 3):
         one = reader(dataset, kind, size - 1, size)
-        whole = taken(one.batches(0).take(4 * one.steps))
+        whole = taken(one.batches(0).take(4 * one.steps), one)
         for epoch, step in ((0, 0), (1, 0), (0, 3), (2, one.steps - 1), (1, one.steps)):
             at = epoch * one.steps + step
-            again = taken(one.batches(epoch, step).take(4 * one.steps - at))
+            again = taken(one.batches(epoch, step).take(4 * one.steps - at), one, at)
             assert again == whole[at:]
 
 
@@ -147,16 +148,17 @@ def test_one_pass_in_file_order(kind: str, tmp_path: Path) -> None:
     assert not other.weighted
 
 
-def test_fillers_weigh_nothing(kind: str, tmp_path: Path) -> None:
+def test_fillers_are_known_by_their_share(kind: str, tmp_path: Path) -> None:
+    """And every rank has elements of one form."""
     dataset = write(tmp_path, kind, [9, 8])
     ranks = [reader(dataset, kind, rank, 3) for rank in range(3)]
-    assert [rank.weighted for rank in ranks] == [True, True, False]
+    assert [rank.fills for rank in ranks] == [True, True, False]
+    assert not any(rank.weighted for rank in ranks)
     for rank in ranks:
         *_, last = rank.batches(0).take(rank.steps)
+        assert len(last) == 2
         assert len(last[1]) == 1
-        assert rank.share(rank.steps - 1) == float(not rank.weighted)
-        if rank.weighted:
-            assert last[2].numpy().tolist() == [0]
+        assert rank.share(rank.steps - 1) == float(not rank.fills)
     many = [reader(dataset, kind, rank, 20) for rank in range(20)]
     batches = [list(rank.batches(0, 1).take(2 * rank.steps)) for rank in many]
     assert all(len(batch[1]) == 1 for some in batches for batch in some)

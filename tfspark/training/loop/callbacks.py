@@ -1,8 +1,8 @@
-"""What happens around steps and epochs, whichever way trains: one Keras callback, `Keeper`."""
+"""What happens around steps and epochs, whichever way trains: two callbacks, first and last."""
 
 from __future__ import annotations
 
-import importlib
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +12,11 @@ import numpy as np
 
 from tfspark.config.recipe import Training
 from tfspark.errors import ConfigError, IntegrityError, TrainingError
-from tfspark.models.build import look_here
-from tfspark.training.loop.state import State, rate_at
+from tfspark.models.code import module_of
+from tfspark.training.loop.metrics import metric_values, metric_variables, reset_metrics
+from tfspark.training.loop.state import MONITOR, State, rate_at
 from tfspark.training.loop.sync import Sync
-from tfspark.training.loop.validate import metric_values, validate
+from tfspark.training.loop.validate import validate
 from tfspark.training.ranks.talk import Talk
 from tfspark.training.ranks.world import World
 from tfspark.training.readers import Reader
@@ -50,7 +51,8 @@ class Keeper(keras.callbacks.Callback):
         super().__init__()
         self.run = run
         self.begun = self.ticks = self.part = 0
-        self.stopped = self.compared = False
+        self.compared = False
+        self.stopped = False  # the driver asked for the end
         # Made once: a tf.data pipeline takes longer to make than a small split to read.
         self.validation = run.validation.once() if run.validation is not None else None
         self.said = self.started = time.monotonic()
@@ -61,7 +63,8 @@ class Keeper(keras.callbacks.Callback):
         self.begun, self.started = run.state.step, time.monotonic()
         run.rows.assign(run.state.rows if run.world.rank == 0 else 0)
         run.sync.calls.assign(self.begun)
-        for variable, value in zip(self.model.metrics_variables, run.state.partial, strict=False):
+        reset_metrics(self.model)
+        for variable, value in zip(metric_variables(self.model), run.state.partial, strict=False):
             variable.assign(np.array(value))
         run.talk.phase("step")
 
@@ -106,11 +109,12 @@ class Keeper(keras.callbacks.Callback):
                     f"epoch {epoch + 1} trained on {rows} rows, the dataset has {run.reader.rows}: "
                     "rows were lost or doubled; prepare the dataset again, and please report this"
                 )
-            told |= metric_values(self.model, values)
+            told |= metric_values(self.model, values, "train_step")
         if run.validation is not None:
             run.talk.phase("evaluate")
             result = validate(self.model, self.validation, run.world, self._tick)
             told |= {f"val_{name}": value for name, value in result.items()}
+            self._check_validation(told)
             self.part = 0  # again the same number on every rank
         run.sync.compare(f"after epoch {epoch + 1}")
         run.state.seconds += time.monotonic() - self.started
@@ -119,14 +123,9 @@ class Keeper(keras.callbacks.Callback):
             self._save()
         if run.world.rank == 0:
             self._say("epoch", history=run.state.history, seconds=run.state.seconds)
-        if run.world.tell(self.stopped) and not run.state.done:
-            run.state.done = True
-            self._save()
-        if run.state.done:
-            self.model.stop_training = True
 
-    def finish(self) -> None:
-        """The training ended, by its own rules or by those of a user's callback."""
+    def end(self) -> None:
+        """The training ends after this epoch, whatever its own rules say."""
         if not self.run.state.done:
             self.run.state.done = True
             self._save()
@@ -149,9 +148,19 @@ class Keeper(keras.callbacks.Callback):
                 "features"
             )
 
+    def _check_validation(self, told: dict[str, float]) -> None:
+        """End where no epoch would be better than another; it is known on every rank."""
+        if not math.isfinite(told[MONITOR]):
+            raise TrainingError(
+                f"the validation loss ({MONITOR}) is no number (NaN or infinite) after epoch "
+                f"{self.run.state.epoch + 1}; look for missing or extreme values in the rows of "
+                "the validation split that the features let through, or lower "
+                "training.learning_rate"
+            )
+
     def _sums(self) -> tuple[int, list[Any]]:
         """Of all ranks: rows of the epoch so far, and the metrics' variables."""
-        values = [v.value.numpy() for v in self.model.metrics_variables]
+        values = [v.value.numpy() for v in metric_variables(self.model)]
         rows, *summed = self.run.world.sum([self.run.rows.numpy(), *values])
         return int(rows), summed
 
@@ -176,6 +185,48 @@ class Keeper(keras.callbacks.Callback):
         self.stopped = self.stopped or bool(answer.get("stop"))
 
 
+class Ender(keras.callbacks.Callback):
+    """The last callback: whether all ranks end after an epoch.
+
+    A callback of the user's may ask for it on some ranks alone, and within an epoch. Then every
+    rank ends with that epoch: none would wait for another, and no row is left out.
+    """
+
+    def __init__(self, keeper: Keeper) -> None:
+        super().__init__()
+        self.keeper, self.asked = keeper, False
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._hold()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._hold()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._hold()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.model.stop_training and not self.asked:
+            self.keeper.run.talk.say(
+                "note",
+                text=f"a callback ends the training within epoch {self.keeper.run.state.epoch + 1}"
+                f", at step {self.keeper.begun + batch + 1}: it ends with this epoch",
+            )
+        self._hold()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._hold()
+        keeper, state = self.keeper, self.keeper.run.state
+        (asked,) = keeper.run.world.sum([np.array(self.asked or keeper.stopped)])
+        if asked:
+            keeper.end()
+        self.model.stop_training = state.done
+
+    def _hold(self) -> None:
+        self.asked = self.asked or bool(self.model.stop_training)
+        self.model.stop_training = False
+
+
 def named_callbacks(names: list[str]) -> list[Any]:
     """What the functions of `training.callbacks` give: one Keras callback each, or several.
 
@@ -183,11 +234,9 @@ def named_callbacks(names: list[str]) -> list[Any]:
         ConfigError: a name that is not there, or gives something else.
     """
     found = []
-    look_here()
     for name in names:
-        module, function = name.split(":")
         try:
-            made = getattr(importlib.import_module(module), function)()
+            made = getattr(module_of(name), name.split(":")[1])()
         except Exception as error:
             raise ConfigError(
                 f"training.callbacks {name}: {type(error).__name__}: {error}"

@@ -6,16 +6,21 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from tfspark.compat.keras import loss_tracker
 from tfspark.config.recipe import Model, Training
 from tfspark.errors import ConfigError
+from tfspark.training.loop.metrics import LOSS, keep_loss, metric_variables, own_step
 from tfspark.training.loop.sync import Sync
 
 
-def compile_model(model: Any, settings: Model, training: Training, rate: float) -> None:
+def compile_model(
+    model: Any, settings: Model, training: Training, rate: float, std: float = 1.0
+) -> None:
     """Give the model its optimizer, and the loss and metrics of its task.
 
     Args:
         rate: the learning rate after warm-up.
+        std: of the label of a regression, whose errors count relative to it.
 
     Raises:
         ConfigError: settings that do not fit the task or the optimizer.
@@ -26,7 +31,11 @@ def compile_model(model: Any, settings: Model, training: Training, rate: float) 
     if settings.task == "regression":
         if smoothing:
             raise ConfigError("training.label_smoothing: is for classes, not for a regression")
-        loss, metrics = keras.losses.MeanSquaredError(), [keras.metrics.MeanAbsoluteError("mae")]
+        loss = _relative(std)
+        metrics = [
+            keras.metrics.MeanAbsoluteError("mae"),
+            keras.metrics.RootMeanSquaredError("rmse"),
+        ]
     elif settings.task == "binary":
         loss = keras.losses.BinaryCrossentropy(label_smoothing=smoothing)
         metrics = [keras.metrics.BinaryAccuracy("accuracy"), keras.metrics.AUC(name="auc")]
@@ -38,50 +47,67 @@ def compile_model(model: Any, settings: Model, training: Training, rate: float) 
         model.optimizer.build(model.trainable_variables)
 
 
-def watch_steps(model: Any, sync: Sync, xla: bool) -> Any:
+def watch_steps(model: Any, sync: Sync, xla: bool, fills: bool = False) -> Any:
     """Let every way of training take one and the same step, and count the rows it has trained on.
 
     A `train_step` of the model's own class is kept; else it is Keras's own, with the forward and
     backward pass in a function that XLA can compile (the exchange between ranks cannot be).
 
+    Args:
+        fills: whether this rank has steps without a row: the row that fills them counts nowhere.
+
     Returns:
         int64 variable: real rows that this rank has trained on since it was last set to 0.
     """
-    import keras
     import tensorflow as tf
 
-    own = type(model).train_step is not keras.Model.train_step
+    own = own_step(model, "train_step")
     if own and xla:
         raise ConfigError("training.xla: the model has a train_step of its own; compile there")
-    tracker = next(metric for metric in model.metrics if metric.name == "loss")
+    if xla and sync.moments is not None and sync.moments.layers:
+        raise ConfigError(
+            "training.xla: ranks normalise a batch together, which XLA cannot compile; leave it "
+            "out, or train with one rank"
+        )
+    tracker = loss_tracker(model)
     step = model.train_step if own else _default_step(model, sync, xla)
     with tf.device("CPU:0"):
         rows = tf.Variable(0, dtype=tf.int64, trainable=False, name="rows")
 
     def train_step(data: Any) -> Any:
+        sync.trace()
         counted = tf.shape(data[1], tf.int64)[0]
         here = tf.where(sync.share > 0, counted, tf.zeros_like(counted))
         rows.assign_add(here)
+        held = [(v, tf.identity(v.value)) for v in metric_variables(model)] if fills else []
         before = tf.identity(tracker.count)
         result = step(data)
-        if own and "loss" in result:
-            sync.note(result["loss"], late=True)
-            # Averaged over the epoch, where the model's own step does not do so itself.
-            kept = tracker.count > before
-            tracker.update_state(
-                result["loss"], sample_weight=tf.where(kept, tf.zeros_like(here), here)
-            )
+        if own:
+            for loss in _losses(result, model):
+                sync.note(loss, late=True)
+            sync.counted()
+        if own and LOSS in result:
+            keep_loss(model, result, before, here)
+        for variable, value in held:
+            variable.assign(tf.where(sync.share > 0, variable.value, value))
         return result
 
     object.__setattr__(model, "train_step", train_step)
     return rows
 
 
+def _losses(result: dict[str, Any], model: Any) -> list[Any]:
+    """What tells that a step of the model's own went wrong: its losses, else the weights."""
+    import tensorflow as tf
+
+    told = [value for name, value in result.items() if LOSS in name.lower()]
+    return told or [tf.reduce_sum(tf.cast(w, tf.float32)) for w in model.trainable_weights]
+
+
 def _default_step(model: Any, sync: Sync, xla: bool) -> Callable[[Any], Any]:
     import tensorflow as tf
 
     arguments = {"training": True} if _takes_training(model) else {}
-    tracker = next(metric for metric in model.metrics if metric.name == "loss")
 
     def gradients(x: Any, y: Any, weight: Any) -> Any:
         with tf.GradientTape() as tape:
@@ -96,11 +122,25 @@ def _default_step(model: Any, sync: Sync, xla: bool) -> Callable[[Any], Any]:
         x, y, weight = (*data, None)[:3]
         grads, loss, predicted = passes(x, y, weight)
         sync.note(loss)
+        sync.counted()
         model.optimizer.apply(grads, model.trainable_weights)
-        tracker.update_state(loss, sample_weight=tf.where(sync.share > 0, tf.shape(y)[0], 0))
+        loss_tracker(model).update_state(loss, sample_weight=tf.shape(y)[0])
         return model.compute_metrics(x, y, predicted, sample_weight=weight)
 
     return train_step
+
+
+def _relative(std: float) -> Any:
+    """Squared errors in units of the label's spread: steps are as large for labels of any size."""
+    import keras
+
+    if std == 1.0:
+        return keras.losses.MeanSquaredError()
+
+    def relative(y: Any, predicted: Any) -> Any:
+        return keras.ops.mean(keras.ops.square((y - predicted) / std), axis=-1)
+
+    return relative
 
 
 def _optimizer(training: Training, rate: float) -> Any:

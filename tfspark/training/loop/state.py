@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tfspark import storage
 from tfspark.config.recipe import ReduceRate, Training
 from tfspark.tensors import Array
 from tfspark.training.loop import checkpoint
@@ -70,6 +71,10 @@ class State:
         variables = _variables(model)
         now = found[0].get("now", []) if found else []
         fits = found is not None and [a.shape for a in now] == [tuple(v.shape) for v in variables]
+        if found and fits and found[1]["done"] and not found[0].get("best"):
+            fits = False  # no epoch was the best
+        if found and not fits:
+            storage.delete(folder)  # so that what is written next is the newest
         if found and fits:
             for variable, array in zip(variables, now, strict=True):
                 variable.assign(array)
@@ -90,7 +95,7 @@ class State:
 def keep_best(folder: str, model: Any) -> State | None:
     """Give a model the weights that a finished training kept; None: it is not finished."""
     found = checkpoint.load(folder)
-    if found is None or not found[1]["done"]:
+    if found is None or not found[1]["done"] or "best" not in found[0]:
         return None
     for weight, array in zip(model.weights, found[0]["best"], strict=True):
         weight.assign(array)

@@ -20,6 +20,7 @@ import numpy as np
 
 from tfspark.compat.keras import moving_statistics
 from tfspark.errors import TrainingError
+from tfspark.training.loop.moments import Moments
 from tfspark.training.ranks.world import World
 
 BUCKET_BYTES = 32 << 20
@@ -49,8 +50,8 @@ class Sync:
             self.bad_step = tf.Variable(-1, dtype=tf.int64, trainable=False, name="bad_step")
             self._bad = tf.Variable(0.0, trainable=False, name="bad")
         self._now = {"share": 1.0, "last": True, "scale": 1.0}
-        if world.size == 1 and local_steps == 1:
-            return
+        replicas = model.distribute_strategy.num_replicas_in_sync
+        self._dense = world.size > 1 or local_steps > 1 or replicas > 1
         self.statistics = _statistics(model) if world.size > 1 else []
         self.before_step = [tf.Variable(v.value, trainable=False) for v in self.statistics]
         shapes = [v.shape for v in model.trainable_variables]
@@ -59,10 +60,26 @@ class Sync:
             if local_steps > 1
             else []
         )
-        kind = type(model.optimizer)
-        model.optimizer.__class__ = type(kind.__name__, (_Synced, kind), {})
-        # Not tracked: the optimizer's variables are what a checkpoint holds.
-        object.__setattr__(model.optimizer, "_tfspark_sync", self)
+        self.moments = Moments(model, world, self.share) if world.size > 1 else None
+        self._meet(model.optimizer)
+
+    def _meet(self, optimizer: Any) -> None:
+        """Let the optimizer apply what all ranks have.
+
+        Its class stays as it is: a model that a callback saves names it.
+        """
+        update = optimizer.apply
+
+        def apply(grads: Any, trainable_variables: Any = None) -> None:
+            variables = trainable_variables or optimizer._trainable_variables
+            self.apply(update, list(grads), list(variables))
+
+        object.__setattr__(optimizer, "apply", apply)
+
+    def trace(self) -> None:
+        """A step is traced anew: its exchanges are numbered from 0 again, as on every rank."""
+        if self.moments is not None:
+            self.moments.trace()
 
     def before(self, share: float, step: int, steps: int) -> bool:
         """Say what the next step is, before it runs.
@@ -82,7 +99,7 @@ class Sync:
         return step == last
 
     def note(self, loss: Any, late: bool = False) -> None:
-        """In a graph, once a step: keep the first step whose loss is no number, on any rank.
+        """In a graph: keep the first step whose loss is no number, on any rank.
 
         Args:
             late: the step's gradients were applied already.
@@ -90,10 +107,14 @@ class Sync:
         import tensorflow as tf
 
         wrong = tf.logical_not(tf.math.is_finite(tf.cast(loss, tf.float32)))
+        wrong = tf.logical_and(wrong, self.share > 0)  # a filler's does not count
         self._bad.assign(tf.maximum(self._bad, tf.cast(wrong, tf.float32)))
         if self.world.size == 1:
             self._keep(self._bad.read_value(), 0)
         self.late = int(late)
+
+    def counted(self) -> None:
+        """In a graph, once a step, after what it had to `note`."""
         self.calls.assign_add(1)
 
     def _keep(self, bad: Any, back: int) -> None:
@@ -106,7 +127,7 @@ class Sync:
         """In a graph: `update(grads, variables)` with the gradients of all ranks."""
         import tensorflow as tf
 
-        grads = [_dense(grad) for grad in grads]
+        grads = [_by_id(grad, self._dense) for grad in grads]
         if not self.sums:
             update(self._reduced(grads, variables, self.share), variables)
             return
@@ -114,7 +135,8 @@ class Sync:
         sums = [self.sums[index[id(variable)]] for variable in variables]
         for total, grad in zip(sums, grads, strict=True):
             if grad is not None:
-                total.assign_add(tf.cast(grad, total.dtype) * self.share)
+                own = tf.math.multiply_no_nan(tf.cast(grad, total.dtype), self.share)
+                total.assign_add(own)
 
         def meet() -> Any:
             held = [
@@ -152,6 +174,8 @@ class Sync:
         import tensorflow as tf
 
         if self.world.size == 1:
+            if factor is self.share:  # all of it
+                return list(grads)
             return [None if g is None else g * tf.cast(factor, g.dtype) for g in grads]
         out = list(grads)
         present = [i for i in reversed(range(len(out))) if out[i] is not None]
@@ -177,7 +201,8 @@ class Sync:
         import tensorflow as tf
 
         flat = tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], 0)
-        flat = flat * tf.cast(factor, flat.dtype)
+        # A filler's gradients may be anything: they count 0 times.
+        flat = tf.math.multiply_no_nan(flat, tf.cast(factor, flat.dtype))
         if tail is not None:
             flat = tf.concat([flat, tf.cast(tf.reshape(tail, [1]), flat.dtype)], 0)
         flat = self.world.reduce(flat, name, self.compression)
@@ -193,25 +218,27 @@ class Sync:
             self._now[name] = value
 
 
-class _Synced:
-    """Over the class of a Keras optimizer."""
-
-    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        variables = trainable_variables or self._trainable_variables  # type: ignore[attr-defined]
-        sync: Sync = self._tfspark_sync  # type: ignore[attr-defined]
-        sync.apply(super().apply, list(grads), list(variables))  # type: ignore[misc]
-
-
 def _statistics(model: Any) -> list[Any]:
     """The moving averages that are numbers with a point: counters are equal on all ranks."""
     floats = ("float32", "float64", "bfloat16", "float16")
     return [v for v in moving_statistics(model) if str(v.dtype) in floats]
 
 
-def _dense(grad: Any) -> Any:
+def _by_id(grad: Any, dense: bool) -> Any:
+    """An embedding's gradient with one entry an id, as a tensor where `dense`.
+
+    Keras's optimizers take the square of each entry by itself, so an id that comes twice in a
+    batch would count as a² + b² where ranks, which add up first, have (a + b)².
+    """
     import tensorflow as tf
 
-    return tf.convert_to_tensor(grad) if isinstance(grad, tf.IndexedSlices) else grad
+    if not isinstance(grad, tf.IndexedSlices):
+        return grad
+    if dense:
+        return tf.convert_to_tensor(grad)
+    ids, place = tf.unique(grad.indices)
+    values = tf.math.unsorted_segment_sum(grad.values, place, tf.size(ids))
+    return tf.IndexedSlices(values, ids, grad.dense_shape)
 
 
 def _buckets(order: Sequence[int], tensors: Sequence[Any]) -> list[list[int]]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from tfspark.training.loop.state import State
 from tfspark.training.readers import Reader
 
@@ -30,26 +28,20 @@ def fit(model: Any, reader: Reader, state: State, epochs: int, callbacks: list[A
             shuffle=False,  # the reader does
             verbose=0,
         )
-        if model.stop_training:
-            break
 
 
 def train_on_batch(
     model: Any, reader: Reader, state: State, epochs: int, callbacks: list[Any]
 ) -> None:
-    """`model.train_on_batch`, which forgets its metrics at every call: they are added up here."""
-    sums: list[Any] = []
+    """`model.train_on_batch`, kept from forgetting its metrics at every call."""
 
-    def step(batches: Iterator[Any], first: bool) -> Any:
-        nonlocal sums
-        if first:
-            sums = _values(model)
+    def step(batches: Iterator[Any]) -> Any:
         x, y, weight = (*next(batches), None)[:3]
-        logs = model.train_on_batch(x, y, sample_weight=weight, return_dict=True)
-        sums = [a + b for a, b in zip(sums, _values(model), strict=True)]
-        for variable, total in zip(model.metrics_variables, sums, strict=True):
-            variable.assign(total)
-        return logs
+        object.__setattr__(model, "reset_metrics", lambda: None)
+        try:
+            return model.train_on_batch(x, y, sample_weight=weight, return_dict=True)
+        finally:
+            object.__delattr__(model, "reset_metrics")
 
     _loop(model, reader, state, epochs, callbacks, step)
 
@@ -62,7 +54,7 @@ def custom(model: Any, reader: Reader, state: State, epochs: int, callbacks: lis
     def graph(batches: Any) -> Any:
         return model.train_step(next(batches))
 
-    _loop(model, reader, state, epochs, callbacks, lambda batches, _: graph(batches))
+    _loop(model, reader, state, epochs, callbacks, graph)
 
 
 WAYS: dict[str, Way] = {"fit": fit, "train_on_batch": train_on_batch, "custom": custom}
@@ -74,7 +66,7 @@ def _loop(
     state: State,
     epochs: int,
     callbacks: list[Any],
-    run_step: Callable[[Iterator[Any], bool], Any],
+    run_step: Callable[[Iterator[Any]], Any],
 ) -> None:
     import keras
 
@@ -85,21 +77,15 @@ def _loop(
     hooks.on_train_begin()
     batches = iter(reader.batches(state.epoch, state.step))
     logs: Any = {}
-    while not (state.done or model.stop_training):
+    while not state.done:
         epoch, begun = state.epoch, state.step
         model.reset_metrics()
         hooks.on_epoch_begin(epoch)
         for batch in range(reader.steps - begun):
             hooks.on_train_batch_begin(batch)
-            logs = run_step(batches, batch == 0)
+            logs = run_step(batches)
             hooks.on_train_batch_end(batch, logs)
-            if model.stop_training:
-                break
         logs = {name: float(value) for name, value in model.get_metrics_result().items()}
         hooks.on_epoch_end(epoch, logs)
     model.optimizer.finalize_variable_values(model.trainable_weights)
     hooks.on_train_end(logs)
-
-
-def _values(model: Any) -> list[Any]:
-    return [np.array(variable.value.numpy()) for variable in model.metrics_variables]

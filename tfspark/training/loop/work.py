@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from tfspark import storage
-from tfspark.compat.keras import stay_built
+from tfspark.compat.keras import batch_normalizations, stay_built
 from tfspark.config import Settings
 from tfspark.config.recipe import Feature, Model, Training
 from tfspark.dataset import Dataset, open_dataset
@@ -122,7 +122,8 @@ class Parts:
         # Preprocessing stays in float32: a small dtype cannot tell one bucket from the next.
         keras.config.set_dtype_policy(self.spec.training.precision)
         try:
-            return build_model(self.spec.model, features, self.encoder.label.units)
+            label = self.encoder.label
+            return build_model(self.spec.model, features, label.units, label.mean, label.std)
         finally:
             keras.config.set_dtype_policy(before)
 
@@ -164,8 +165,9 @@ def work(spec: dict[str, Any], world: World, talk: Talk) -> None:
     """
     import tensorflow as tf
 
-    from tfspark.training.loop.callbacks import Keeper, Run, named_callbacks
+    from tfspark.training.loop.callbacks import Ender, Keeper, Run, named_callbacks
     from tfspark.training.loop.compile import compile_model, watch_steps
+    from tfspark.training.loop.metrics import check_sums
     from tfspark.training.loop.state import State
     from tfspark.training.loop.sync import Sync
     from tfspark.training.loop.ways import WAYS
@@ -176,15 +178,19 @@ def work(spec: dict[str, Any], world: World, talk: Talk) -> None:
     scope = strategy_scope(training.strategy)
     with scope():
         model = parts.model()
-        compile_model(model, given.model, training, given.rate)
+        compile_model(model, given.model, training, given.rate, parts.encoder.label.std)
+    if training.strategy != "none":  # ranks have their own: `Sync`
+        for layer in batch_normalizations(model):
+            layer.synchronized = True
     reader = parts.reader("train", world, shuffle=True)
     validation = parts.reader("validation", world, shuffle=False)
     state = State()
-    _build_metrics(model, reader, scope)
+    _build_metrics(model, reader, scope, validation.rows > 0)
+    check_sums(model, world)
     state.resume(given.checkpoints, model, world)
     sync = Sync(model, world, training.compression, training.local_steps)
     if training.strategy == "none":
-        rows = watch_steps(model, sync, training.xla)
+        rows = watch_steps(model, sync, training.xla, reader.fills)
     else:
         rows = tf.Variable(0, dtype=tf.int64, trainable=False)
     if state.resumed_at != (0, 0) and world.rank == 0:
@@ -201,14 +207,15 @@ def work(spec: dict[str, Any], world: World, talk: Talk) -> None:
         peak_rate=given.rate,
         checkpoints=given.checkpoints,
     )
-    callbacks: list[Any] = [Keeper(run), *named_callbacks(training.callbacks)]
+    keeper = Keeper(run)
+    callbacks: list[Any] = [keeper, *named_callbacks(training.callbacks)]
     if given.tensorboard and world.rank == 0:
         from keras.callbacks import TensorBoard
 
         callbacks.append(TensorBoard(given.tensorboard, write_graph=False))
+    callbacks.append(Ender(keeper))
     if state.done:
         return
-    keeper = callbacks[0]
     try:
         WAYS[training.way](model, reader, state, training.epochs, callbacks)
     except tf.errors.OpError as error:
@@ -221,7 +228,6 @@ def work(spec: dict[str, Any], world: World, talk: Talk) -> None:
                 "features of text need it off"
             ) from error
         raise
-    keeper.finish()
 
 
 def strategy_scope(name: str) -> Callable[[], Any]:
@@ -244,15 +250,20 @@ def strategy_scope(name: str) -> Callable[[], Any]:
     return tf.distribute.TPUStrategy(resolver).scope  # type: ignore[no-any-return]
 
 
-def _build_metrics(model: Any, reader: Reader, scope: Callable[[], Any]) -> None:
-    """Make the metrics' variables, with a row of zeros."""
+def _build_metrics(model: Any, reader: Reader, scope: Callable[[], Any], validated: bool) -> None:
+    """Make the metrics' variables, with a row of zeros, and look whether they tell a loss."""
     import tensorflow as tf
+
+    from tfspark.training.loop.metrics import reset_metrics
+    from tfspark.training.loop.validate import check_loss, test_step
 
     def zeros(spec: Any) -> Any:
         return tf.zeros([size or 1 for size in spec.shape], spec.dtype)
 
     row = tf.nest.map_structure(zeros, reader.element_spec)
     with scope():
-        model.test_step(row)
-    model.reset_metrics()
+        test_step(model, row)
+    if validated:
+        check_loss(model)
+    reset_metrics(model)
     stay_built(model)

@@ -72,6 +72,8 @@ class World:
             return tensor
         with tf.control_dependencies([self.entered.assign_add(1)]):
             sent = tf.cast(tensor, tf.float16) if compression == "float16" else tensor
+            if sent.dtype == tf.bfloat16:  # Horovod adds up none
+                sent = tf.cast(sent, tf.float32)
             summed = self._hvd().allreduce(sent, op=self._hvd().Sum, name=name)
         return tf.cast(summed, tensor.dtype)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +17,22 @@ from tfspark.tensors import Array, TensorSpec, to_numpy
 from tfspark.training.readers.open import open_source
 from tfspark.training.readers.source import read_whole
 
+_COARSE = 1e-3  # the most that a step of float32 may be of the label's spread
 _MOST_COUNTS = 1000  # the manifest keeps so many of a label's values
 
 
 @dataclass(frozen=True)
 class Label:
-    """The label column, and its classes in the order of the model's output (None: a number)."""
+    """The label column, and its classes in the order of the model's output (None: a number).
+
+    Attributes:
+        mean, std: of a number in the training split.
+    """
 
     column: str
     classes: list[Any] | None
+    mean: float = 0.0
+    std: float = 1.0
 
     @property
     def units(self) -> int:
@@ -96,7 +104,7 @@ def label_of(counted: dict[Any, int], dataset: Dataset, model: Model) -> tuple[L
     """The label, and the rows of each of its classes."""
     name = str(dataset.contract.label)
     if model.task == "regression":
-        return Label(name, None), None
+        return Label(name, None, *_spread(dataset, name)), None
     there = sorted(value for value in counted if value is not None)
     listed = dataset.contract.column(name).valid_values
     classes = sorted(listed) if listed else there
@@ -117,6 +125,28 @@ def label_of(counted: dict[Any, int], dataset: Dataset, model: Model) -> tuple[L
             "regression"
         )
     return Label(name, classes), np.array([counted[value] for value in classes])
+
+
+def _spread(dataset: Dataset, name: str) -> tuple[float, float]:
+    """Mean and standard deviation of a number; (0, 1) where there is no spread.
+
+    Raises:
+        TrainingError: its values lie closer together than float32, the type of a prediction,
+            tells apart.
+    """
+    known = dataset.statistics.get(name, {})
+    mean, std = (float(known.get(key) or 0.0) for key in ("mean", "std"))
+    if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
+        return 0.0, 1.0
+    largest = max(abs(float(known.get(key) or 0.0)) for key in ("min", "max"))
+    step = float(np.spacing(np.float32(largest)))
+    if step > _COARSE * std:
+        raise TrainingError(
+            f"dataset {dataset.path}: {name} has values up to {largest:.6g} that differ by about "
+            f"{std:.3g}, and a model's numbers (float32) come in steps of {step:.3g} there; take "
+            "a constant away from the label, in a column of its own"
+        )
+    return mean, std
 
 
 def class_weights(counts: Array | None, label: Label, training: Training) -> Array | None:

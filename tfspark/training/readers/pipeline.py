@@ -55,8 +55,8 @@ class BlockReader:
         self._rank, self._size = place
         self._where, self._train, self._draw = where, train, draw
         self._blocks = Blocks(source, encoder.schema, keep_bytes)
-        self._own_weight = encoder.weighs(train)
-        self.weighted = self._own_weight or order.has_fillers(*place)
+        self.weighted = encoder.weighs(train)
+        self.fills = order.has_fillers(*place)
         self.element_spec = encoder.element_spec(self.weighted)
         self._error: BaseException | None = None
         self._producers: list[_Producer] = []
@@ -73,7 +73,7 @@ class BlockReader:
             skip = skipped if number == first else 0
             return self._window(*divmod(number, order.windows), skip)
 
-        return self._dataset(load, first, None, self.weighted)
+        return self._dataset(load, first, None)
 
     def once(self) -> Any:
         order = self._order
@@ -84,7 +84,7 @@ class BlockReader:
             begin = start + number * chunk
             return self._straight(begin, min(begin + chunk, stop))
 
-        return self._dataset(load, 0, -(-(stop - start) // chunk), self._own_weight)
+        return self._dataset(load, 0, -(-(stop - start) // chunk))
 
     def share(self, step: int) -> float:
         step %= self.steps
@@ -110,17 +110,7 @@ class BlockReader:
             weights = self._draw[classes]
             index = self._order.draw(weights, len(index), epoch, window, self._rank)
         index = np.take(run, index, mode="clip")
-        columns = self._encode(table, cut.parts, index)
-        if self.weighted:
-            columns = self._without_fillers(columns, len(index), cut.fillers)
-        return columns, cut.step_rows
-
-    def _without_fillers(self, columns: Iterator[Any], rows: int, fillers: int) -> Iterator[Any]:
-        """The columns with a weight, which is 0 for the last rows."""
-        yield from itertools.islice(columns, len(self._encoder.specs) + 1)
-        weight = np.array(next(columns, np.ones(rows, "float32")))
-        weight[rows - fillers :] = 0
-        yield weight
+        return self._encode(table, cut.parts, index), cut.step_rows
 
     def _straight(self, start: int, stop: int) -> Loaded:
         parts = self._order.straight(start, stop)
@@ -146,12 +136,10 @@ class BlockReader:
                 list(self._encoder.encode(alone, file, self._train))
             raise
 
-    def _dataset(
-        self, load: Callable[[int], Loaded], first: int, count: int | None, weighted: bool
-    ) -> Any:
+    def _dataset(self, load: Callable[[int], Loaded], first: int, count: int | None) -> Any:
         import tensorflow as tf
 
-        layout = Layout(self._encoder.element_spec(weighted))
+        layout = Layout(self.element_spec)
 
         def loaded() -> Iterator[Loaded]:
             numbers = itertools.count(first) if count is None else range(first, first + count)

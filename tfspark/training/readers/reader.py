@@ -20,7 +20,10 @@ class Reader(Protocol):
     """Of an epoch: ceil(rows / global batch), the same on every rank."""
 
     weighted: bool
-    """Whether the elements have a weight."""
+    """Whether the elements have a weight: the same on every rank."""
+
+    fills: bool
+    """Whether this rank is without a row in some step of an epoch; see `batches`."""
 
     element_spec: Any
     """tf.TensorSpecs of an element of `batches`."""
@@ -30,9 +33,8 @@ class Reader(Protocol):
 
         Elements are (inputs, label) or (inputs, label, weight): a dict of tensors [rows, ...] by
         column, float32 [rows, units], float32 [rows]. `rows` is this rank's part of the step's
-        global batch. A rank without a row in a step gives one row of weight 0; a reader that does
-        so in any step gives a weight with every batch. What comes after (epoch, step) is what an
-        iteration from (0, 0) gives there.
+        global batch. A rank without a row in a step gives one that does not count (`share` is 0).
+        What comes after (epoch, step) is what an iteration from (0, 0) gives there.
 
         Raises:
             TrainingError: the split has no rows.
