@@ -17,6 +17,7 @@ from tfspark.config.settings import ENV_PREFIX
 from tfspark.console import CONTROL
 from tfspark.contracts import Contract
 from tfspark.mask import SENSITIVE, SHOWN, TEXTS
+from tfspark.wording import BESIDE, INSTEAD
 from tfspark.wording import TEXTS as WORDS
 
 FOLDER = Path(__file__).parent.parent / "interop" / "src" / "main" / "resources" / "tfspark"
@@ -38,6 +39,8 @@ def resources() -> dict[str, str]:
             for name, kind in inspect.getmembers(errors, inspect.isclass)
         },
         "texts": WORDS,
+        "tfrecord instead": INSTEAD,
+        "beside tfrecord": BESIDE,
     }
     made = {
         "settings.json": Settings.model_json_schema(),

@@ -50,7 +50,9 @@ def reading(table: str) -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """The telling line of one of Spark's long messages."""
+    """The telling line of one of Spark's long messages: of a Python worker's its last exception."""
+    if raised := _raised(str(error)):
+        return raised
     java = getattr(error, "java_exception", None)
     text = str(java.toString()) if java is not None else str(error)
     causes = re.findall(r"Caused by: (.+)", str(error))
@@ -72,11 +74,11 @@ def running(what: str, target: str) -> Iterator[None]:
         yield
     except ERRORS as error:
         kind = ModelFailed if _MODEL_FAILED.search(str(error)) else StorageError
-        raise kind(f"{what} failed: {_telling(error)}; {target} is unchanged") from error
+        raise kind(f"{what} failed: {first_line(error)}; {target} is unchanged") from error
 
 
-def _telling(error: Exception) -> str:
-    """The last exception of a Python worker's traceback, else Spark's own first line."""
-    raised = re.findall(r"^[A-Za-z_][\w.]*: (.+)$", str(error), re.M)
-    from_python = "Traceback (most recent call last)" in str(error)
-    return raised[-1][:500] if raised and from_python else first_line(error)
+def _raised(text: str) -> str | None:
+    """What the last exception of a Python worker's traceback says, where the text holds one."""
+    _, found, trace = text.rpartition("Traceback (most recent call last)")
+    raised = re.findall(r"^(?:[A-Za-z_][\w.]*: )(.+)$", trace, re.M) if found else []
+    return str(raised[0])[:500] if raised else None
