@@ -19,7 +19,7 @@ from tfspark.console import CONTROL, FORMS
 from tfspark.contracts import Contract
 from tfspark.mask import SENSITIVE, SHOWN, TEXTS
 from tfspark.textblocks import PACKED
-from tfspark.wording import CALLED
+from tfspark.wording import BESIDE, CALLED, INSTEAD
 from tfspark.wording import TEXTS as WORDS
 
 FOLDER = Path(__file__).parent.parent / "interop" / "src" / "main" / "resources" / "tfspark"
@@ -52,6 +52,8 @@ def resources() -> dict[str, str]:
         },
         "called": CALLED,
         "texts": WORDS,
+        "tfrecord instead": INSTEAD,
+        "beside tfrecord": BESIDE,
     }
     made = {
         "settings.json": Settings.model_json_schema(),

@@ -213,6 +213,36 @@ TEXTS = {
     "function_is_op": "has the name of an op",
     "function_twice": "stands twice",
     "function_arguments": "takes arguments that are not told apart",
+    # TFRecord
+    "strange_feature": (
+        "holds {name}, which no sampled record has; give the schema, or take it from all records "
+        "(inferRecords=all, --records all)"
+    ),
+    "other_depth": "holds {found} in {name}, the schema says {wanted}",
+    "no_byte_array": (
+        "recordType is ByteArray, where a record is one binary column; the columns are {columns}"
+    ),
+    "no_sequence": (
+        "column {name}: a list of lists is no part of an Example; leave recordType out, or name "
+        "SequenceExample"
+    ),
+    "null_refused": (
+        "column {name} holds a null, the schema says NOT NULL; read it without NOT NULL"
+    ),
+    "no_record_type": (
+        "{path} holds records of the type {found}, recordType is {given}; leave recordType out"
+    ),
+    "no_codec": (
+        "tfrecord: codec is '{codec}'; a TFRecord file is none, gzip or zlib (deflate): set "
+        "compression to one of these"
+    ),
+    "two_codecs": "tfrecord: codec is '{codec}' and compression is '{compression}': name one",
+    "local_disks": (
+        "tfrecord: writeLocality is 'local', files on the disks of workers, which are no folder "
+        "that can be committed; leave it out"
+    ),
+    "other_option": "tfrecord: there is no option {name}; {instead}",
+    "structs_too_deep": "column {name}: structs {deep} deep, {most} is the most",
     # Command lines
     "no_value": "command line: {flag}: needs a value",
     "a_value": "command line: {flag}: takes no value",
@@ -223,6 +253,27 @@ TEXTS = {
     "not_yaml_value": "its value is not YAML",
     "no_spark_setting": "command line: --conf {text}: is not spark.NAME=VALUE",
 }
+
+
+# Options of other sources of files, and what is written here in place of them.
+INSTEAD = {
+    "pathGlobFilter": "load a pattern: load('folder/*.tfrecord')",
+    "recursiveFileLookup": "folders in a folder are read with it",
+    "ignoreCorruptFiles": "use onCorrupt=skip, which leaves out damaged records",
+    "ignoreMissingFiles": "a file that is gone is an error: load the folder again",
+    "modifiedBefore": "load a pattern, or a list of files",
+    "modifiedAfter": "load a pattern, or a list of files",
+    "mergeSchema": "use inferRecords=all, which takes the schema from all records of all files",
+    "inferSchema": "a schema is inferred where none is given; see inferRecords",
+}
+
+
+# How names of files end that lie beside TFRecord files and are none.
+BESIDE = (
+    *(".md", ".txt", ".rst", ".html", ".pdf", ".log", ".py", ".sh", ".ipynb"),
+    *(".json", ".jsonl", ".yaml", ".yml", ".xml", ".toml", ".pbtxt", ".csv", ".tsv"),
+    *(".parquet", ".orc", ".avro", ".png", ".jpg", ".jpeg", ".crc", ".md5", ".sha256"),
+)
 
 
 def say(name: str, /, **values: Any) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "java_frame",
     "java_map",
     "java_object",
+    "make_active",
     "to_arrow_schema",
     "to_arrow_type",
 ]
@@ -62,6 +63,13 @@ def java_object(spark: SparkSession, name: str) -> Any:
 def java_frame(df: DataFrame) -> Any:
     """The JVM's side of a DataFrame."""
     return df._jdf
+
+
+def make_active(spark: SparkSession) -> None:
+    """Let a thread that has no active session have this one: threads of a pool have none."""
+    sessions = java_object(spark, "org.apache.spark.sql.classic.SparkSession")
+    if sessions is not None and not sessions.getActiveSession().isDefined():
+        sessions.setActiveSession(spark._jsparkSession)
 
 
 def frame_of(java: Any, spark: SparkSession) -> DataFrame:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tfspark.tfrecord.codec.write import Writer, Written, write_file
     from tfspark.tfrecord.folder.verify import Verified, verify
     from tfspark.tfrecord.spark.convert import convert
+    from tfspark.tfrecord.spark.examples import to_example
     from tfspark.tfrecord.spark.source import register, write_tfrecord
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "read_file",
     "read_sidecar",
     "register",
+    "to_example",
     "verify",
     "write_file",
     "write_sidecar",
@@ -57,6 +59,7 @@ __getattr__ = lazy.names(
         "codec.write": ("Writer", "Written", "write_file"),
         "folder.verify": ("Verified", "verify"),
         "spark.convert": ("convert",),
+        "spark.examples": ("to_example",),
         "spark.source": ("register", "write_tfrecord"),
     },
 )

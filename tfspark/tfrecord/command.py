@@ -8,16 +8,17 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
 from tfspark import storage
-from tfspark.errors import ConfigError, IntegrityError, StorageError
+from tfspark.errors import ConfigError, IntegrityError
 from tfspark.flags import Parser
 from tfspark.tfrecord.codec.infer import infer_schema
 from tfspark.tfrecord.codec.read import count_records, read_file
-from tfspark.tfrecord.codec.schema import Layout, layout_of
+from tfspark.tfrecord.codec.schema import BYTES, Layout, layout_of
 from tfspark.tfrecord.folder.manifest import FileEntry, Folder, list_folder
 from tfspark.tfrecord.folder.verify import verify
 
@@ -51,21 +52,30 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         command.add_argument(
             "--compression",
             choices=["none", "gzip", "zlib"],
-            help="of the files; default: as their names say",
+            help="of the files; default: as their first bytes show",
+        )
+        command.add_argument(
+            "--record-type",
+            choices=["Example", "SequenceExample", "ByteArray"],
+            help="ByteArray: records are bytes of any kind, one column; default: an Example",
         )
         if run is _head:
             command.add_argument("--rows", type=_number, default=10, metavar="N")
             command.add_argument("--columns", type=_names, metavar="A,B", help="default: all")
         if run is _schema:
             command.add_argument(
-                "--records", type=_number, default=1000, metavar="N", help="to infer from"
+                "--records",
+                type=_number_or_all,
+                default=1000,
+                metavar="N",
+                help="to infer from; all: every record",
             )
     return parser.parse(argv)
 
 
 def _head(given: argparse.Namespace) -> int:
     folder, left = list_folder(given.path), given.rows
-    for batch in _batches(folder, given.columns, given.compression):
+    for batch in _batches(folder, given):
         for row in _rows(batch.slice(0, left)):
             print(json.dumps(row, ensure_ascii=False))
         left -= min(left, batch.num_rows)
@@ -81,8 +91,7 @@ def _count(given: argparse.Namespace) -> int:
     for entry in folder.files:
         rows = entry.rows
         if rows is None:
-            with _Hint(entry.path, given.compression):
-                rows = count_records(entry.path, compression=given.compression).rows
+            rows = count_records(entry.path, compression=given.compression).rows
         print(f"{rows:>15,}  {_name(folder, entry)}", flush=True)
         total += rows
     said = ", as the manifest says" if folder.manifest else ""
@@ -92,11 +101,12 @@ def _count(given: argparse.Namespace) -> int:
 
 def _schema(given: argparse.Namespace) -> int:
     folder = list_folder(given.path)
-    layout, said = _layout(folder, given.compression, given.records)
+    layout, said = _layout(folder, given, given.records)
     lines = [("column", "type", "nullable", "in the record")]
     for field in layout.schema:
         inside = [feature for feature in layout.features if feature.path[0] == field.name]
         kinds = sorted({f"{f.kind}_list" for f in inside if not f.marker}) or ["int64_list"]
+        kinds = ["the record"] if layout.raw else kinds
         where = "feature_lists: " if any(f.depth == 2 for f in inside) else ""
         null = "yes" if field.nullable else "no"
         lines.append((field.name, str(field.type), null, where + ", ".join(kinds)))
@@ -107,12 +117,14 @@ def _schema(given: argparse.Namespace) -> int:
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         print("  ".join(cells).rstrip())
-    print(f"\n{'SequenceExample' if layout.sequence else 'Example'}s; {said}")
+    print(f"\n{layout.record_type}s; {said}")
     return 0
 
 
 def _verify(given: argparse.Namespace) -> int:
-    found = verify(given.path, given.compression, lambda line: print(line, flush=True))
+    found = verify(
+        given.path, given.compression, lambda line: print(line, flush=True), given.record_type
+    )
     damages = _some(found.damages, "damage")
     print(f"{_some(found.rows, 'row')} in {_some(found.files, 'file')}, {damages}")
     if found.damages:
@@ -123,23 +135,30 @@ def _verify(given: argparse.Namespace) -> int:
     return 0
 
 
-def _layout(folder: Folder, compression: str | None, records: int = 1000) -> tuple[Layout, str]:
+def _layout(
+    folder: Folder, given: argparse.Namespace, records: int | None = 1000
+) -> tuple[Layout, str]:
     """The schema that is declared, or else inferred; and which it is."""
+    if given.record_type == "ByteArray":
+        return layout_of(BYTES, record_type="ByteArray"), "as --record-type says"
     if folder.layout:
         return folder.layout, "as the folder declares"
     files = [entry.path for entry in folder.files]
-    with _Hint(files[0], compression):
-        schema = infer_schema(files, records, compression)
-    return layout_of(schema), f"inferred from at most {records:,} records"
+    # Of a damaged file the rows before the damage can be looked at.
+    schema = infer_schema(files, records, given.compression, on_corrupt="skip")
+    number = "all" if records is None else f"at most {records:,}"
+    layout = replace(layout_of(schema, record_type=given.record_type), sampled=())
+    return layout, f"inferred from {number} records"
 
 
-def _batches(
-    folder: Folder, columns: Sequence[str] | None, compression: str | None
-) -> Iterator[pa.RecordBatch]:
+def _batches(folder: Folder, given: argparse.Namespace) -> Iterator[pa.RecordBatch]:
     """Of all files, with their partition's values."""
     if not folder.files:
         return
-    layout, _ = _layout(folder, compression)
+    columns: Sequence[str] | None = given.columns
+    layout, _ = _layout(folder, given)
+    if columns is not None:
+        layout = replace(layout, sampled=None)
     types = dict(zip(folder.partition_by.names, folder.partition_by.types, strict=True))
     known = [*layout.schema.names, *types]
     if unknown := [name for name in columns or () if name not in known]:
@@ -147,15 +166,14 @@ def _batches(
     wanted = known if columns is None else columns
     stored = [name for name in wanted if name not in types]
     for entry in folder.files:
-        with _Hint(entry.path, compression):
-            for batch in read_file(entry.path, layout, stored, compression=compression):
-                made = {
-                    name: pa.repeat(pa.scalar(entry.partition[name], types[name]), batch.num_rows)
-                    if name in types
-                    else batch.column(name)
-                    for name in wanted
-                }
-                yield pa.RecordBatch.from_pydict(made)
+        for batch in read_file(entry.path, layout, stored, compression=given.compression):
+            made = {
+                name: pa.repeat(pa.scalar(entry.partition[name], types[name]), batch.num_rows)
+                if name in types
+                else batch.column(name)
+                for name in wanted
+            }
+            yield pa.RecordBatch.from_pydict(made)
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
@@ -209,33 +227,6 @@ def _name(folder: Folder, entry: FileEntry) -> str:
     return entry.path.removeprefix(storage.absolute(folder.path).rstrip("/") + "/")
 
 
-class _Hint:
-    """Says of a file that cannot be read from its first record on what it may be instead."""
-
-    def __init__(self, path: str, compression: str | None) -> None:
-        self._path, self._given = path, compression
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, IntegrityError) or "record 0 at byte 0 " not in str(error):
-            return
-        fs, inner = storage.filesystem(self._path)
-        try:
-            with fs.open_input_stream(inner, compression=None) as stream:
-                start = bytes(stream.read(4))
-        except OSError as failed:
-            raise StorageError(f"cannot read {self._path}: {failed}") from failed
-        if start == b"PAR1":
-            raise ConfigError(f"{self._path} is a Parquet file, not TFRecord") from error
-        if start[:2] == b"\x1f\x8b" and self._given != "gzip":
-            raise ConfigError(f"{self._path} is gzip; give --compression gzip") from error
-        raise IntegrityError(
-            f"{error}; or it is no TFRecord file, or compressed: give --compression"
-        ) from error
-
-
 def _some(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
@@ -244,6 +235,10 @@ def _number(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text}: must be a whole number, at least 1")
     return int(text)
+
+
+def _number_or_all(text: str) -> int | None:
+    return None if text == "all" else _number(text)
 
 
 def _names(text: str) -> list[str]:

@@ -415,7 +415,7 @@ def test_a_file_cut_between_two_records(spark: Any, path: str) -> None:
 
 def test_wrong_options_and_paths(spark: Any, tmp_path: Path, path: str) -> None:
     for options, message in (
-        ({"compresion": "gzip"}, "option 'compresion' is unknown; there are columns, compression"),
+        ({"compresion": "gzip"}, "option 'compresion' is unknown; there are codec, columns, compr"),
         ({"compression": "lzo"}, "compression is 'lzo'; use none or gzip or zlib"),
         ({"maxFileBytes": "12 parsecs"}, "give a number, 64m or 1g"),
         ({"narrow": "{id"}, "narrow is no JSON"),

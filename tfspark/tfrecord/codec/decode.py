@@ -8,6 +8,8 @@ allow is parsed in Python and made anew in the usual one: right, and slow.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +21,10 @@ from tfspark.tfrecord.codec import locate_kernels, wire
 from tfspark.tfrecord.codec.encode import TAG
 from tfspark.tfrecord.codec.machine import SLACK
 from tfspark.tfrecord.codec.restore import RAW, MisfitError, restore
-from tfspark.tfrecord.codec.schema import Feature, Layout
+from tfspark.tfrecord.codec.schema import Feature, Kind, Layout
+from tfspark.wording import say
 
-_KIND = {tag: kind for kind, tag in TAG.items()}
+_KIND: dict[int, Kind] = {tag: kind for kind, tag in TAG.items()}
 _SPANS = 1 << 20  # places of features that are known at once, 16 bytes each
 Found = tuple[Array, Array, Array]
 """Bytes; where records begin in them, int64 [n]; a feature's `spans`, int32 [n, 4]."""
@@ -33,16 +36,22 @@ class Decoder:
     def __init__(self, layout: Layout, columns: Sequence[str] | None = None) -> None:
         names = layout.schema.names if columns is None else list(columns)
         self.schema = pa.schema([layout.schema.field(name) for name in names])
+        self._raw = layout.raw
+        self._sampled = layout.sampled
         self._features = [f for f in layout.features if f.path[0] in names]
         self.rows = max(64, _SPANS // max(1, len(self._features)))
         self._nullable = {f.name: f.marker or _nullable(self.schema, f) for f in self._features}
-        keys = [feature.key for feature in layout.features]
+        # Those beside the features are known, so that they are not taken for strange ones.
+        beside = [name.encode() for name in layout.sampled or ()]
+        keys = [feature.key for feature in layout.features] + beside
         places = {feature.name: place for place, feature in enumerate(self._features)}
         self._keys = np.frombuffer(bytearray(b"".join(keys) + bytes(SLACK)), "uint8")
         self._table = np.zeros((len(keys) + 1, 4), "int64")
         self._table[:, 0] = np.cumsum([0, *map(len, keys)])
-        self._table[:-1, 1] = [places.get(feature.name, -1) for feature in layout.features]
-        self._table[:-1, 2] = [feature.depth == 2 for feature in layout.features]
+        self._table[:, 1] = -1
+        count = len(layout.features)
+        self._table[:count, 1] = [places.get(feature.name, -1) for feature in layout.features]
+        self._table[:count, 2] = [feature.depth == 2 for feature in layout.features]
         self._table[:-2, 3] = np.arange(1, len(keys))
 
     def decode(self, data: Array, begin: Array, end: Array) -> tuple[pa.RecordBatch, Array]:
@@ -59,12 +68,19 @@ class Decoder:
         Raises:
             MisfitError: a record does not fit the schema.
         """
-        spans, unusual = self._locate(data, begin, end)
+        if self._raw:
+            content = records(data, begin, end)
+            found = {f.path: restore(f.name, f.leaf, content) for f in self._features}
+            return self._batch(found, len(begin)), np.empty(0, "int64")
+        spans, forms = self._locate(data, begin, end)
         good = np.ones(len(begin), bool)
+        unusual = forms == locate_kernels.UNUSUAL
         if unusual.any():
             data, begin, end, good = _usual(data, begin, end, unusual)
             again = unusual & good
-            spans[:, again], _ = self._locate(data, begin[again], end[again])
+            spans[:, again], forms[again] = self._locate(data, begin[again], end[again])
+        if self._sampled is not None and (forms == locate_kernels.STRANGE).any():
+            self._refuse_strange(data, begin, end, int(np.argmax(forms == locate_kernels.STRANGE)))
         if not good.all():
             spans, begin = np.ascontiguousarray(spans[:, good]), begin[good]
         rows = np.flatnonzero(good)
@@ -79,9 +95,16 @@ class Decoder:
 
     def _locate(self, data: Array, begin: Array, end: Array) -> tuple[Array, Array]:
         spans = np.empty((len(self._features), len(begin), 4), "int32")
-        unusual = np.empty(len(begin), bool)
-        locate_kernels.locate(data, begin, end, self._keys, self._table, spans, unusual)
-        return spans, unusual
+        forms = np.empty(len(begin), "uint8")
+        locate_kernels.locate(data, begin, end, self._keys, self._table, spans, forms)
+        return spans, forms
+
+    def _refuse_strange(self, data: Array, begin: Array, end: Array, row: int) -> None:
+        known = {self._keys[a:b].tobytes() for a, b in pairwise(self._table[:, 0].tolist())}
+        every = [*wire.parse(data[begin[row] : end[row]].tobytes())[0]]
+        every += wire.parse(data[begin[row] : end[row]].tobytes())[1]
+        name = next(key for key in every if key not in known).decode(errors="replace")
+        raise MisfitError(row, say("strange_feature", name=name))
 
     def _batch(self, leaves: dict[tuple[str, ...], pa.Array], rows: int) -> pa.RecordBatch:
         if not self.schema.names:  # no columns, but rows, which can be counted
@@ -90,6 +113,15 @@ class Decoder:
             )
         columns = [_built(leaves, (field.name,), field) for field in self.schema]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+
+def records(data: Array, begin: Array, end: Array) -> pa.Array:
+    """The bytes between these places, one after the other: large binary [records]."""
+    # Every second piece is what lies between two of them.
+    offsets = np.stack([begin, end], axis=1).reshape(-1)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    pieces = pa.Array.from_buffers(pa.large_binary(), max(0, len(offsets) - 1), buffers)
+    return pieces.take(pa.array(np.arange(0, len(offsets), 2)))
 
 
 def _usual(
@@ -118,6 +150,11 @@ def _column(feature: Feature, found: Found, nullable: bool) -> pa.Array:
             of values or of another kind, or a value that the type does not hold.
     """
     absent = found[2][:, 2] < 0
+    elsewhere = absent & (found[2][:, 3] == locate_kernels.OTHER_SIDE)
+    if not feature.marker and elsewhere.any():
+        depths = ("a list of lists", "values")[:: 1 if feature.depth < 2 else -1]
+        said = say("other_depth", name=feature.name, found=depths[0], wanted=depths[1])
+        raise MisfitError(int(np.argmax(elsewhere)), said)
     if not nullable and absent.any():
         raise MisfitError(int(np.argmax(absent)), f"has no feature {feature.name}")
     return _level(feature, feature.type, found, feature.depth)
@@ -125,6 +162,11 @@ def _column(feature: Feature, found: Found, nullable: bool) -> pa.Array:
 
 def _level(feature: Feature, kind: pa.DataType, found: Found, depth: int) -> pa.Array:
     """The values, lists or lists of lists of rows, of an Arrow type."""
+    if depth < 2 and pa.types.is_decimal(feature.leaf):
+        kinds = np.unique(found[2][found[2][:, 2] > 0, 3]).tolist()
+        if len(kinds) > 1:
+            return _mixed(feature, kind, found, depth, kinds)
+        feature = replace(feature, kind=_KIND[kinds[0]] if kinds else feature.kind)
     data, base, spans = found
     size = kind.list_size if pa.types.is_fixed_size_list(kind) else -1 if depth else 1
     offsets = np.empty(len(spans) + 1, "int64")
@@ -155,6 +197,23 @@ def _level(feature: Feature, kind: pa.DataType, found: Found, depth: int) -> pa.
         wide = pa.types.is_large_list(kind)
         buffers.append(pa.py_buffer(offsets if wide else offsets.astype("int32")))
     return pa.Array.from_buffers(kind, len(spans), buffers, nulls, children=[values])
+
+
+def _mixed(
+    feature: Feature, kind: pa.DataType, found: Found, depth: int, kinds: list[int]
+) -> pa.Array:
+    """A column whose rows hold lists of several kinds, each kind of rows by itself."""
+    data, base, spans = found
+    which = np.where(spans[:, 2] > 0, spans[:, 3], kinds[0])
+    rows = [np.flatnonzero(which == one) for one in kinds]
+    parts = []
+    for one in rows:
+        try:
+            parts.append(_level(feature, kind, (data, base[one], spans[one]), depth))
+        except MisfitError as error:
+            raise MisfitError(int(one[error.row]), error.reason) from None
+    order = np.argsort(np.concatenate(rows))
+    return pa.concat_arrays(parts).take(pa.array(order))
 
 
 def _raw(

@@ -167,6 +167,17 @@ def _put_row(at: int, column: int, row: int) -> int:
     return at
 
 
+@inlined
+def _put_frame(at: int, size: int) -> int:
+    """Write what stands around a record of so many bytes; where the frame ends."""
+    store(at, size)
+    store(at + HEADER + size, masked_sum(at + HEADER, size))
+    length_sum = masked_sum(at, 8)
+    for place in range(4):
+        put(at + 8 + place, length_sum >> 8 * place)
+    return at + HEADER + size + TRAILER
+
+
 @kernel
 def write_rows(
     columns: Array, keys: Array, heads: Array, plain: int, row: int, rows: int, out: Array
@@ -224,10 +235,24 @@ def write_rows(
                 for word in range(0, made, 8):
                     store(q + word, load(head + f * step + word))
                 q = _put_row(q + made, column, reached)
-        store(at, size)
-        store(q, masked_sum(at + HEADER, size))
-        length_sum = masked_sum(at, 8)
-        for place in range(4):
-            put(at + 8 + place, length_sum >> 8 * place)
-        at = q + TRAILER
+        at = _put_frame(at, size)
     return rows, at - begin, 0
+
+
+@kernel
+def write_records(data: Array, starts: Array, row: int, out: Array) -> tuple[int, int, int]:
+    """Frame records from `row` on until the buffer is full; the same as `write_rows` returns.
+
+    Args:
+        data: uint8: the records.
+        starts: int64 [records + 1]: where each begins in it.
+    """
+    content, begin = address(data), address(out)
+    stop, at = begin + len(out) - SLACK, begin
+    for reached in range(row, len(starts) - 1):
+        size = starts[reached + 1] - starts[reached]
+        if size > LONGEST or at + HEADER + size + TRAILER > stop:
+            return reached, at - begin, size
+        copy(at + HEADER, content + starts[reached], size)
+        at = _put_frame(at, size)
+    return len(starts) - 1, at - begin, 0

@@ -20,6 +20,11 @@ from tfspark.tfrecord.codec.machine import (
 )
 
 _NAME, _WANTED, _NESTED, _NEXT, _STEP = 0, 8, 16, 24, 32  # of the rows of `features`
+OTHER_SIDE = 1
+"""The tag, beside -1 values, of a feature that is there among the features of the other depth."""
+_ABSENT = -1
+_ELSEWHERE = OTHER_SIDE << 32 | 0xFFFFFFFF
+UNUSUAL, STRANGE = 1, 2
 
 
 @inlined
@@ -161,44 +166,51 @@ def _find(name: int, size: int, keys: int, table: int, features: int, guess: int
 @inlined
 def _locate(
     begin: int, end: int, keys: int, table: int, features: int, span: int, step: int
-) -> bool:
-    """One record of `locate`, whose spans are `step` bytes apart: whether it is a usual one."""
-    place, last = begin, table + _STEP * features
+) -> int:
+    """One record of `locate`, whose spans are `step` bytes apart: its form."""
+    place, last, form = begin, table + _STEP * features, 0
     while place < end:
         side, entry, place = read_field(place, end)
         if side != 0x0A and side != 0x12:
-            return False
+            return UNUSUAL
         while entry < place:
             tag, at, entry = read_field(entry, place)
             if tag != 0x0A:
-                return False
+                return UNUSUAL
             tag, name, name_end = read_field(at, entry)
             if tag != 0x0A:
-                return False
+                return UNUSUAL
             tag, value, value_end = read_field(name_end, entry)
             if tag != 0x12 or value_end != entry:
-                return False
+                return UNUSUAL
             f = _find(name, name_end - name, keys, table, features, load(last + _NEXT))
             if f < 0:
+                if value < value_end:
+                    form = STRANGE
                 continue
             store(last + _NEXT, f)
             last = table + _STEP * f
             nested, wanted = load(last + _NESTED), load(last + _WANTED)
-            if wanted < 0 or nested != (side == 0x12):
+            if wanted < 0:
+                continue
+            found = load(span + wanted * step + 8)
+            if nested != (side == 0x12):
+                if value < value_end and found == _ABSENT:
+                    store(span + wanted * step + 8, _ELSEWHERE)
                 continue
             if nested:
                 kind, count = 0, _lists_of(value, value_end)
                 if count < 0:
-                    return False
+                    return UNUSUAL
             else:
                 kind, value, value_end, count = list_of(value, value_end)
                 if kind < 0:
-                    return False
-            if load(span + wanted * step + 8) != -1:  # twice
-                return False
+                    return UNUSUAL
+            if found != _ABSENT and found != _ELSEWHERE:  # twice
+                return UNUSUAL
             if count >= 0:
                 put_span(span + wanted * step, begin, kind, value, value_end, count)
-    return True
+    return form
 
 
 @kernel
@@ -209,7 +221,7 @@ def locate(
     keys: Array,
     features: Array,
     spans: Array,
-    unusual: Array,
+    forms: Array,
 ) -> None:
     """Find the features of records.
 
@@ -223,9 +235,11 @@ def locate(
             The last row is where the last name ends, and before the first feature of a record.
         spans: int32 [wanted, records, 4], made here: where the values begin and end in the
             record, how many values (or inner lists) there are, the tag of their list. One number
-            alone stands itself in the first two places. Without the feature the third is -1.
-        unusual: bool [records], made here: those in an unusual form, or that are no messages; their
-            spans are not to be used.
+            alone stands itself in the first two places. Without the feature the third is -1, and
+            the fourth `OTHER_SIDE` where one of its name is there, of lists for lists of lists or
+            the other way round.
+        forms: uint8 [records], made here: `UNUSUAL`: in an unusual form, or no message; its spans
+            are not to be used. `STRANGE`: it holds a feature that is none of `features`.
     """
     base, name = address(data), address(keys)
     table, place = address(features), address(spans)
@@ -235,5 +249,4 @@ def locate(
         for number in range(len(spans)):
             store(span + 16 * rows * number + 8, -1)
         first, last = base + begin[row], base + end[row]
-        usual = _locate(first, last, name, table, len(features) - 1, span, 16 * rows)
-        unusual[row] = not usual
+        forms[row] = _locate(first, last, name, table, len(features) - 1, span, 16 * rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,8 +14,8 @@ from tfspark.errors import ConfigError, IntegrityError, StorageError
 from tfspark.tfrecord.codec.decode import Decoder
 from tfspark.tfrecord.codec.infer import infer_schema
 from tfspark.tfrecord.codec.restore import MisfitError
-from tfspark.tfrecord.codec.schema import Layout, layout_of, read_sidecar
-from tfspark.tfrecord.codec.stream import ByteStream, compression_of
+from tfspark.tfrecord.codec.schema import Layout, layout_to_read, read_sidecar
+from tfspark.tfrecord.codec.stream import ByteStream
 from tfspark.tfrecord.codec.walk import Break, Chunk, walk
 
 CHUNK = 1 << 22
@@ -66,7 +66,7 @@ class Reading:
         try:
             for found in walk(self._source, CHUNK, self._decoder.rows):
                 if isinstance(found, Break):
-                    self._bad(found.record, found.offset, found.reason)
+                    self._bad(found.record, found.offset, found.said)
                     self.lost = found.offset
                 elif batch := self._decode(found):
                     self.rows += batch.num_rows
@@ -111,23 +111,28 @@ def read_file(
         path: a local path or a URI.
         schema: the records' schema; None: the one that the folder's `_schema.json` declares, or
             without that file the one of a sample (`infer_schema`).
-        columns: only these, in this order; the others are not decoded.
+        columns: only these, in this order; the others are not decoded. None: all, and of a schema
+            from a sample a record with a feature that no sampled one has is an error.
         on_corrupt: "fail", or "skip" and count (see `Reading`).
-        compression: none, gzip or zlib; None: what the name says (`.gz`, `.zlib`).
+        compression: none, gzip or zlib; None: what the file's first bytes show.
 
     Raises:
         ConfigError: an unknown column or policy, a schema that no Example holds.
         IntegrityError: a damaged record: the file, the record's number, its byte offset.
         StorageError: the file cannot be read, or a record does not fit the schema.
     """
-    skip, kind = _skips(on_corrupt), compression_of(path, compression)
+    skip = _skips(on_corrupt)
     if schema is None:
         folder = storage.absolute(path).rsplit("/", 1)[0]
-        schema = read_sidecar(folder) or infer_schema(path, compression=kind)
-    layout = schema if isinstance(schema, Layout) else _layout(schema)
+        schema = read_sidecar(folder)
+    if schema is None:
+        layout = layout_to_read(infer_schema(path, compression=compression, on_corrupt=on_corrupt))
+        layout = replace(layout, sampled=() if columns is None else None)
+    else:
+        layout = schema if isinstance(schema, Layout) else layout_to_read(schema)
     if unknown := sorted(set(columns or ()) - set(layout.schema.names)):
         raise ConfigError(f"{path} has no column {unknown[0]}; it has {layout.schema.names}")
-    return Reading(path, layout, columns, skip, ByteStream(path, kind))
+    return Reading(path, layout, columns, skip, ByteStream(path, compression))
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,7 @@ def count_records(
     Args:
         path: a local path or a URI.
         on_corrupt: `fail`, or `skip`: count damaged records and go on.
-        compression: none, gzip or zlib; None: what the name says (`.gz`, `.zlib`).
+        compression: none, gzip or zlib; None: what the file's first bytes show.
 
     Raises:
         ConfigError: an unknown policy or compression.
@@ -155,12 +160,12 @@ def count_records(
         StorageError: the file cannot be read.
     """
     skip, rows, corrupt, lost = _skips(on_corrupt), 0, 0, None
-    source = ByteStream(path, compression_of(path, compression))
+    source = ByteStream(path, compression)
     try:
         for found in walk(source, CHUNK, _ROWS):
             if isinstance(found, Break):
                 lost = found.offset
-                bad = [(found.record, found.offset, found.reason)]
+                bad = [(found.record, found.offset, found.said)]
             else:
                 rows += int(found.good.sum())
                 bad = [
@@ -185,22 +190,3 @@ def _damaged(path: str, record: int, offset: int, reason: str) -> IntegrityError
         f"{path}: record {record} at byte {offset} is damaged: {reason}; get the file again from "
         "where it came, or skip corrupt records"
     )
-
-
-def _layout(schema: pa.Schema) -> Layout:
-    """A schema to read with: a decimal is its text, a uint64 an int64; a double is refused."""
-    narrow = {}
-    for field in schema:
-        stack = [(field.name, field.type)]
-        while stack:
-            name, kind = stack.pop()
-            if pa.types.is_struct(kind):
-                stack += [(f"{name}.{inner.name}", inner.type) for inner in kind]
-                continue
-            while pa.types.is_list(kind) or pa.types.is_large_list(kind):
-                kind = kind.value_type
-            if pa.types.is_decimal(kind):
-                narrow[name] = "string"
-            elif pa.types.is_uint64(kind):
-                narrow[name] = "int64"
-    return layout_of(schema, narrow)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -62,6 +64,8 @@ def _typed(leaf: pa.DataType, raw: pa.Array) -> pa.Array:
         if not np.array_equal(again, wanted, equal_nan=True):
             raise pa.ArrowInvalid("a number that half a float does not hold")
         return half
+    if t.is_decimal(leaf) and t.is_float32(raw.type):
+        return _rounded(leaf, raw)
     if t.is_decimal(leaf):
         return raw.cast(pa.string()).cast(leaf)
     if t.is_fixed_size_binary(leaf):
@@ -69,3 +73,19 @@ def _typed(leaf: pa.DataType, raw: pa.Array) -> pa.Array:
     if arrowtypes.is_text(leaf):
         return raw.cast(pa.large_string()).cast(leaf)
     return raw.cast(leaf)
+
+
+def _rounded(leaf: pa.DataType, raw: pa.Array) -> pa.Array:
+    """Floats as decimals: the number that a float is, rounded to the scale."""
+    exact = Context(prec=leaf.precision, rounding=ROUND_HALF_UP)
+    step = Decimal(1).scaleb(-leaf.scale)
+    made = []
+    for value in raw.to_pylist():
+        try:
+            found = None if value is None else Decimal(value).quantize(step, context=exact)
+        except InvalidOperation:
+            found = Decimal("nan")
+        if found is not None and found.is_nan():
+            raise pa.ArrowInvalid("a number that it does not hold")
+        made.append(found)
+    return pa.array(made, leaf)

@@ -26,11 +26,16 @@ from tfspark import storage
 from tfspark.errors import ConfigError, IntegrityError
 from tfspark.tensors import arrowtypes
 from tfspark.tfrecord.codec import types
+from tfspark.wording import say
 
 SIDECAR = "_schema.json"
 """The name of the file beside the records that holds their schema."""
 
-Kind = Literal["bytes", "float", "int64"]
+BYTES = pa.schema([("byteArray", pa.binary())])
+"""The one column of records of any kind, as spark-tfrecord names it."""
+
+Kind = Literal["bytes", "float", "int64", "record"]
+RecordType = Literal["Example", "SequenceExample", "ByteArray"]
 _VERSION = 1
 
 
@@ -42,7 +47,7 @@ class Feature:
         name: the name in the Example; a struct's field is `struct.field`.
         path: the struct's name and the field's, or only the column's.
         leaf: Arrow's type of one value.
-        kind: which list of `feature.proto` holds the values.
+        kind: which list of `feature.proto` holds the values; "record": the value is the record.
         depth: 0: one value; 1: a list; 2: a list of lists, in `feature_lists`.
         type: the column's whole type.
         marker: whether it marks a struct whose fields are all null; it has no values.
@@ -69,32 +74,86 @@ class Layout:
     features: tuple[Feature, ...]
     sequence: bool
     """Whether records are SequenceExamples: some column is a list of lists."""
+    sampled: tuple[str, ...] | None = None
+    """Of a schema from a sample: features that are left out. A record with another one is an error.
+    None: the schema was declared, and other features are passed over."""
+
+    @property
+    def raw(self) -> bool:
+        """Whether the one column is the records' bytes, whatever they are."""
+        return any(feature.kind == "record" for feature in self.features)
+
+    @property
+    def record_type(self) -> RecordType:
+        return "ByteArray" if self.raw else "SequenceExample" if self.sequence else "Example"
 
 
-def layout_of(schema: pa.Schema, narrow: Mapping[str, str] | None = None) -> Layout:
+def layout_of(
+    schema: pa.Schema,
+    narrow: Mapping[str, str] | None = None,
+    record_type: RecordType | None = None,
+) -> Layout:
     """Compile a schema; `Layout.schema` is what a reader of the file gets.
 
     Args:
         schema: the schema of the batches to write.
         narrow: feature → what it becomes: "float" (double, decimal), "int64" (uint64: a value
-            beyond int64 stops the writing) or "string" (decimal: read back without loss).
+            beyond int64 stops the writing) or "string" (decimal: read back without loss). The
+            feature "*" stands for every double and decimal that is not named.
+        record_type: "ByteArray": the one binary column is the records themselves, whatever they
+            are. "Example": no column may be a list of lists. None: what the columns need.
 
     Raises:
-        ConfigError: a column that no Example holds without loss, or two features of one name.
+        ConfigError: a column that no Example holds without loss, two features of one name, or
+            columns that are not of the record type.
     """
+    if record_type == "ByteArray":
+        kinds = schema.types
+        if len(kinds) != 1 or not arrowtypes.is_bytes(kinds[0]):
+            columns = ", ".join(f"{field.name}: {field.type}" for field in schema)
+            raise ConfigError(say("no_byte_array", columns=columns))
+        narrow = {schema.names[0]: "record"}
     left = dict(narrow or {})
     fields, features = [], []
     for field in schema:
         kept, found = _column(field, (field.name,), left)
         fields.append(kept)
         features += found
+    left.pop("*", None)
     if left:
         raise ConfigError(f"narrow names {sorted(left)}: no such column needs a narrowing")
     names = [feature.name for feature in features]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"two columns make the feature {twice[0]!r}: rename one of them")
+    if record_type == "Example":
+        for feature in features:
+            if feature.depth == 2:
+                raise ConfigError(say("no_sequence", name=feature.name))
     ordered = tuple(sorted(features, key=lambda feature: feature.key))
     return Layout(pa.schema(fields), ordered, any(f.depth == 2 for f in features))
+
+
+def layout_to_read(schema: pa.Schema, record_type: RecordType | None = None) -> Layout:
+    """The layout of files that came without one: a decimal is its text, a uint64 an int64.
+
+    Raises:
+        ConfigError: as `layout_of` does, also of a double, which no Example holds.
+    """
+    narrow = {}
+    for field in schema:
+        stack = [(field.name, field.type)]
+        while stack:
+            name, kind = stack.pop()
+            if pa.types.is_struct(kind):
+                stack += [(f"{name}.{inner.name}", inner.type) for inner in kind]
+                continue
+            while arrowtypes.is_list(kind):
+                kind = kind.value_type
+            if pa.types.is_decimal(kind):
+                narrow[name] = "string"
+            elif pa.types.is_uint64(kind):
+                narrow[name] = "int64"
+    return layout_of(schema, narrow, record_type)
 
 
 def write_sidecar(folder: str, layout: Layout) -> None:
@@ -131,13 +190,15 @@ def to_json(layout: Layout) -> dict[str, Any]:
     """What a sidecar holds."""
     decimals = [f.name for f in layout.features if pa.types.is_decimal(f.leaf)]
     unsigned = [f.name for f in layout.features if pa.types.is_uint64(f.leaf)]
+    whole = [f.name for f in layout.features if f.kind == "record"]
+    narrow = dict.fromkeys(decimals, "string") | dict.fromkeys(unsigned, "int64")
     return {
         "format": "tfrecord",
         "version": _VERSION,
-        "record": "SequenceExample" if layout.sequence else "Example",
+        "record": layout.record_type,
         "fields": [types.field_to_json(field) for field in layout.schema],
         "features": {f.name: f.kind for f in layout.features},
-        "narrow": dict.fromkeys(decimals, "string") | dict.fromkeys(unsigned, "int64"),
+        "narrow": narrow | dict.fromkeys(whole, "record"),
     }
 
 
@@ -209,6 +270,10 @@ def _leaf(name: str, leaf: pa.DataType, narrow: dict[str, str]) -> tuple[pa.Data
         ways = ("float", "string")
     elif t.is_uint64(leaf):
         ways = ("int64",)
+    if told is None and "float" in ways and narrow.get("*") in ways:
+        told = narrow["*"]
+    if told == "record" and arrowtypes.is_bytes(leaf):
+        return leaf, "record"
     if ways and told not in ways:
         ask = " or ".join(f'{{"{name}": "{way}"}}' for way in ways)
         raise ConfigError(

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
+import google_crc32c
 import numpy as np
 import pyarrow as pa
 
@@ -20,6 +21,13 @@ _SUFFIXES: dict[str, Compression] = {".gz": "gzip", ".gzip": "gzip", ".zlib": "z
 _SUFFIXES[".deflate"] = "zlib"
 _WINDOW = {"gzip": 31, "zlib": 15}  # of zlib's functions; TensorFlow's GZIP and ZLIB
 _PIECE = 1 << 18
+_HEAD = 12  # bytes of a frame's length and of its sum
+
+
+def masked(data: bytes) -> int:
+    """CRC32C as it stands in a frame."""
+    crc = int(google_crc32c.value(data))
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 class DamageError(ValueError):
@@ -40,17 +48,49 @@ def compression_of(path: str, given: str | None = None) -> Compression:
     raise ConfigError(f"compression {given!r} is unknown: use none, gzip or zlib")
 
 
-class ByteStream:
-    """A file that is read from begin to end, decompressed on the way; memory is bounded."""
+def compression_in(head: bytes, path: str) -> Compression:
+    """The compression that the first bytes of a file show; where they show none, its name's.
 
-    def __init__(self, path: str, compression: Compression) -> None:
+    A frame's length has a sum, so a file with a right one is not compressed, whatever its name.
+
+    Raises:
+        ConfigError: it is a Parquet file.
+    """
+    size = head[:8]
+    if len(head) == _HEAD and masked(size) == int.from_bytes(head[8:], "little"):
+        return "none"
+    if head[:4] == b"PAR1":
+        raise ConfigError(f"{path} is a Parquet file, not TFRecord")
+    if head[:3] == b"\x1f\x8b\x08":
+        return "gzip"
+    # A damaged length may look like zlib's two bytes, but no record has more than 4 GiB.
+    if head[:1] == b"\x78" and int.from_bytes(head[:2], "big") % 31 == 0 and any(head[4:8]):
+        return "zlib"
+    return compression_of(path)
+
+
+class ByteStream:
+    """A file that is read from begin to end, decompressed on the way; memory is bounded.
+
+    Args:
+        compression: none, gzip or zlib; None: what the file's first bytes show.
+
+    Attributes:
+        head: the file's first bytes, as they are in it.
+    """
+
+    def __init__(self, path: str, compression: str | None = None) -> None:
+        if compression is not None:
+            compression_of(path, compression)
         fs, inner = storage.filesystem(path)
         try:
             self._file = fs.open_input_stream(inner, compression=None)
+            self.head = self._left = bytes(self._file.read(_HEAD))
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error}") from error
         self._path = path
-        self._inflate = None if compression == "none" else _Inflate(_WINDOW[compression])
+        kind = compression or compression_in(self.head, path)
+        self._inflate = None if kind == "none" else _Inflate(_WINDOW[kind])
 
     def read_into(self, room: Array) -> int:
         """Read bytes into uint8 [room]; how many: none at the end.
@@ -60,9 +100,12 @@ class ByteStream:
             DamageError: what was compressed is damaged.
         """
         try:
-            if not self._inflate:
+            if self._inflate:
+                data = self._inflate.read(len(room), self._raw)
+            elif self._left:
+                data = self._raw(len(room))
+            else:
                 return int(self._file.readinto(room))
-            data = self._inflate.read(len(room), self._file.read)
         except OSError as error:
             raise StorageError(f"cannot read {self._path}: {error}") from error
         room[: len(data)] = np.frombuffer(data, "uint8")
@@ -70,6 +113,12 @@ class ByteStream:
 
     def close(self) -> None:
         self._file.close()
+
+    def _raw(self, most: int) -> bytes:
+        if not self._left:
+            return bytes(self._file.read(most))
+        data, self._left = self._left[:most], self._left[most:]
+        return data
 
 
 class _Inflate:

@@ -49,6 +49,11 @@ class Break:
     offset: int
     reason: str
 
+    @property
+    def said(self) -> str:
+        """The reason, of the first frame with what else the file may be."""
+        return self.reason if self.offset else f"{self.reason}; or it is no TFRecord file"
+
 
 def walk(source: ByteStream, chunk_bytes: int, rows: int) -> Iterator[Chunk | Break]:
     """The records of a stream, up to so many at a time; a `Break` is the last thing.

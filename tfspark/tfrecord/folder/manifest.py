@@ -24,6 +24,7 @@ from tfspark.errors import ConfigError, IntegrityError, SourceMissing
 from tfspark.tfrecord.codec import types
 from tfspark.tfrecord.codec.schema import Layout, from_json, read_sidecar, to_json
 from tfspark.tfrecord.codec.stream import compression_of
+from tfspark.wording import BESIDE
 
 MANIFEST = "_manifest.json"
 SUCCESS = "_SUCCESS"
@@ -80,7 +81,8 @@ def list_folder(path: str, check: bool = True) -> Folder:
     """The files that count: those of the manifest; without one, those that the names tell.
 
     Without a manifest these are all files with `.tfrecord` in their names, or, if there is none,
-    all whose names do not begin with `_` or `.`; folders `name=value` are partition columns. A
+    all whose names do not begin with `_` or `.` and do not end as those of texts, tables and sums
+    do, unless all do; folders `name=value` are partition columns. A
     single file is a folder of one, and a pattern (`*`, `?`, `[`) one of the files that match.
 
     Args:
@@ -147,7 +149,8 @@ def by_names(folder: str) -> Manifest:
         for name, size in storage.files(folder)
         if not any(part.startswith(("_", ".")) for part in name.split("/"))
     ]
-    records = [(n, s) for n, s in found if ".tfrecord" in n.rsplit("/", 1)[-1]] or found
+    records = [(n, s) for n, s in found if ".tfrecord" in n.rsplit("/", 1)[-1]]
+    records = records or [(n, s) for n, s in found if not n.lower().endswith(BESIDE)] or found
     texts = [_parse_folders(name) for name, _ in records]
     columns = list(texts[0]) if texts else []
     if any(list(text) != columns for text in texts):

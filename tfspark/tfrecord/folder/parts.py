@@ -17,10 +17,12 @@ from tfspark.tfrecord.codec.stream import SUFFIX, Compression
 from tfspark.tfrecord.codec.write import Writer
 from tfspark.tfrecord.folder.commit import Commit, StagedFile
 from tfspark.tfrecord.folder.manifest import partition_folder
+from tfspark.wording import say
 
 FILE_BYTES = 128 << 20
 """Bytes after which a file is ended, as they are on disk."""
 
+_STRUCTS = 50  # inside each other: Arrow's files and streams end at 64 levels
 _OPEN = 64  # files that a task writes at once; more partition values make more files
 
 
@@ -161,9 +163,13 @@ def partition_schema(schema: pa.Schema, names: Iterable[str]) -> tuple[pa.Schema
     """The schema of the records, and that of the partition columns.
 
     Raises:
-        ConfigError: a column is not there, has values that make no folder, or none is left.
+        ConfigError: a column is not there, has values that make no folder, or none is left; or a
+            column has more structs inside each other than all readers take.
     """
     names = list(names)
+    for field in schema:
+        if (deep := _structs(field.type)) > _STRUCTS:
+            raise ConfigError(say("structs_too_deep", name=field.name, deep=deep, most=_STRUCTS))
     for number, name in enumerate(names):
         if name not in schema.names or name in names[:number]:
             why = "named twice" if name in schema.names else f"not there: {schema.names}"
@@ -178,3 +184,10 @@ def partition_schema(schema: pa.Schema, names: Iterable[str]) -> tuple[pa.Schema
     if not rest.names:
         raise ConfigError("partitionBy: names all columns, a record would hold none")
     return rest, pa.schema([schema.field(name) for name in names])
+
+
+def _structs(kind: pa.DataType) -> int:
+    """How many structs are inside each other."""
+    return (
+        1 + max(map(_structs, [f.type for f in kind]), default=0) if pa.types.is_struct(kind) else 0
+    )

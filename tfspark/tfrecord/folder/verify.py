@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 
 from tfspark import storage
-from tfspark.errors import StorageError
+from tfspark.errors import ConfigError, StorageError
 from tfspark.tfrecord.codec.decode import Decoder
 from tfspark.tfrecord.codec.read import CHUNK
 from tfspark.tfrecord.codec.restore import MisfitError
-from tfspark.tfrecord.codec.schema import SIDECAR, Layout, layout_of, read_sidecar
-from tfspark.tfrecord.codec.stream import ByteStream, compression_of
+from tfspark.tfrecord.codec.schema import (
+    BYTES,
+    SIDECAR,
+    Layout,
+    RecordType,
+    layout_of,
+    read_sidecar,
+)
+from tfspark.tfrecord.codec.stream import ByteStream
 from tfspark.tfrecord.codec.walk import Break, walk
 from tfspark.tfrecord.folder.manifest import (
     MANIFEST,
@@ -45,7 +52,10 @@ class Verified:
 
 
 def verify(
-    path: str, compression: str | None = None, say: Callable[[str], None] = lambda line: None
+    path: str,
+    compression: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    record_type: RecordType | None = None,
 ) -> Verified:
     """Read all of a file or folder: every sum, every record by the schema, every count.
 
@@ -54,8 +64,9 @@ def verify(
 
     Args:
         path: a file or a folder.
-        compression: none, gzip or zlib; None: what the names say.
+        compression: none, gzip or zlib; None: what the files' first bytes show.
         say: gets a line for every file and every damage, when it is found.
+        record_type: "ByteArray": records are of any kind, and only their sums are checked.
 
     Raises:
         SourceMissing: there is nothing.
@@ -69,6 +80,8 @@ def verify(
         say(f"DAMAGED  {text}")
 
     folder = _everything(path, damaged)
+    if record_type == "ByteArray":
+        folder = replace(folder, layout=layout_of(BYTES, record_type=record_type))
     for entry in folder.files:
         before = found.damages
         rows = _read(entry, folder.layout, compression, damaged)
@@ -122,14 +135,14 @@ def _read(
             damaged(f"{entry.path}: record {record} at byte {offset}: {reason}")
 
     try:
-        source = ByteStream(entry.path, compression_of(entry.path, compression))
-    except StorageError as error:
+        source = ByteStream(entry.path, compression)
+    except (ConfigError, StorageError) as error:
         damaged(str(error))
         return 0
     try:
         for found in walk(source, CHUNK, decoder.rows):
             if isinstance(found, Break):
-                bad(found.record, found.offset, found.reason)
+                bad(found.record, found.offset, found.said)
                 continue
             for at in np.flatnonzero(~found.good).tolist():
                 bad(*found.place(at), "the sum of its data is wrong")

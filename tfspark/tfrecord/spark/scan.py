@@ -17,10 +17,12 @@ from tfspark import storage
 from tfspark.errors import ConfigError, IntegrityError, StorageError
 from tfspark.tfrecord.codec.infer import infer_schema
 from tfspark.tfrecord.codec.read import Reading, count_records, read_file
+from tfspark.tfrecord.codec.schema import BYTES, Layout, layout_of, layout_to_read
 from tfspark.tfrecord.folder.manifest import FileEntry, Folder
 from tfspark.tfrecord.folder.prune import matching
 from tfspark.tfrecord.spark import types as sparktypes
 from tfspark.tfrecord.spark.options import Options
+from tfspark.wording import say
 
 _SAMPLED = 8  # files that a schema is taken from
 _OPENING = 4 << 20  # bytes that opening a file costs as much as reading
@@ -36,12 +38,18 @@ def schema_of(folder: Folder, options: Options) -> StructType:
         ConfigError: a column that is asked for is not there, or Spark has no type for one.
         IntegrityError, StorageError: no schema could be taken from the records.
     """
-    if folder.layout is not None:
-        found = folder.layout.schema
+    layout = declared(folder, options)
+    if layout is not None:
+        found = layout.schema
+    elif options.record_type == "ByteArray":
+        found = BYTES
     else:
-        step = max(1, -(-len(folder.files) // _SAMPLED))
-        paths = [entry.path for entry in folder.files if entry.bytes][::step]
-        found = infer_schema(paths, options.infer_records, options.compression)
+        paths = [entry.path for entry in folder.files if entry.bytes]
+        paths = paths or [entry.path for entry in folder.files]
+        if options.infer_records is not None:
+            paths = paths[:: max(1, -(-len(paths) // _SAMPLED))]
+        found = infer_schema(paths, options.infer_records, options.compression, options.on_corrupt)
+        layout_of(found, record_type=options.record_type)
     records = [field for field in found if field.name not in folder.partition_by.names]
     schema = sparktypes.to_spark(pa.schema([*records, *folder.partition_by]))
     if options.columns is None:
@@ -51,11 +59,36 @@ def schema_of(folder: Folder, options: Options) -> StructType:
     return StructType([schema[name] for name in options.columns])
 
 
-class Reader(spark.DataSourceReader):
-    """One scan. It gives the columns of the schema that Spark asks for, and decodes no others."""
+def declared(folder: Folder, options: Options) -> Layout | None:
+    """The layout of the folder's own schema, if it has one and records are read by it.
 
-    def __init__(self, folder: Folder, schema: StructType, options: Options) -> None:
+    Raises:
+        ConfigError: its records are not of the type that is asked for.
+    """
+    layout, asked = folder.layout, options.record_type
+    if layout is None or asked in (None, layout.record_type):
+        return layout
+    if asked == "ByteArray":
+        return None
+    if asked == "Example" or layout.raw:
+        raise ConfigError(
+            say("no_record_type", path=folder.path, found=layout.record_type, given=asked)
+        )
+    return layout  # SequenceExamples without lists of lists are Examples
+
+
+class Reader(spark.DataSourceReader):
+    """One scan. It gives the columns of the schema that Spark asks for, and decodes no others.
+
+    Args:
+        inferred: the schema is the one of `schema_of`.
+    """
+
+    def __init__(
+        self, folder: Folder, schema: StructType, options: Options, inferred: bool = False
+    ) -> None:
         self._folder, self._options = folder, options
+        self._vectors = sparktypes.vectors(schema)
         self._schema = sparktypes.to_arrow(schema)
         if options.columns not in (None, schema.names):
             raise ConfigError(
@@ -64,12 +97,19 @@ class Reader(spark.DataSourceReader):
             )
         constant = folder.partition_by.names
         self._columns = [name for name in self._schema.names if name not in constant]
-        if folder.layout is not None:
-            known = folder.layout.schema.names
+        layout = declared(folder, options)
+        if layout is None and self._columns:
+            wanted = pa.schema([self._schema.field(name) for name in self._columns])
+            layout = layout_to_read(sparktypes.stored(wanted), options.record_type)
+            if inferred and options.columns is None:
+                layout = replace(layout, sampled=tuple(constant))
+        elif layout is not None:
+            known = layout.schema.names
             if unknown := [name for name in self._columns if name not in known]:
                 raise ConfigError(
                     f"{folder.path} has no column {unknown[0]}; it has {[*known, *constant]}"
                 )
+        self._layout = layout
 
     def __getstate__(self) -> dict[str, Any]:
         # What travels to the tasks: each has its own files.
@@ -100,12 +140,8 @@ class Reader(spark.DataSourceReader):
                 rows = min(_ROWS, counted.rows - start)
                 yield pa.RecordBatch.from_arrays([pa.nulls(rows)], ["rows"])
             return
-        layout = self._folder.layout
-        schema = layout or sparktypes.stored(
-            pa.schema([self._schema.field(name) for name in self._columns])
-        )
         reading: Reading = read_file(
-            entry.path, schema, self._columns, options.on_corrupt, options.compression
+            entry.path, self._layout, self._columns, options.on_corrupt, options.compression
         )
         with closing(reading):
             yield from reading
@@ -136,7 +172,8 @@ class Reader(spark.DataSourceReader):
         whole = pa.RecordBatch.from_arrays(
             [columns[name] for name in self._schema.names], self._schema.names
         )
-        return sparktypes.cast(whole, self._schema, entry.path)
+        found = sparktypes.cast(whole, self._schema, entry.path)
+        return sparktypes.with_vectors(found, self._vectors)
 
 
 def _grouped(files: Sequence[FileEntry], size: int) -> list[list[FileEntry]]:

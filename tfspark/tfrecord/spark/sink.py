@@ -32,9 +32,10 @@ class Writer(DataSourceArrowWriter):
     """One write. It begins when it is made, on the driver, so that a wrong one ends at once."""
 
     def __init__(self, schema: StructType, options: Options, overwrite: bool) -> None:
+        self._vectors = sparktypes.vectors(schema)
         self._schema = loose(sparktypes.to_arrow(schema))
         records, partition_by = partition_schema(self._schema, options.partition_by)
-        layout = layout_of(records, options.narrow)
+        layout = layout_of(records, options.narrow, options.record_type)
         mode: Mode = "new" if options.must_be_new else "append"
         if overwrite:
             mode = "partitions" if options.dynamic and partition_by.names else "overwrite"
@@ -45,7 +46,8 @@ class Writer(DataSourceArrowWriter):
         context = cast(TaskContext, TaskContext.get())
         task, attempt = context.partitionId(), f"attempt-{context.taskAttemptId()}"
         where = f"{self._commit.path}, task {task}"
-        batches = (sparktypes.cast(batch, self._schema, where) for batch in iterator)
+        plain = (sparktypes.without_vectors(batch, self._vectors) for batch in iterator)
+        batches = (sparktypes.cast(batch, self._schema, where) for batch in plain)
         return Message(write_parts(self._commit, batches, self._cut, task, attempt))
 
     def commit(self, messages: Sequence[WriterCommitMessage | None]) -> None:

@@ -43,11 +43,13 @@ class TFRecordDataSource(DataSource):
 
     def schema(self) -> StructType:
         options = Options(self.options)
+        # Spark asks for a schema where the user gave none, and keeps this object.
+        self._inferred = True
         return schema_of(_folder(options), options)
 
     def reader(self, schema: StructType) -> DataSourceReader:
         options = Options(self.options)
-        return Reader(_folder(options), schema, options)
+        return Reader(_folder(options), schema, options, getattr(self, "_inferred", False))
 
     def writer(self, schema: StructType, overwrite: bool) -> DataSourceWriter:
         return Writer(schema, Options(self.options), overwrite)
@@ -61,11 +63,20 @@ class _OwnName(TFRecordDataSource):
         return FORMAT
 
 
-def register(spark: SparkSession) -> None:
-    """Make the source known to a session, as "tfrecord" and as "tfspark_tfrecord".
+class _Plural(TFRecordDataSource):
+    """The same, by the name that spark-tensorflow-connector has."""
 
-    Where a jar on Spark's class path has the name "tfrecord" it keeps it, and a line in the log
-    says so; tfspark itself uses the second name.
+    @classmethod
+    def name(cls) -> str:
+        return "tfrecords"
+
+
+def register(spark: SparkSession) -> None:
+    """Make the source known to a session: as "tfrecord", "tfrecords" and "tfspark_tfrecord".
+
+    Where a jar on Spark's class path has one of the first two names it keeps it, and a line in the
+    log says so; tfspark itself uses the third name. The session becomes the active one of this
+    thread if there is none: Spark looks there for the source of a write.
 
     Args:
         spark: a session that `spark_session` did not make.
@@ -75,13 +86,18 @@ def register(spark: SparkSession) -> None:
     """
     from pyspark.errors import AnalysisException
 
+    from tfspark.compat.spark import make_active
+
+    make_active(spark)
     spark.dataSource.register(_OwnName)
-    try:
-        spark.dataSource.register(TFRecordDataSource)
-    except AnalysisException as error:
-        if error.getCondition() != "DATA_SOURCE_ALREADY_EXISTS":
-            raise
-        _log.warning('a jar has the name "tfrecord": use format("%s") for tfspark\'s', FORMAT)
+    for kind in (TFRecordDataSource, _Plural):
+        try:
+            spark.dataSource.register(kind)
+        except AnalysisException as error:
+            if error.getCondition() != "DATA_SOURCE_ALREADY_EXISTS":
+                raise
+            name = kind.name()
+            _log.warning('a jar has the name "%s": use format("%s") for tfspark\'s', name, FORMAT)
 
 
 def write_tfrecord(
@@ -114,6 +130,8 @@ def write_tfrecord(
         raise ConfigError(f"mode {mode!r} is unknown: use error, ignore, append or overwrite")
     if mode == "ignore" and holds_data(path):
         return
+    from tfspark.compat.spark import make_active
+
     texts = {
         name: json.dumps(v) if isinstance(v, Mapping) else str(v) for name, v in options.items()
     }
@@ -121,6 +139,7 @@ def write_tfrecord(
         texts["mustBeNew"] = "true"
     if partition_by:
         texts["partitionBy"] = ",".join(partition_by)
+    make_active(df.sparkSession)  # in a thread of a pool there is none
     writer = df.write.format(FORMAT).options(**texts)
     with own_errors(f"writing {path}"):
         writer.mode("overwrite" if mode == "overwrite" else "append").save(path)

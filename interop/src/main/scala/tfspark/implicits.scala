@@ -3,10 +3,11 @@ package tfspark
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.catalyst.encoders.{encoderFor, ExpressionEncoder}
 import org.apache.spark.sql.classic.SparkSession
-import org.apache.spark.sql.{DataFrame, Encoder, Row}
+import org.apache.spark.sql.{Column, DataFrame, Encoder, Row}
 import scala.reflect.ClassTag
 import tfspark.model.Binding
 import tfspark.plans.{RddTask, Scoring}
+import tfspark.tfrecord.Examples
 
 /** `import tfspark.implicits._`: models over DataFrames and RDDs. */
 object implicits {
@@ -44,6 +45,19 @@ object implicits {
         keep: Option[Seq[String]] = None,
         signature: Option[String] = None
     ): DataFrame = Scoring.score(df, model, inputs, keep, signature, reasons = true)
+  }
+
+  implicit class ExampleDataFrame(private val df: DataFrame) extends AnyVal {
+
+    /** Each row as the bytes that the source `tfspark_tfrecord_jvm` would write for it, without a
+      * file's frame around it: `df.select(df.col("key"), df.toExample().as("value"))`.
+      *
+      * @param narrow
+      *   as the source's option: feature → float or string, for doubles and decimals
+      * @throws TfsparkException
+      *   a column that no Example holds without loss
+      */
+    def toExample(narrow: Map[String, String] = Map.empty): Column = Examples.column(df, narrow)
   }
 
   implicit class ScoreRdd[T](private val rdd: RDD[T]) extends AnyVal {

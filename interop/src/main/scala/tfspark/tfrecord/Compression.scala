@@ -5,7 +5,7 @@ import java.util.zip.{
   DataFormatException, Deflater, DeflaterOutputStream, GZIPOutputStream, Inflater
 }
 import org.apache.commons.compress.compressors.gzip.GzipCompressorInputStream
-import tfspark.StorageError
+import tfspark.{ConfigError, StorageError}
 
 /** What was compressed is damaged or cut off. */
 private[tfrecord] final class DamageError(message: String) extends RuntimeException(message)
@@ -21,6 +21,27 @@ private[tfrecord] object Compression {
     suffixes.collectFirst { case (end, kind) if path.endsWith(end) => kind }.getOrElse("none")
   )
 
+  /** What was given, or what a file's first bytes show; where they show none, its name's.
+    *
+    * A frame's length has a sum, so a file with a right one is not compressed, whatever its name.
+    *
+    * @throws ConfigError
+    *   it is a Parquet file
+    */
+  def in(head: Array[Byte], path: String): String = {
+    def starts(bytes: Int*) = head.take(bytes.size).toSeq == bytes.map(_.toByte)
+    if (head.length == Frame.Header && Frame.sumFits(head)) "none"
+    else if (starts('P', 'A', 'R', '1'))
+      throw new ConfigError(s"$path is a Parquet file, not TFRecord")
+    else if (starts(0x1f, 0x8b, 8)) "gzip"
+    // A damaged length may look like zlib's two bytes, but no record has more than 4 GiB.
+    else if (
+      starts(0x78) && head.length > 1 && (0x7800 | head(1) & 0xff) % 31 == 0 &&
+      head.slice(4, 8).exists(_ != 0)
+    ) "zlib"
+    else of(path, None)
+  }
+
   def writing(out: OutputStream, kind: String): OutputStream = kind match {
     case "gzip" => new GZIPOutputStream(out, Piece)
     case "zlib" => new DeflaterOutputStream(out, new Deflater(), Piece)
@@ -30,10 +51,15 @@ private[tfrecord] object Compression {
   val Piece: Int = 1 << 18
 }
 
-/** A file that is read from begin to end, decompressed on the way. */
-private[tfrecord] final class Source(file: Store, compression: String) extends AutoCloseable {
+/** A file that is read from begin to end, decompressed on the way.
+  *
+  * @param told
+  *   none, gzip or zlib; None: what the file's first bytes show
+  */
+private[tfrecord] final class Source(file: Store, told: Option[String]) extends AutoCloseable {
   private val raw = new Raw(file.open())
   private var stream: InputStream = null
+  private lazy val compression = told.getOrElse(Compression.in(raw.head, file.shown))
 
   private def in: InputStream = {
     if (stream == null) stream = decompressed // which reads a header
@@ -77,12 +103,14 @@ private[tfrecord] final class Source(file: Store, compression: String) extends A
   private final class Raw(from: InputStream) extends BufferedInputStream(from, Compression.Piece) {
     var failed = false
 
-    lazy val empty: Boolean = {
-      mark(1)
-      val none = read() < 0
+    lazy val head: Array[Byte] = {
+      mark(Frame.Header)
+      val found = readNBytes(Frame.Header)
       reset()
-      none
+      found
     }
+
+    def empty: Boolean = head.isEmpty
 
     override def read(): Int = guarded(super.read())
     override def read(into: Array[Byte], at: Int, most: Int): Int =

@@ -2,6 +2,7 @@ package tfspark.tfrecord
 
 import org.apache.spark.sql.execution.vectorized.WritableColumnVector
 import org.apache.spark.sql.types.StructType
+import tfspark.shared.Shared
 
 /** Records to columns, a record at a time, without an object per value.
   *
@@ -22,7 +23,8 @@ private[tfrecord] final class Decoder(layout: Layout, names: Seq[String]) {
       else { place += 1; place }
     }.toArray
   }
-  private val spans = new Spans(features, places)
+  private val raw = layout.raw
+  private val spans = new Spans(features, places, layout.sampled)
   private val columns = fields.map(field => column(field, Seq(field.name), field.nullable)).toArray
 
   /** Decode a record into row `row` of the vectors; false: it is no message, nothing was put.
@@ -34,7 +36,12 @@ private[tfrecord] final class Decoder(layout: Layout, names: Seq[String]) {
     */
   def decode(data: Array[Byte], begin: Int, end: Int, to: Array[WritableColumnVector], row: Int)
       : Boolean =
-    spans.locate(data, begin, end) && {
+    if (raw) {
+      to.foreach(_.putByteArray(row, data, begin, end - begin))
+      true
+    } else spans.locate(data, begin, end) && {
+      if (spans.strange != null)
+        throw new MisfitError(Shared.say("strange_feature", "name" -> spans.strange))
       var at = 0
       while (at < columns.length) {
         try columns(at).put(to(at), row)
@@ -87,6 +94,7 @@ private final class Leaf(feature: Feature, place: Int, nullable: Boolean, spans:
   private val kind = if (feature.depth == 2) 0 else feature.kind
   private val size = if (feature.depth == 0) 1 else feature.sizes.head
   private val inner = feature.sizes.lastOption.getOrElse(1)
+  private val decimal = feature.leaf.isInstanceOf[ArrowType.Decimal]
 
   def here: Boolean = spans.count(place) >= 0
 
@@ -112,12 +120,18 @@ private final class Leaf(feature: Feature, place: Int, nullable: Boolean, spans:
     */
   def check(): Boolean = {
     if (here) fits(spans.kind(place), spans.count(place), kind, size)
-    else if (!nullable) throw new MisfitError(s"has no feature ${feature.name}")
+    else if (!feature.marker && spans.elsewhere(place)) {
+      val (lists, single) = ("a list of lists", "values")
+      val (found, wanted) = if (feature.depth < 2) (lists, single) else (single, lists)
+      val values = Seq("name" -> feature.name, "found" -> found, "wanted" -> wanted)
+      throw new MisfitError(Shared.say("other_depth", values: _*))
+    } else if (!nullable) throw new MisfitError(s"has no feature ${feature.name}")
     here
   }
 
   private def fits(found: Int, count: Int, wanted: Int, size: Int): Unit = {
-    val same = found == wanted || count == 0 || (wanted == Kind.float && found == Kind.int64)
+    val same = found == wanted || count == 0 || (wanted == Kind.float && found == Kind.int64) ||
+      (decimal && wanted != 0)
     if (!same)
       throw new MisfitError(
         s"holds ${Kind.names(found)} values in ${feature.name}, the schema says " +
@@ -160,7 +174,7 @@ private final class Leaf(feature: Feature, place: Int, nullable: Boolean, spans:
   ): Unit = {
     val last = first + count
     var (row, at) = (first, begin)
-    if (count > 0) feature.kind match {
+    if (count > 0) (if (decimal) found else feature.kind) match {
       case Kind.int64 =>
         while (row < last) {
           restore.int64(to, row, spans.number(at))

@@ -32,8 +32,12 @@ private[tfrecord] final class Encoder(layout: Layout, schema: StructType) {
   var data = new Array[Byte](1 << 16)
   var used = 0
 
+  /** The column that is the whole record; -1: there is none. */
+  private val whole =
+    if (layout.raw) schema.fieldIndex(layout.features.head.path.head) else -1
   private val (single, nested) = {
-    val columns = layout.features.map(feature => new EncodedFeature(feature, schema))
+    val features = if (whole >= 0) Nil else layout.features
+    val columns = features.map(feature => new EncodedFeature(feature, schema))
     val (lists, others) = columns.partition(_.nested)
     (others.toArray, lists.toArray)
   }
@@ -50,6 +54,7 @@ private[tfrecord] final class Encoder(layout: Layout, schema: StructType) {
       case one: UnsafeRow => one
       case other => unsafe(other)
     }
+    if (whole >= 0) return addWhole(from)
     val features = sizes(single, from)
     var size = 1 + Varint.width(features) + features
     var lists = 0L
@@ -63,13 +68,26 @@ private[tfrecord] final class Encoder(layout: Layout, schema: StructType) {
         s"a record of $size bytes, the longest has $Longest: leave columns out or split the row"
       )
     room(Header + size + Trailer)
-    var at = put(used + Header, 0x0a, features, single)
-    if (nested.length > 0) at = put(at, 0x12, lists, nested)
-    val words = ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN)
+    val at = put(used + Header, 0x0a, features, single)
+    if (nested.length > 0) put(at, 0x12, lists, nested)
+    frame(size)
+  }
+
+  private def addWhole(row: UnsafeRow): Unit = {
+    if (row.isNullAt(whole)) throw new RefusedError(null, "null, and a record cannot be")
+    val record = row.getBinary(whole)
+    room(Header + record.length.toLong + Trailer)
+    System.arraycopy(record, 0, data, used + Header, record.length)
+    frame(record.length.toLong)
+  }
+
+  /** Write what stands around a record of so many bytes. */
+  private def frame(size: Long): Unit = {
+    val (words, end) = (ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN), used + Header + size)
     words.putLong(used, size)
     words.putInt(used + 8, sum(data, used, 8))
-    words.putInt(at, sum(data, used + Header, size.toInt))
-    used = at + Trailer
+    words.putInt(end.toInt, sum(data, used + Header, size.toInt))
+    used = end.toInt + Trailer
   }
 
   private def sizes(columns: Array[EncodedFeature], row: UnsafeRow): Long = {

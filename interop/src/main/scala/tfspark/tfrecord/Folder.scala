@@ -1,10 +1,12 @@
 package tfspark.tfrecord
 
 import java.nio.file.{FileSystems, Paths}
+import java.util.Locale.ROOT
 import org.apache.hadoop.conf.Configuration
 import scala.annotation.tailrec
 import scala.collection.immutable.ListMap
 import scala.util.Try
+import tfspark.shared.Shared
 import tfspark.{ConfigError, IntegrityError, SourceMissing}
 
 /** What is to be read under a path: what belongs to it, by its manifest or else by its names.
@@ -26,6 +28,7 @@ private[tfspark] final case class Folder(
 
 private[tfspark] object Folder {
   val Success = "_SUCCESS"
+  private val Beside = Shared.texts("beside tfrecord")
 
   /** The files of one or several paths, of the same columns. */
   def of(options: Options, conf: Configuration): Folder = {
@@ -45,8 +48,9 @@ private[tfspark] object Folder {
   /** The files that count: those of the manifest; without one, those that the names tell.
     *
     * Without a manifest these are all files with `.tfrecord` in their names, or, if there is none,
-    * all whose names do not begin with `_` or `.`; folders `name=value` are partition columns. A
-    * single file is a folder of one, and a pattern (`*`, `?`, `[`) one of the files that match.
+    * all whose names do not begin with `_` or `.` and do not end as those of texts, tables and sums
+    * do, unless all do; folders `name=value` are partition columns. A single file is a folder of
+    * one, and a pattern (`*`, `?`, `[`) one of the files that match.
     *
     * @param check
     *   compare the sizes of the files with the manifest's
@@ -102,7 +106,10 @@ private[tfspark] object Folder {
       name.split('/').exists(part => part.startsWith("_") || part.startsWith("."))
     }
     val named = found.filter { case (name, _) => name.split('/').last.contains(".tfrecord") }
-    val records = if (named.isEmpty) found else named
+    val others = found.filterNot { case (name, _) =>
+      Beside.exists(name.toLowerCase(ROOT).endsWith)
+    }
+    val records = Seq(named, others, found).find(_.nonEmpty).getOrElse(Nil)
     val texts = records.map { case (name, _) => Partition.parse(name) }
     val columns = texts.headOption.fold(Seq.empty[String])(_.keys.toSeq)
     if (texts.exists(_.keys.toSeq != columns))

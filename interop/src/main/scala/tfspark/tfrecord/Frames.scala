@@ -18,6 +18,12 @@ private[tfrecord] object Frame {
 
   /** The longest array that Java makes. */
   val LongestArray: Int = Int.MaxValue - 16
+
+  /** Whether the sum of the length at the beginning is right. */
+  def sumFits(header: Array[Byte]): Boolean = {
+    val words = ByteBuffer.wrap(header).order(ByteOrder.LITTLE_ENDIAN)
+    new Sums()(header, 0, 8) == words.getInt(8)
+  }
 }
 
 /** Masked CRC32C sums of pieces of an array. */
@@ -57,6 +63,9 @@ private[tfrecord] final class Frames(source: Source) {
     * `offset` are those of the damaged frame then.
     */
   var broken: String = null
+
+  /** `broken`, of the first frame with what else the file may be. */
+  def said: String = if (offset > 0) broken else s"$broken; or it is no TFRecord file"
 
   private var words = ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN)
   private var at, have = 0 // what is not yet walked is data[at:have]

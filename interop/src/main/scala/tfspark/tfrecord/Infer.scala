@@ -19,74 +19,106 @@ private[tfspark] object Infer {
     * of lists in `feature_lists`. A column without any value in the sample is left out.
     *
     * @param records
-    *   as many in all, of 16 files from the first to the last
+    *   as many in all, of 16 files from the first to the last; None: all records of all files
+    * @param skips
+    *   damaged records are left out
     * @throws IntegrityError
     *   a damaged record, or one that holds bytes in a feature where another holds numbers, or an
-    *   integer that no float is where another holds floats
+    *   integer that no float is where another holds floats, or a feature among the feature lists
+    *   where another has one of its name beside them
     * @throws StorageError
     *   a file cannot be read, or none has a record
     */
   def apply(
       paths: Seq[String],
-      records: Long,
+      records: Option[Long],
       compression: Option[String],
-      conf: Configuration
+      conf: Configuration,
+      skips: Boolean = false
   ): Seq[ArrowField] = {
-    val opened = math.min(paths.size, FilesOpened)
+    val opened = records.fold(paths.size)(_ => math.min(paths.size, FilesOpened))
     val spread = (0 until opened).map { at =>
       if (opened == 1) 0 else (at.toDouble * (paths.size - 1) / (opened - 1)).toInt
     }
-    val seen = mutable.Map.empty[(Boolean, String), Seen]
+    val seen = mutable.LinkedHashMap.empty[(Boolean, String), Seen]
     var count = 0
     val rest = paths.indices.filterNot(spread.toSet)
-    val most = math.max(1, records / math.max(1, spread.size))
+    val most = records.fold(Long.MaxValue)(all => math.max(1, all / math.max(1, spread.size)))
     // The others only as long as all are empty.
     for (number <- (spread ++ rest).iterator.takeWhile(at => count == 0 || spread.contains(at)))
-      each(paths(number), most, compression, conf) { (at, record) =>
-        count += 1
-        val (single, lists) =
-          try Wire.parse(record)
+      each(paths(number), most, compression, conf, skips) { (at, record) =>
+        val parsed =
+          try Some(Wire.parse(record))
           catch {
+            case _: WireError if skips => None
             case error: WireError =>
-              throw new IntegrityError(s"$at is damaged: ${error.getMessage}")
+              throw new IntegrityError(
+                s"$at is damaged: ${error.getMessage}; records of another kind are read with " +
+                  "recordType ByteArray"
+              )
           }
-        for ((key, values) <- single)
-          seen.getOrElseUpdate((false, key), new Seen(key)).take(values, at)
-        for ((key, inner) <- lists; values <- inner)
-          seen.getOrElseUpdate((true, key), new Seen(key)).take(values, at)
+        for ((single, lists) <- parsed) {
+          count += 1
+          for ((key, values) <- single)
+            seen.getOrElseUpdate((false, key), new Seen(key)).take(values, at)
+          for ((key, inner) <- lists; values <- inner)
+            seen.getOrElseUpdate((true, key), new Seen(key)).take(values, at)
+        }
       }
-    if (count == 0) {
+    if (count == 0 && skips)
+      apply(paths, records, compression, conf, skips = false) // says what is damaged
+    else if (count == 0) {
       val named =
         if (paths.size == 1) s"${paths.head} has no" else s"none of ${paths.size} files has a"
       throw new StorageError(s"$named record to take a schema from: give the schema")
-    }
-    seen.toSeq.sortBy(_._1._2).flatMap { case ((nested, _), found) =>
-      found.kind(nested).map(ArrowField(found.name, _, nullable = true))
-    }
+    } else fields(seen.toSeq)
   }
 
-  private def each(path: String, most: Long, compression: Option[String], conf: Configuration)(
-      use: (String, Array[Byte]) => Unit
-  ): Unit = Using.resource(new Source(Store(path, conf), Compression.of(path, compression))) {
-    source =>
+  private def fields(seen: Seq[((Boolean, String), Seen)]): Seq[ArrowField] = {
+    val found = seen.sortBy(_._1._2).flatMap { case ((nested, _), one) =>
+      one.kind(nested).map(kind => (nested, one, ArrowField(one.name, kind, nullable = true)))
+    }
+    for (
+      Seq((nested, first, _), (_, second, field)) <- found.sliding(2) if first.name == field.name
+    ) {
+      val shapes = Seq("values", "a list of lists")
+      val (one, other) = if (nested) (shapes(1), shapes.head) else (shapes.head, shapes(1))
+      throw new IntegrityError(
+        s"${second.at} holds $other in ${field.name}, ${first.at} $one: give the schema of the " +
+          "records that you want"
+      )
+    }
+    found.map(_._3)
+  }
+
+  private def each(
+      path: String,
+      most: Long,
+      compression: Option[String],
+      conf: Configuration,
+      skips: Boolean
+  )(use: (String, Array[Byte]) => Unit): Unit =
+    Using.resource(new Source(Store(path, conf), compression)) { source =>
       val frames = new Frames(source)
       var left = most
       while (left > 0 && frames.next()) {
         val at = s"$path: record ${frames.record} at byte ${frames.offset}"
-        if (!frames.good)
+        if (frames.good)
+          use(at, java.util.Arrays.copyOfRange(frames.data, frames.begin, frames.end))
+        else if (!skips)
           throw new IntegrityError(s"$at is damaged: the sum of its data is wrong")
-        use(at, java.util.Arrays.copyOfRange(frames.data, frames.begin, frames.end))
         left -= 1
       }
-      if (frames.broken != null)
+      if (frames.broken != null && !skips)
         throw new IntegrityError(
-          s"$path: record ${frames.record} at byte ${frames.offset} is damaged: ${frames.broken}; " +
+          s"$path: record ${frames.record} at byte ${frames.offset} is damaged: ${frames.said}; " +
             "give the schema"
         )
-  }
+    }
 
   /** What a sample holds of one feature. */
   private final class Seen(key: String) {
+    var at = "" // where the first list is
     private val kinds = mutable.LinkedHashMap.empty[Int, String] // where the first one is
     private var empty = 0 // the kind of a list that holds none
     private var (single, text) = (true, true)
@@ -95,6 +127,7 @@ private[tfspark] object Infer {
     val name: String = new String(key.getBytes(ISO_8859_1), UTF_8)
 
     def take(values: Values, at: String): Unit = if (values.kind != 0) {
+      if (this.at.isEmpty) this.at = at
       single &&= values.values.size == 1
       if (values.values.isEmpty) empty = values.kind
       else {

@@ -5,13 +5,18 @@ import com.fasterxml.jackson.databind.node.{JsonNodeFactory, ObjectNode}
 import java.nio.charset.StandardCharsets.UTF_8
 import scala.collection.mutable
 import scala.jdk.CollectionConverters._
+import tfspark.shared.Shared
 import tfspark.tfrecord.ArrowType._
 import tfspark.{ConfigError, IntegrityError}
 
 /** Tags of Feature's lists (feature.proto), and their names. */
 private[tfspark] object Kind {
   val (bytes, float, int64) = (0x0a, 0x12, 0x1a)
-  val names: Map[Int, String] = Map(bytes -> "bytes", float -> "float", int64 -> "int64")
+
+  /** No list: the value is the whole record. */
+  val record = 1
+  val names: Map[Int, String] =
+    Map(bytes -> "bytes", float -> "float", int64 -> "int64", record -> "record")
 }
 
 /** One feature of every record.
@@ -49,8 +54,22 @@ private[tfspark] final case class Feature(
   *   what a reader of the file gets
   * @param features
   *   sorted by name, as they are in every record
+  * @param sampled
+  *   of a schema from a sample: features that are known besides. A record with another one is an
+  *   error. None: the schema was declared, and other features are passed over
   */
-private[tfspark] final case class Layout(fields: Seq[ArrowField], features: Seq[Feature]) {
+private[tfspark] final case class Layout(
+    fields: Seq[ArrowField],
+    features: Seq[Feature],
+    sampled: Option[Set[String]] = None
+) {
+
+  /** Whether the one column is the records' bytes, whatever they are. */
+  def raw: Boolean = features.exists(_.kind == Kind.record)
+
+  def recordType: String =
+    if (raw) "ByteArray" else if (sequence) "SequenceExample" else "Example"
+
   def names: Seq[String] = fields.map(_.name)
 
   /** Whether records are SequenceExamples: some column is a list of lists. */
@@ -63,6 +82,7 @@ private[tfspark] final case class Layout(fields: Seq[ArrowField], features: Seq[
     for (feature <- features) {
       kinds.put(feature.name, Kind.names(feature.kind))
       feature.leaf match {
+        case _ if feature.kind == Kind.record => narrow.put(feature.name, "record")
         case Decimal(_, _, _) => narrow.put(feature.name, "string")
         case Plain("uint64") => narrow.put(feature.name, "int64")
         case _ =>
@@ -72,7 +92,7 @@ private[tfspark] final case class Layout(fields: Seq[ArrowField], features: Seq[
       .objectNode()
       .put("format", "tfrecord")
       .put("version", Layout.Version)
-      .put("record", if (sequence) "SequenceExample" else "Example")
+      .put("record", recordType)
       .set[ObjectNode]("fields", fieldsToJson(fields))
       .set[ObjectNode]("features", kinds)
       .set[ObjectNode]("narrow", narrow)
@@ -86,14 +106,31 @@ private[tfspark] object Layout {
   /** Compile a schema.
     *
     * @param narrow
-    *   feature → what it becomes: "float" (double, decimal), "int64" (uint64) or "string" (decimal)
+    *   feature → what it becomes: "float" (double, decimal), "int64" (uint64) or "string"
+    *   (decimal). The feature "*" stands for every double and decimal that is not named
+    * @param recordType
+    *   ByteArray: the one binary column is the records themselves, whatever they are; Example: no
+    *   column may be a list of lists; None: what the columns need
     * @throws ConfigError
-    *   a column that no Example holds without loss, or two features of one name
+    *   a column that no Example holds without loss, two features of one name, or columns that are
+    *   not of the record type
     */
-  def of(fields: Seq[ArrowField], narrow: Map[String, String] = Map.empty): Layout = {
-    val left = mutable.Map.from(narrow)
+  def of(
+      fields: Seq[ArrowField],
+      narrow: Map[String, String] = Map.empty,
+      recordType: Option[String] = None
+  ): Layout = {
+    val bytes = recordType.contains("ByteArray")
+    if (bytes && (fields.size != 1 || !isBytes(fields.head.kind)))
+      throw new ConfigError(
+        Shared.say("no_byte_array", "columns" -> fields.mkString(", "))
+      )
+    val left = mutable.Map.from(if (bytes) Map(fields.head.name -> "record") else narrow)
     val features = mutable.Buffer.empty[Feature]
     val kept = fields.map(field => column(field, Seq(field.name), left, features))
+    left -= "*"
+    if (recordType.contains("Example")) for (list <- features.find(_.depth == 2))
+      throw new ConfigError(Shared.say("no_sequence", "name" -> list.name))
     if (left.nonEmpty)
       throw new ConfigError(
         s"narrow names ${Repr.list(left.keys.toSeq.sorted)}: no such column needs a narrowing"
@@ -112,7 +149,7 @@ private[tfspark] object Layout {
 
   /** A schema to read with: a decimal is its text, a uint64 an int64, a double stored as a float.
     */
-  def toRead(fields: Seq[ArrowField]): Layout = {
+  def toRead(fields: Seq[ArrowField], recordType: Option[String] = None): Layout = {
     val narrow = mutable.Map.empty[String, String]
     def stored(name: String, kind: ArrowType): ArrowType = kind match {
       case Struct(inner) =>
@@ -124,7 +161,7 @@ private[tfspark] object Layout {
       case _ => kind
     }
     val kinds = fields.map(field => field.copy(kind = stored(field.name, field.kind)))
-    of(kinds, narrow.toMap)
+    of(kinds, narrow.toMap, recordType)
   }
 
   /** The layout that a folder's `_schema.json` declares; None where there is none.
@@ -197,13 +234,16 @@ private[tfspark] object Layout {
       leaf: ArrowType,
       narrow: mutable.Map[String, String]
   ): (ArrowType, Int) = {
-    val told = narrow.remove(name)
+    val named = narrow.remove(name)
     val ways = leaf match {
       case Plain("double") => Seq("float")
       case Decimal(_, _, _) => Seq("float", "string")
       case Plain("uint64") => Seq("int64")
       case _ => Nil
     }
+    val told =
+      named.orElse(narrow.get("*").filter(way => ways.contains("float") && ways.contains(way)))
+    if (told.contains("record") && isBytes(leaf)) return (leaf, Kind.record)
     if (ways.nonEmpty && !told.exists(ways.contains)) {
       val ask = ways.map(way => s"""{"$name": "$way"}""").mkString(" or ")
       throw new ConfigError(

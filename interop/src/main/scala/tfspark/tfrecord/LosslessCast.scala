@@ -15,7 +15,7 @@ private[tfrecord] final class LosslessCast(from: StructType, to: StructType) {
   }
   private val casted = columns.map { case (column, kind) => cast(column, kind) }
   private val kept = columns.zip(casted).map { case ((column, kind), value) =>
-    if (column.dataType == kind) Literal.TrueLiteral
+    if (column.dataType == kind || Vectors.is(kind)) Literal.TrueLiteral
     else EqualNullSafe(column, cast(value, column.dataType))
   }
   private val project = UnsafeProjection.create(casted)
@@ -47,8 +47,11 @@ private[tfrecord] final class LosslessCast(from: StructType, to: StructType) {
 
 private[tfrecord] object LosslessCast {
   def can(from: DataType, to: DataType): Boolean =
-    from == to || (Cast.canAnsiCast(from, to) && Cast.canAnsiCast(to, from))
+    from == to || (Vectors.is(to) && Cast.canAnsiCast(from, Vectors.asArray)) ||
+      (Cast.canAnsiCast(from, to) && Cast.canAnsiCast(to, from))
 
   private def cast(value: Expression, kind: DataType): Expression =
-    if (value.dataType == kind) value else Cast(value, kind, Some("UTC"), EvalMode.ANSI)
+    if (value.dataType == kind) value
+    else if (Vectors.is(kind)) Vectors.made(value)
+    else Cast(value, kind, Some("UTC"), EvalMode.ANSI)
 }

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
 import java.util.Locale.ROOT
 import scala.jdk.CollectionConverters._
 import tfspark.ConfigError
+import tfspark.shared.Shared
 
 /** What a user gave to `.option(...)`, checked; names in any case.
   *
@@ -16,7 +17,12 @@ private[tfspark] final class Options(options: Map[String, String]) extends Seria
 
   private val told = options.map { case (name, value) => name.toLowerCase(ROOT) -> value }
 
-  for (name <- (told.keySet -- known.keySet - sparks).toSeq.sorted.headOption) {
+  private val unknown = (told.keySet -- known.keySet - sparks).toSeq.sorted
+  for (name <- unknown.flatMap(instead.get).headOption) {
+    val values = Shared.map("tfrecord instead")
+    throw new ConfigError(Shared.say("other_option", "name" -> name, "instead" -> values(name)))
+  }
+  for (name <- unknown.headOption) {
     val names = (known.values.toSet - "paths").toSeq.sorted.mkString(", ")
     throw new ConfigError(s"tfrecord: option ${Repr(name)} is unknown; there are $names")
   }
@@ -34,11 +40,30 @@ private[tfspark] final class Options(options: Map[String, String]) extends Seria
     told.get(sparks).map(texts).orElse(list("partitionBy")).getOrElse(Nil)
   val skips: Boolean = oneOf("onCorrupt", "fail", "skip") == "skip"
   val corruptPath: Option[String] = told.get("corruptpath")
-  val inferRecords: Long = number("inferRecords", 1000)
+
+  /** None: all. */
+  val inferRecords: Option[Long] =
+    if (told.getOrElse("inferrecords", "").trim.toLowerCase(ROOT) == "all") None
+    else Some(number("inferRecords", 1000))
   val taskBytes: Long = number("maxPartitionBytes", TaskBytes)
   val narrow: Map[String, String] = narrowed(told.getOrElse("narrow", "").trim)
   val dynamic: Boolean = oneOf("partitionOverwriteMode", "static", "dynamic") == "dynamic"
   val mustBeNew: Boolean = oneOf("mustBeNew", "false", "true") == "true"
+
+  /** Example, SequenceExample or ByteArray; None: what the columns or the files say. */
+  val recordType: Option[String] = told.get("recordtype").map { kind =>
+    records.find(_.equalsIgnoreCase(kind)).getOrElse(
+      throw new ConfigError(
+        s"tfrecord: recordType is ${Repr(kind)}; use ${records.mkString(" or ")}"
+      )
+    )
+  }
+
+  /** Of files to write: as `compression` says, or the name of a Hadoop codec. */
+  val written: String = coded.orElse(compression).getOrElse("none")
+  if (told.get("writelocality").exists(_.toLowerCase(ROOT) == "local"))
+    throw new ConfigError(Shared.say("local_disks"))
+  oneOf("writeLocality", "distributed")
 
   /** Bytes on disk after which a file is ended. */
   val fileBytes: Long = number("maxFileBytes", FileBytes)
@@ -52,6 +77,18 @@ private[tfspark] final class Options(options: Map[String, String]) extends Seria
       throw new ConfigError(s"tfrecord: one folder is written to, not ${Repr.list(paths)}")
     paths.head
   }
+
+  private def coded: Option[String] =
+    told.get("codec").map(_.trim).filter(_.nonEmpty).map { codec =>
+      val short = codec.drop(codec.lastIndexOf('.') + 1).toLowerCase(ROOT)
+      val found = codecs.getOrElse(
+        short,
+        throw new ConfigError(Shared.say("no_codec", "codec" -> codec))
+      )
+      for (other <- compression if other != found)
+        throw new ConfigError(Shared.say("two_codecs", "codec" -> codec, "compression" -> other))
+      found
+    }
 
   private def oneOf(name: String, values: String*): String = {
     val value = told.getOrElse(name.toLowerCase(ROOT), values.head).toLowerCase(ROOT)
@@ -81,8 +118,16 @@ private object Options {
   private val known = Seq(
     Seq("path", "paths", "compression", "columns", "onCorrupt", "corruptPath", "inferRecords"),
     Seq("maxPartitionBytes", "partitionBy", "narrow", "maxFileBytes", "maxRecordsPerFile"),
-    Seq("partitionOverwriteMode", "mustBeNew", "where")
+    Seq("partitionOverwriteMode", "mustBeNew", "where", "recordType", "codec", "writeLocality")
   ).flatten.map(name => name.toLowerCase(ROOT) -> name).toMap
+  private val instead =
+    Shared.map("tfrecord instead").keys.map(name => name.toLowerCase(ROOT) -> name).toMap
+  private val records = Seq("Example", "SequenceExample", "ByteArray")
+
+  /** Names of Hadoop's classes and their short names, as other connectors take them. */
+  private val codecs = Map("none" -> "none", "uncompressed" -> "none") ++
+    Seq("gzip", "gzipcodec").map(_ -> "gzip") ++
+    Seq("zlib", "deflate", "deflatecodec", "defaultcodec").map(_ -> "zlib")
   private val sparks = "__partition_columns" // what `.partitionBy(...)` becomes
   private val Number = """(\d{1,15})\s*([a-z]*)""".r
   private val units = Map("" -> 1L) ++

@@ -7,6 +7,7 @@ import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.types._
 import scala.collection.mutable
 import scala.util.Try
+import tfspark.shared.Shared
 import tfspark.{ConfigError, StorageError}
 
 /** What tasks need to know of a write. */
@@ -61,9 +62,14 @@ private[tfrecord] object Parts {
   /** The schema of the records, and that of the partition columns.
     *
     * @throws ConfigError
-    *   a column is not there, has values that make no folder, or none is left
+    *   a column is not there, has values that make no folder, or none is left; or a column has more
+    *   structs inside each other than all readers take
     */
   def split(fields: Seq[ArrowField], names: Seq[String]): (Seq[ArrowField], Seq[ArrowField]) = {
+    for (field <- fields; deep = structs(field.kind) if deep > Structs) {
+      val values = Seq("name" -> field.name, "deep" -> deep, "most" -> Structs)
+      throw new ConfigError(Shared.say("structs_too_deep", values: _*))
+    }
     for ((name, at) <- names.zipWithIndex) {
       val found = fields.find(_.name == name)
       if (found.isEmpty || names.take(at).contains(name)) {
@@ -86,6 +92,11 @@ private[tfrecord] object Parts {
 
   private val folders =
     Set("string", "int8", "int16", "int32", "int64", "bool", "date32[day]")
+  private val Structs = 50 // inside each other: Arrow, which Python reads with, ends at 64 levels
+  private def structs(kind: ArrowType): Int = kind match {
+    case ArrowType.Struct(inner) => 1 + inner.map(one => structs(one.kind)).maxOption.getOrElse(0)
+    case _ => 0
+  }
   private val Open = 64 // files that a task writes at once; more partition values make more files
 }
 

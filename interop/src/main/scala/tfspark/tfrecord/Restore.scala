@@ -1,6 +1,6 @@
 package tfspark.tfrecord
 
-import java.math.{BigDecimal, BigInteger}
+import java.math.{BigDecimal, BigInteger, RoundingMode}
 import org.apache.spark.sql.execution.vectorized.WritableColumnVector
 import org.apache.spark.sql.types.{Decimal, DecimalType}
 import org.apache.spark.unsafe.Platform
@@ -155,6 +155,21 @@ private[tfrecord] object Restore {
       if (value.precision > precision)
         misfit(feature, s"$text does not fit in precision of ${feature.leaf}")
       to.putDecimal(at, Decimal(value, kind.precision, kind.scale), kind.precision)
+    }
+
+    /** Of a file that stores decimals as floats: the number that the float is, rounded. */
+    override def float(to: WritableColumnVector, at: Int, value: Float): Unit =
+      if (value.isNaN || value.isInfinite) put(to, at, null)
+      else put(to, at, new BigDecimal(value.toDouble))
+
+    override def int64(to: WritableColumnVector, at: Int, value: Long): Unit =
+      put(to, at, BigDecimal.valueOf(value))
+
+    private def put(to: WritableColumnVector, at: Int, value: BigDecimal): Unit = {
+      val rounded = if (value == null) null else value.setScale(scale, RoundingMode.HALF_UP)
+      if (rounded == null || rounded.precision > precision)
+        misfit(feature, "a number that it does not hold")
+      to.putDecimal(at, Decimal(rounded, kind.precision, kind.scale), kind.precision)
     }
   }
 

@@ -16,8 +16,10 @@ private[tfrecord] object Save {
     *   a value that no Example holds; a file cannot be written. In each case the folder is as it
     *   was
     */
-  def apply(df: DataFrame, options: Options, mode: SaveMode): Unit = {
+  def apply(rows: DataFrame, options: Options, mode: SaveMode): Unit = {
     val conf = TFRecordSource.conf
+    val vectors = rows.schema.exists(field => Vectors.is(field.dataType))
+    val df = if (vectors) rows.select(Vectors.plain(rows.schema): _*) else rows
     if (mode != SaveMode.Ignore || !Commit.holdsData(options.path, conf))
       run(df, options, folderMode(mode, options), conf)
   }
@@ -32,8 +34,8 @@ private[tfrecord] object Save {
   private def run(df: DataFrame, options: Options, mode: Mode.Value, conf: Configuration): Unit = {
     val schema = df.schema
     val (records, by) = Parts.split(SparkTypes.toArrow(schema), options.partitionBy)
-    val layout = Layout.of(records, options.narrow)
-    val cut = Cut(options.compression.getOrElse("none"), options.fileBytes, options.fileRows)
+    val layout = Layout.of(records, options.narrow, options.recordType)
+    val cut = Cut(options.written, options.fileBytes, options.fileRows)
     val commit = Commit.begin(options.path, layout, by, mode, conf)
     var done = false
     try {

@@ -1,5 +1,6 @@
 package tfspark.tfrecord
 
+import java.nio.charset.StandardCharsets.UTF_8
 import java.nio.{ByteBuffer, ByteOrder}
 
 /** Where a record holds each feature.
@@ -11,8 +12,14 @@ import java.nio.{ByteBuffer, ByteOrder}
   *   those of the file
   * @param wanted
   *   the places in the arrays below: number of the feature → place, or -1
+  * @param sampled
+  *   see [[Layout]]
   */
-private[tfrecord] final class Spans(features: IndexedSeq[Feature], wanted: Array[Int]) {
+private[tfrecord] final class Spans(
+    features: IndexedSeq[Feature],
+    wanted: Array[Int],
+    sampled: Option[Set[String]] = None
+) {
   private val size = wanted.count(_ >= 0)
 
   /** Of each wanted feature: values, or inner lists; -1: it is not there, or of no kind. */
@@ -23,6 +30,12 @@ private[tfrecord] final class Spans(features: IndexedSeq[Feature], wanted: Array
 
   /** Where its values begin and end in `data`. */
   val begin, end = new Array[Int](size)
+
+  /** Whether one that is not there is among the features of the other depth. */
+  val elsewhere = new Array[Boolean](size)
+
+  /** A feature that no sampled record has; null: there is none. */
+  var strange: String = null
 
   /** The bytes that hold the record, with room for words behind it. */
   var data: Array[Byte] = Array.emptyByteArray
@@ -83,6 +96,8 @@ private[tfrecord] final class Spans(features: IndexedSeq[Feature], wanted: Array
   private def walk(first: Int, last: Int): Boolean = {
     java.util.Arrays.fill(count, -1)
     java.util.Arrays.fill(seen, false)
+    java.util.Arrays.fill(elsewhere, false)
+    strange = null
     var at = first
     var guess = next(features.size)
     var before = features.size
@@ -103,8 +118,12 @@ private[tfrecord] final class Spans(features: IndexedSeq[Feature], wanted: Array
           next(before) = found // tried first after the same feature of the next record
           before = found
           guess = next(found)
-          if (wanted(found) >= 0 && nested(found) == (side == 0x12))
-            if (!put(wanted(found), nested(found), value, valueEnd)) return false
+          if (wanted(found) >= 0)
+            if (nested(found) != (side == 0x12)) elsewhere(wanted(found)) ||= value < valueEnd
+            else if (!put(wanted(found), nested(found), value, valueEnd)) return false
+        } else if (sampled.isDefined && strange == null && value < valueEnd) {
+          val key = new String(data, name, nameEnd - name, UTF_8)
+          if (!sampled.get(key)) strange = key
         }
         entry = entryEnd
       }

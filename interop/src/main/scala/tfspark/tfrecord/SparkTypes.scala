@@ -65,6 +65,19 @@ private[tfspark] object SparkTypes {
   def toArrow(schema: StructType): Seq[ArrowField] =
     schema.map(field => ArrowField(field.name, toArrow(field.name, field.dataType), true))
 
+  /** The same of a schema to read with: a column that may not be null stays one. */
+  def toRead(schema: StructType): Seq[ArrowField] = {
+    def strict(field: ArrowField, as: StructField): ArrowField = {
+      val kind = (field.kind, as.dataType) match {
+        case (A.Struct(fields), StructType(inner)) =>
+          A.Struct(fields.zip(inner).map { case (one, other) => strict(one, other) })
+        case (kind, _) => kind
+      }
+      field.copy(kind = kind, nullable = as.nullable)
+    }
+    toArrow(schema).zip(schema).map { case (one, other) => strict(one, other) }
+  }
+
   private def toArrow(name: String, kind: DataType): ArrowType = kind match {
     case BooleanType => A.Plain("bool")
     case ByteType => A.Plain("int8")
@@ -86,6 +99,7 @@ private[tfspark] object SparkTypes {
       A.Struct(fields.toSeq.map { field =>
         ArrowField(field.name, toArrow(s"$name.${field.name}", field.dataType), true)
       })
+    case vector if Vectors.is(vector) => toArrow(name, Vectors.asArray)
     case _ =>
       throw new ConfigError(
         s"column $name: an Example holds no ${kind.simpleString}; leave the column out or make it " +

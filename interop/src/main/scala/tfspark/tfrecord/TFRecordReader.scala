@@ -18,6 +18,7 @@ import org.apache.spark.sql.types.StructType
 import org.apache.spark.sql.vectorized.{ColumnVector, ColumnarBatch}
 import org.apache.spark.util.SerializableConfiguration
 import org.slf4j.LoggerFactory
+import tfspark.shared.Shared
 import tfspark.storage.Hex
 import tfspark.{IntegrityError, StorageError}
 
@@ -36,8 +37,9 @@ private final class ReaderFactory(
 ) extends PartitionReaderFactory {
 
   private val casts = found.map(_.dataType) != schema.map(_.dataType)
+  private val strict = NotNull.says(schema)
 
-  override def supportColumnarReads(partition: InputPartition): Boolean = !casts
+  override def supportColumnarReads(partition: InputPartition): Boolean = !casts && !strict
 
   override def createColumnarReader(partition: InputPartition): PartitionReader[ColumnarBatch] =
     new TFRecordReader(
@@ -59,8 +61,12 @@ private final class ReaderFactory(
       def next(): Boolean = {
         while (!rows.hasNext && batches.next()) rows = batches.get().rowIterator()
         val more = rows.hasNext
-        if (more) row = try cast(rows.next())
-        catch { case error: LossError => throw batches.lost(error) }
+        if (more) {
+          row = try cast(rows.next())
+          catch { case error: LossError => throw batches.lost(error) }
+          if (strict) for (name <- NotNull.missing(schema, row))
+            throw batches.lost(new LossError(Shared.say("null_refused", "name" -> name)))
+        }
         more
       }
 
@@ -132,7 +138,7 @@ private final class TFRecordReader(
         s"$path was there when the folder was listed and is gone: the folder was overwritten; load " +
           "it again"
       )
-    private val source = new Source(file, Compression.of(path, options.compression))
+    private val source = new Source(file, options.compression)
     private val frames = new Frames(source)
     private var rows, corrupt = 0L
     private var lost: Option[Long] = None
@@ -147,7 +153,7 @@ private final class TFRecordReader(
         if (!frames.next()) {
           ended = true
           if (frames.broken != null) {
-            bad(frames.broken)
+            bad(frames.said)
             lost = Some(frames.offset)
           }
         } else if (!frames.good) bad("the sum of its data is wrong")

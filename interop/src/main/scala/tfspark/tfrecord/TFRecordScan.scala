@@ -25,12 +25,14 @@ private final class TFRecordScanBuilder(
     folder: Folder,
     asked: StructType,
     options: Options,
-    conf: Configuration
+    conf: Configuration,
+    inferred: Boolean
 ) extends ScanBuilder
     with SupportsPushDownRequiredColumns
     with SupportsPushDownCatalystFilters {
 
-  for (layout <- folder.layout) {
+  private val declared = TFRecordSource.declared(folder, options)
+  for (layout <- declared) {
     val known = layout.names ++ folder.partitionBy.map(_.name)
     for (name <- asked.fieldNames.find(!known.contains(_)))
       throw new ConfigError(s"${folder.path} has no column $name; it has ${Repr.list(known)}")
@@ -69,7 +71,13 @@ private final class TFRecordScanBuilder(
 
   override def pushedFilters: Array[PushedPredicate] = Array.empty
 
-  def build(): Scan = new TFRecordScan(folder.copy(files = files), schema, options, conf)
+  def build(): Scan = {
+    val found = folder.copy(files = files, layout = declared)
+    // What the user named is all that is wanted; of a sample nothing may be missing.
+    val all = asked.fieldNames.toSet ++ folder.partitionBy.map(_.name)
+    val known = if (inferred && options.columns.isEmpty) Some(all) else None
+    new TFRecordScan(found, schema, options, conf, known)
+  }
 }
 
 private[tfrecord] object Constants {
@@ -86,7 +94,8 @@ private final class TFRecordScan(
     folder: Folder,
     schema: StructType,
     options: Options,
-    conf: Configuration
+    conf: Configuration,
+    sampled: Option[Set[String]]
 ) extends Scan
     with Batch
     with SupportsReportStatistics {
@@ -95,7 +104,9 @@ private final class TFRecordScan(
   private val columns = schema.fieldNames.toSeq.filterNot(constant.contains)
 
   private val layout = folder.layout.getOrElse {
-    Layout.toRead(SparkTypes.toArrow(StructType(columns.map(schema(_)))))
+    val fields = SparkTypes.toRead(StructType(columns.map(schema(_))))
+    val record = if (columns.isEmpty) None else options.recordType
+    Layout.toRead(fields, record).copy(sampled = sampled)
   }
 
   /** What the files give of these columns, before a schema that was given casts them. */

@@ -34,6 +34,7 @@ import org.apache.spark.sql.util.CaseInsensitiveStringMap
 import org.apache.spark.sql.{ColumnName, DataFrame, Row, SQLContext, SaveMode}
 import scala.jdk.CollectionConverters._
 import tfspark.ConfigError
+import tfspark.shared.Shared
 
 /** Folders of TFRecord files as a Spark source, the same folders as Python's:
   *
@@ -51,19 +52,22 @@ final class TFRecordSource
     with SchemaRelationProvider
     with DataSourceRegister {
 
+  private var inferred: Option[StructType] = None // by Spark's last question
+
   def shortName(): String = TFRecordSource.Name
 
   /** @throws tfspark.TfsparkException the folder cannot be read, an option is wrong */
   def inferSchema(options: CaseInsensitiveStringMap): StructType = {
     val (parsed, conf) = (TFRecordSource.parsed(options.asCaseSensitiveMap), TFRecordSource.conf)
-    TFRecordSource.schemaOf(Folder.of(parsed, conf), parsed, conf)
+    inferred = Some(TFRecordSource.schemaOf(Folder.of(parsed, conf), parsed, conf))
+    inferred.get
   }
 
   /** A schema that is given picks columns, and casts where no value is lost. */
   override def supportsExternalMetadata(): Boolean = true
 
   def getTable(schema: StructType, by: Array[Transform], options: JavaMap[String, String]): Table =
-    new TFRecordTable(schema, by, options)
+    new TFRecordTable(schema, by, options, inferred.contains(schema))
 
   /** `df.write.format(...).save(folder)`.
     *
@@ -100,15 +104,46 @@ private[tfrecord] object TFRecordSource {
 
   def conf: Configuration = SparkSession.active.sessionState.newHadoopConf()
 
+  /** The one column of records of any kind, as spark-tfrecord names it. */
+  private val Bytes = Seq(ArrowField("byteArray", ArrowType.Plain("binary"), nullable = true))
+
+  /** The layout of the folder's own schema, if it has one and records are read by it.
+    *
+    * @throws ConfigError
+    *   its records are not of the type that is asked for
+    */
+  def declared(folder: Folder, options: Options): Option[Layout] =
+    folder.layout.filter { layout =>
+      val asked = options.recordType.getOrElse(layout.recordType)
+      val bytes = asked == "ByteArray" && !layout.raw
+      // SequenceExamples without lists of lists are Examples.
+      if (asked != layout.recordType && !bytes && (asked == "Example" || layout.raw))
+        throw new ConfigError(
+          Shared.say(
+            "no_record_type",
+            "path" -> folder.path,
+            "found" -> layout.recordType,
+            "given" -> asked
+          )
+        )
+      !bytes
+    }
+
+  private def sampled(folder: Folder, options: Options, conf: Configuration): Seq[ArrowField] = {
+    val full = folder.files.filter(_.bytes > 0).map(_.path)
+    val some = if (full.isEmpty) folder.files.map(_.path) else full
+    val step = options.inferRecords.fold(1)(_ => math.max(1, (some.size + Sampled - 1) / Sampled))
+    val paths = some.indices.by(step).map(some)
+    val found = Infer(paths, options.inferRecords, options.compression, conf, options.skips)
+    Layout.of(found, recordType = options.recordType).fields
+  }
+
   def parsed(options: JavaMap[String, String]): Options = new Options(options.asScala.toMap)
 
   /** The Spark schema of a folder: records' columns, then partition columns. */
   def schemaOf(folder: Folder, options: Options, conf: Configuration): StructType = {
-    val fields = folder.layout.map(_.fields).getOrElse {
-      val step = math.max(1, (folder.files.size + Sampled - 1) / Sampled)
-      val full = folder.files.filter(_.bytes > 0).map(_.path)
-      val paths = full.indices.by(step).map(full)
-      Infer(paths, options.inferRecords, options.compression, conf)
+    val fields = declared(folder, options).map(_.fields).getOrElse {
+      if (options.recordType.contains("ByteArray")) Bytes else sampled(folder, options, conf)
     }
     val constant = folder.partitionBy.map(_.name)
     val records = fields.filterNot(field => constant.contains(field.name))
@@ -147,7 +182,8 @@ private final class TFRecordRelation(
 private final class TFRecordTable(
     asked: StructType,
     by: Array[Transform],
-    properties: JavaMap[String, String]
+    properties: JavaMap[String, String],
+    inferred: Boolean
 ) extends Table
     with SupportsRead
     with SupportsWrite {
@@ -196,6 +232,6 @@ private final class TFRecordTable(
         s"${parsed.paths.head}: the schema has the columns ${Repr.list(asked.fieldNames.toSeq)}, " +
           s"the option columns says ${Repr.list(names)}: give one of the two"
       )
-    new TFRecordScanBuilder(Folder.of(parsed, conf), asked, parsed, conf)
+    new TFRecordScanBuilder(Folder.of(parsed, conf), asked, parsed, conf, inferred)
   }
 }

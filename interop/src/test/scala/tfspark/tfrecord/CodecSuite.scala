@@ -86,7 +86,7 @@ class CodecSuite extends AnyFunSuite {
   private def frames(bytes: Array[Byte]): Frames = {
     val file = folder.resolve("a.tfrecord")
     LocalFiles.write(file, bytes)
-    new Frames(new Source(Store(file.toString, new Configuration()), "none"))
+    new Frames(new Source(Store(file.toString, new Configuration()), Some("none")))
   }
 
   /** The records that can be read, and why there are no more. */
@@ -293,7 +293,7 @@ class CodecSuite extends AnyFunSuite {
       def read(data: Array[Byte]): (Int, String) = {
         val file = folder.resolve("a.tfrecord." + kind)
         LocalFiles.write(file, data)
-        val all = new Frames(new Source(Store(file.toString, new Configuration()), kind))
+        val all = new Frames(new Source(Store(file.toString, new Configuration()), Some(kind)))
         var count = 0
         while (all.next()) count += 1
         (count, all.broken)

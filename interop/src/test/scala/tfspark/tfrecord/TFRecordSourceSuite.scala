@@ -221,7 +221,7 @@ class TFRecordSourceSuite extends TFRecordFolders {
     save(numbers(1), path, "error")()
     for (
       (name, value, why) <- Seq(
-        ("colour", "red", "tfrecord: option 'colour' is unknown; there are columns, compression,"),
+        ("colour", "red", "tfrecord: option 'colour' is unknown; there are codec, columns, comp"),
         ("compression", "lzo", "tfrecord: compression is 'lzo'; use none or gzip or zlib"),
         ("onCorrupt", "no", "tfrecord: onCorrupt is 'no'; use fail or skip"),
         ("inferRecords", "x", "tfrecord: inferRecords is 'x'; give a number, 64m or 1g"),
@@ -270,5 +270,18 @@ class TFRecordSourceSuite extends TFRecordFolders {
     assert(spark.table("tf_table").collect().toSeq == Seq(Row(1L, "one")))
     spark.sql("DROP TABLE tf_table")
     spark.sql("DROP VIEW tf_view")
+  }
+
+  test("rows as serialized Examples are the records of the file") {
+    import tfspark.implicits._
+    val path = fresh()
+    val df =
+      spark.sql("SELECT id, id / 2 AS d, array(id) AS l, IF(id = 1, NULL, 't') AS s FROM range(3)")
+    save(df.coalesce(1), path, "error")("narrow" -> "d:float")
+    val found = spark.read.format(format).option("recordType", "ByteArray").load(path)
+    val made = df.select(df.toExample(Map("d" -> "float")))
+    def hex(rows: DataFrame) = rows.selectExpr(s"hex(`${rows.columns.head}`)").collect().toSet
+    assert(hex(made) == hex(found))
+    refused[ConfigError]("column d: an Example does not hold double")(df.toExample())
   }
 }
