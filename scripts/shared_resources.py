@@ -15,7 +15,7 @@ from tfspark.config.load import OWN_VARIABLES
 from tfspark.config.mask import FREE
 from tfspark.config.settings import ENV_PREFIX
 from tfspark.console import CONTROL
-from tfspark.contracts import Contract
+from tfspark.contracts import Contract, odcs
 from tfspark.mask import SENSITIVE, SHOWN, TEXTS
 from tfspark.wording import TEXTS as WORDS
 
@@ -38,6 +38,7 @@ def resources() -> dict[str, str]:
             for name, kind in inspect.getmembers(errors, inspect.isclass)
         },
         "texts": WORDS,
+        "odcs": {name.lower(): getattr(odcs, name) for name in vars(odcs) if name.isupper()},
     }
     made = {
         "settings.json": Settings.model_json_schema(),

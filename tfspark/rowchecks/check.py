@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import pyarrow as pa
@@ -13,16 +14,17 @@ from tfspark.contracts.column import Column
 from tfspark.contracts.contract import Contract
 from tfspark.contracts.fit import columns_fit, unique
 from tfspark.contracts.types import family
-from tfspark.errors import ContractViolation
 from tfspark.rowchecks.arrays import flat, is_broken, only, some, utf8
-from tfspark.rowchecks.convert import Convert, converter
+from tfspark.rowchecks.convert import Convert, converter, formatted
 from tfspark.rowchecks.jsontext import fields
 from tfspark.rowchecks.reasons import Reasons
 from tfspark.rowchecks.rules import Rule, rules_of
 from tfspark.rowchecks.schemas import spark_schema, typed_schema
+from tfspark.rowchecks.tensors import unfit
 from tfspark.rowchecks.words import rows_as_json, text
 from tfspark.tables import CORRUPT, JSON
 from tfspark.tensors.arrowtypes import loose_type
+from tfspark.tensors.spec import TensorSpec
 
 _SHOWN = 100  # characters of a value in a reason
 
@@ -64,6 +66,7 @@ class RowChecks:
         raw: the schema of the batches. Text is parsed to the contract's types; typed columns are
             widened, never narrowed.
         where: the table's name in messages.
+        tensors: whether values must become the contract's tensors, as scoring asks of them.
 
     Attributes:
         schema: the contract's columns with the types in which Spark hands them over.
@@ -74,7 +77,9 @@ class RowChecks:
         ContractViolation: a column is missing or has a type that cannot be taken without loss.
     """
 
-    def __init__(self, contract: Contract, raw: pa.Schema, where: str) -> None:
+    def __init__(
+        self, contract: Contract, raw: pa.Schema, where: str, tensors: bool = False
+    ) -> None:
         self._names = [column.name for column in contract.columns]
         self._is_json = raw.names == [JSON]
         if self._is_json:
@@ -83,7 +88,7 @@ class RowChecks:
         self.schema = typed_schema(contract)
         self.unique = unique(contract)
         self._columns = [
-            _of_column(column, raw.field(column.name).type, target.type, where)
+            _of_column(column, raw.field(column.name).type, target.type, tensors)
             for column, target in zip(contract.columns, self.schema, strict=True)
         ]
 
@@ -134,6 +139,8 @@ class _ColumnCheck:
     trimmed: bool
     required: bool
     rules: tuple[Rule, ...]
+    tensor: TensorSpec | None
+    any_length: bool
 
     def __call__(self, raw: pa.Array, found: Reasons) -> pa.Array:
         def say(mask: pa.Array, said: str) -> None:
@@ -156,6 +163,9 @@ class _ColumnCheck:
         for rule in self.rules:
             for mask, said in rule.broken(values):
                 say(mask, said)
+        if self.tensor is not None:
+            for mask, said in unfit(values, self.tensor, self.any_length):
+                found.add(mask, f"{self.name}: {said}")
         return values
 
 
@@ -166,19 +176,32 @@ def _given(raw: pa.Array) -> pa.Array:
     return trimmed if empty is None else only(trimmed, pc.invert(empty))
 
 
-def _of_column(column: Column, raw: pa.DataType, kind: pa.DataType, where: str) -> _ColumnCheck:
+def _tensor(column: Column) -> TensorSpec | None:
+    """The tensor that not every value of the column's type becomes."""
+    if column.key or column.role not in ("feature", "label", "weight"):
+        return None
+    try:
+        spec = column.tensor_spec()
+    except ValueError:
+        return None  # a decimal that no model takes
+    own = column.tensor.shape or column.tensor.dtype or column.tensor.nan
+    return spec if own or spec.shape else None
+
+
+def _of_column(column: Column, raw: pa.DataType, kind: pa.DataType, tensors: bool) -> _ColumnCheck:
     source = loose_type(flat(pa.array([], raw)).type)
     is_text = pa.types.is_string(source)
-    try:
-        rules = tuple(rules_of(column, kind))
-    except ValueError as error:
-        raise ContractViolation(f"{where}: column {column.name}: {error}") from None
+    convert = converter(source, kind)
+    if is_text and column.options.format is not None and convert is not None:
+        convert = partial(formatted, form=column.options.format, then=convert)
     return _ColumnCheck(
         column.name,
         column.physical_type,
         kind,
-        converter(source, kind),
+        convert,
         is_text and family(column.physical_type) not in ("string", "binary"),
         column.required or column.key,
-        rules,
+        tuple(rules_of(column, kind)),
+        _tensor(column) if tensors else None,
+        pa.types.is_list(kind) and column.tensor.shape is None,
     )

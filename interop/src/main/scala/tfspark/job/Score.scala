@@ -83,6 +83,7 @@ private[tfspark] object Score {
         }
         val limit = contract.fold(Limit(Some(0.01), None))(_.limit)
         Quarantine.refuseAbove(limit, run.badRows, source.path, rows, run.bad, quarantine)
+        Quarantine.refuseCount(limit, source.path, rows)
         val version = steps.step("commit") { info =>
           val version = run.commit()
           info("version") = version
