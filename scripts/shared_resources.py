@@ -16,7 +16,7 @@ from tfspark.config.mask import FREE
 from tfspark.config.settings import ENV_PREFIX
 from tfspark.config.textoptions import FILES, KNOWN, NEEDLESS, SAME
 from tfspark.console import CONTROL, FORMS
-from tfspark.contracts import Contract
+from tfspark.contracts import Contract, odcs
 from tfspark.mask import SENSITIVE, SHOWN, TEXTS
 from tfspark.textblocks import PACKED
 from tfspark.wording import BESIDE, CALLED, INSTEAD
@@ -54,6 +54,7 @@ def resources() -> dict[str, str]:
         "texts": WORDS,
         "tfrecord instead": INSTEAD,
         "beside tfrecord": BESIDE,
+        "odcs": {name.lower(): getattr(odcs, name) for name in vars(odcs) if name.isupper()},
     }
     made = {
         "settings.json": Settings.model_json_schema(),

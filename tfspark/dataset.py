@@ -63,7 +63,7 @@ class Dataset:
     def contract(self) -> Contract:
         """The contract that its rows passed."""
         where = storage.join(self.path, CONTRACT)
-        return parse_contract(storage.read_bytes(where), where)
+        return parse_contract(storage.read_bytes(where), where, self.manifest.get("table"))
 
     @cached_property
     def statistics(self) -> dict[str, Any]:

@@ -66,6 +66,21 @@ def refuse_above(
     )
 
 
+def refuse_count(limit: Quarantine, *, where: str, rows: int) -> None:
+    """Stop where a table has fewer or more rows than the contract allows.
+
+    Raises:
+        ContractViolation: it has.
+    """
+    least, most = limit.least_rows, limit.most_rows
+    few = least is not None and rows < least
+    if few or (most is not None and rows > most):
+        bound = f"at least {least}" if few else f"at most {most}"
+        raise ContractViolation(
+            f"{where}: has {rows} rows, the contract wants {bound}; nothing was published"
+        )
+
+
 def refuse_empty(where: str, source: Source | None, day: dt.date) -> None:
     """A table without rows is a day that is not there yet, or no table to work on.
 

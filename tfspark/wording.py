@@ -23,7 +23,6 @@ _VALUES = {
     "list_type": "must be a list",
     "literal_error": "must be {expected}",
     "too_short": "must have a length of at least {min_length}",
-    "too_long": "must have a length of at most {max_length}",
     "string_pattern_mismatch": "must match {pattern}",
     "greater_than": "must be above {gt}",
     "greater_than_equal": "must be at least {ge}",
@@ -72,12 +71,47 @@ TEXTS = {
     "no_contract": "{path}: there is no such contract file; see schemas/",
     "same_column": "two columns of one name: {one} and {other}",
     "no_key": "no key: mark the column(s) that name a row with primaryKey: true",
-    "no_regex": "'{pattern}' is not a regular expression",
+    "no_regex": "'{pattern}' is not a regular expression in RE2's syntax",
+    "class_in_class": "'{pattern}' has a class within a class, which RE2 does not know; write one",
     "logical_type": "{type} has the logical type {logical}, not {given}",
-    "no_number": "minimum and maximum are for numbers, not {type}",
+    "no_number": "minimum and maximum are for numbers, dates and timestamps, not {type}",
     "no_string": "pattern and lengths are for strings, not {type}",
     "no_pixels": "a uint8 tensor is raw binary, pixel by pixel, not {kind}",
     "no_array": "padValue is for arrays, not {kind}",
+    "no_items": "minItems and maxItems are for arrays, not {type}",
+    "no_multiple": "multipleOf is for whole numbers, not {type}",
+    "no_format": "this format is for dates and timestamps, not {type}",
+    "same_role": "two columns have the role {role}: {one} and {other}",
+    "key_label": "a key cannot have the role {role}: scoring goes without it",
+    "no_own_value": "{value} is no {type}",
+    "no_bound": "{value} is no bound",
+    "odd_number": "YAML reads {text} as {value}; write the number that you mean",
+    "crossed": "{one} and {other} leave no value",
+    "outside": "{value} is outside of {name} {bound}",
+    "no_values": "no value is allowed: name one, or leave validValues out",
+    "no_list_values": "validValues are not checked in lists ({type})",
+    "no_dtype": "{type} becomes {known} only",
+    "bad_shape": "the sizes of a shape are at least 1, or null",
+    "no_shape": "{type} has {depth} dimension(s), which this shape does not fit",
+    "did_you_mean": "{said}; did you mean {name}?",
+    "no_table": "no table {name}; there are: {names}",
+    "many_tables": "several tables: {names}; name one behind the file: FILE#TABLE",
+    "not_taken": "columns of the type {type} are not taken",
+    "no_item_type": "name the type of its items, as in array<string>",
+    "no_item_rules": "items have a type alone: rules and lengths of items are not checked",
+    "not_checked": "{name} is not checked here; leave it out",
+    "not_utc": "a time without a zone is UTC here; give the others with their offset",
+    "no_such_format": "unknown format '{format}'",
+    "no_date_format": "'{format}' is not made of yyyy, MM, dd, HH, mm, ss, SSS and what is between",
+    "twice": "{one} and {other} say it twice; leave one out",
+    "no_metric": "unknown metric '{metric}'",
+    "metric_place": "{metric} does not belong here: rowCount is of tables, all others of columns",
+    "not_each_row": (
+        "{metric} is checked row by row, so mustBe: 0 alone can be kept; how many rows may be bad "
+        "says quarantine"
+    ),
+    "no_row_count": "a number of rows, or two for mustBeBetween, is what rowCount can be kept with",
+    "not_missing": "'{value}' is not taken for a missing value; use source.options.nullValue",
     "own_name": "names that start with _tfspark are kept for tfspark's own columns",
     "unknown_type": "unknown type '{type}'; known: {known}",
     "bad_decimal": "{type}: precision is 1 to 38, scale at most the precision",
@@ -299,7 +333,11 @@ def misfit(error: ValidationError, given: Iterable[Any]) -> tuple[tuple[Any, ...
     Args:
         given: the values that were checked, to know a place from a kind's name in it.
     """
-    first = error.errors(include_url=False)[0]
+    return fault(error.errors(include_url=False)[0], given)
+
+
+def fault(first: Any, given: Iterable[Any]) -> tuple[tuple[Any, ...], str]:
+    """One of pydantic's complaints: its place, and what is wrong there."""
     kind = _ALIKE.get(first["type"], first["type"])
     if kind == "value_error":
         said = first["msg"].removeprefix("Value error, ")
@@ -309,9 +347,34 @@ def misfit(error: ValidationError, given: Iterable[Any]) -> tuple[tuple[Any, ...
             tag, known = numbers["tag"], re.findall("'([^']*)'", numbers["expected_tags"])
             numbers["near"] = meant([CALLED[tag]]) if tag in CALLED else near(tag, known)
         said = say(kind, **numbers)
+        if kind == "literal_error":
+            said = hinted(said, first["input"], re.findall("'([^']*)'", numbers["expected"]))
     else:
         said = first["msg"]
     return _place(first["loc"], list(given), absent=kind == "missing"), said
+
+
+def hinted(said: str, given: Any, known: Iterable[str]) -> str:
+    """The text, and the known name that is nearest to the given one, if one is near."""
+    if not isinstance(given, str):
+        return said
+    distance, name = min(
+        ((_distance(given.lower(), n.lower()), n) for n in known),
+        default=(99, ""),
+        key=lambda found: found[0],
+    )
+    near = 0 < distance <= min(3, 1 + len(given) // 5)
+    return say("did_you_mean", said=said, name=name) if near else said
+
+
+def _distance(one: str, other: str) -> int:
+    """How many characters to put in, take out or change."""
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        above, row[0] = row[0], i
+        for j, b in enumerate(other, 1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (a != b))
+    return row[-1]
 
 
 def _place(place: tuple[Any, ...], inside: list[Any], absent: bool) -> tuple[Any, ...]:
@@ -327,13 +390,16 @@ def _place(place: tuple[Any, ...], inside: list[Any], absent: bool) -> tuple[Any
 def _part(value: Any, part: Any) -> list[Any]:
     if isinstance(value, dict):
         # populate_by_name: `physical_type` is named physicalType in complaints.
-        names = [name for name in value if part in (name, _camel(name))]
+        names = [name for name in value if part in (name, camel(name))]
         return [value[name] for name in names]
     if isinstance(value, list) and isinstance(part, int):
         return value[part : part + 1]
     return []
 
 
-def _camel(name: Any) -> str:
+def camel(name: Any) -> str:
+    """`physical_type` → `physicalType`."""
     first, *rest = str(name).split("_")
+    if "" in (first, *rest):
+        return str(name)
     return first + "".join(part.capitalize() for part in rest)

@@ -12,8 +12,13 @@ from tfspark.wording import say
 _DEEPEST = 40
 
 
-def load_yaml(content: bytes, where: str) -> tuple[Any, dict[tuple[Any, ...], int]]:
+def load_yaml(
+    content: bytes, where: str, texts: dict[tuple[Any, ...], str] | None = None
+) -> tuple[Any, dict[tuple[Any, ...], int]]:
     """YAML (safe tags only) and the line of every path in it; a key named twice is refused.
+
+    Args:
+        texts: is given what the file says for every value that YAML does not read as text.
 
     Raises:
         ConfigError: not UTF-8, not YAML, a mapping with two keys of one name, or what would take
@@ -27,7 +32,7 @@ def load_yaml(content: bytes, where: str) -> tuple[Any, dict[tuple[Any, ...], in
         lines: dict[tuple[Any, ...], int] = {}
         if node is None:
             raise ConfigError(say("empty", where=where))
-        _walk(node, (), lines, where, loader)
+        _walk(node, (), lines, where, loader, {} if texts is None else texts)
         return loader.construct_document(node), lines
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
@@ -57,7 +62,12 @@ def _refuse_bombs(text: str, where: str) -> None:
 
 
 def _walk(
-    node: yaml.Node, path: tuple[Any, ...], lines: dict[Any, int], where: str, loader: Any
+    node: yaml.Node,
+    path: tuple[Any, ...],
+    lines: dict[Any, int],
+    where: str,
+    loader: Any,
+    texts: dict[Any, str],
 ) -> None:
     line = node.start_mark.line + 1
     lines.setdefault(path, line)
@@ -73,13 +83,14 @@ def _walk(
                 raise ConfigError(say("same_key", where=where, line=line, key=key.value))
             seen.add(key.value)
             lines[(*path, key.value)] = key.start_mark.line + 1
-            _walk(value, (*path, key.value), lines, where, loader)
+            _walk(value, (*path, key.value), lines, where, loader, texts)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            _walk(value, (*path, index), lines, where, loader)
+            _walk(value, (*path, index), lines, where, loader, texts)
     else:
         try:
-            loader.construct_object(node)
+            if not isinstance(loader.construct_object(node), str | None):
+                texts[path] = node.value
         except (ValueError, LookupError, AttributeError):  # the 13th month, `!!bool x`
             kind = node.tag.rsplit(":")[-1].replace("timestamp", "date")
             said = say("no_such_value", text=node.value, kind=kind)

@@ -491,3 +491,59 @@ def test_json_by_day(spark: Any, tmp_path: Path) -> None:
     settings = settings_for(tmp_path, **asked, **{"source.day_column": "day"})
     summary = prepare(spark, settings, Steps("prepare"))
     assert (summary["rows_in"], summary["quarantined"]) == (2, 0)
+
+
+STANDARD = """
+kind: DataContract
+id: shop
+version: 1
+schema:
+  - name: customers
+    properties: [{name: id, logicalType: integer, primaryKey: true}]
+  - name: orders
+    quarantine: {maxShare: 0.9}
+    quality: [{metric: rowCount, mustBeGreaterOrEqualTo: 5}]
+    properties:
+      - {name: id, logicalType: integer, primaryKey: true}
+      - {name: country, logicalType: string, enum: [{value: DE}, {value: NO}]}
+      - name: day
+        logicalType: date
+        logicalTypeOptions: {format: dd/MM/yyyy, minimum: 2026-01-01}
+      - {name: c, logicalType: array, items: {physicalType: REAL}, tensor: {shape: [3]}}
+      - {name: x, logicalType: number, tensor: {nan: refuse}}
+"""
+
+
+def test_one_table_of_a_file_of_the_standard(spark: Any, tmp_path: Path) -> None:
+    """As its author wrote it; what scoring would refuse for its tensor is bad here already."""
+    (tmp_path / "shop.yaml").write_text(STANDARD)
+    rows = [
+        {"id": 1, "country": "NO", "day": "31/12/2026", "c": [1, 2, 3], "x": 1},
+        {"id": 2, "country": "false", "day": "31/12/2025", "c": [1, 2], "x": "NaN"},
+        {"id": 3, "country": "DE", "day": "2026-12-31", "c": [1, None, 3], "x": None},
+        {"id": 4, "country": None, "day": None, "c": None, "x": 2},
+    ]
+    lines = [json.dumps(row) for row in rows]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines) + "\n")
+    values = {"name": "t", "contract": f"{tmp_path}/shop.yaml#orders", "date": "2026-11-20"}
+    values |= {"source.path": f"{tmp_path}/t.jsonl", "source.format": "json"}
+    settings = load_settings(None, values | {"warehouse": str(tmp_path / "warehouse")})
+    with pytest.raises(ContractViolation, match="has 4 rows, the contract wants at least 5"):
+        prepare(spark, settings, Steps("p"))
+    (tmp_path / "t.jsonl").write_text("\n".join([*lines, lines[0].replace("1,", "5,", 1)]) + "\n")
+    summary = prepare(spark, settings, Steps("p"))
+    assert (summary["rows_in"], summary["quarantined"]) == (5, 2)
+    reasons = {tuple(row["reasons"]) for row in read_table(spark, settings.quarantine).collect()}
+    assert reasons == {
+        (
+            "country: false is not one of DE, NO",
+            "day: 31/12/2025 is below the minimum 2026-01-01",
+            "c: 2 values, 3 needed",
+            "x: NaN, and this input refuses NaN",
+        ),
+        (
+            "day: 2026-12-31 is not date",
+            "c: null, and nothing stands for null in this input",
+        ),
+    }
+    assert [c.name for c in open_dataset(summary["path"]).contract.columns] == list(rows[0])

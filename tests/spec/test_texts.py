@@ -33,7 +33,8 @@ def said(value: Any) -> list[str]:
     """Every text under `says`."""
     if isinstance(value, dict):
         inner = [text for key, v in value.items() for text in said(v) if key != "says"]
-        return [value["says"], *inner] if "says" in value else inner
+        own = value.get("says", [])
+        return [*([own] if isinstance(own, str) else own), *inner]
     return [text for v in value for text in said(v)] if isinstance(value, list) else []
 
 

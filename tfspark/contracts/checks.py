@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.window import Window
 
+from tfspark.contracts import values
 from tfspark.contracts.column import Column
 from tfspark.contracts.contract import Contract
+from tfspark.contracts.dateformat import rewriting
 from tfspark.contracts.fit import columns_fit, unique
+from tfspark.contracts.patterns import anchored
 from tfspark.contracts.types import family, spark_type
 from tfspark.tables import CORRUPT, JSON, RAW, REASONS, quote
 
@@ -21,19 +27,15 @@ if TYPE_CHECKING:
 _TYPED = "_tfspark_typed_"
 _TIMES = "_tfspark_times_"
 # What Spark's casts take, and more, is taken only in these forms; RowChecks.scala has the same.
-_WHOLE = "[+-]?[0-9]+"
-_DECIMAL = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-_INFINITE = "(?i)[+-]?inf(?:inity)?"
-_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _FORMS: dict[type[T.DataType], str] = {
-    T.BooleanType: "(?i)(?:t|true|y|yes|1|f|false|n|no|0)",
-    **dict.fromkeys((T.ByteType, T.ShortType, T.IntegerType, T.LongType), _WHOLE),
-    **dict.fromkeys((T.FloatType, T.DoubleType), f"{_DECIMAL}|(?i)[+-]?nan|{_INFINITE}"),
-    T.DecimalType: _DECIMAL,
-    T.DateType: _DAY + r"(?:[ T]00:00(?::00(?:\.0+)?)?)?",
-    T.TimestampType: _DAY
-    + r"(?:[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6}0*)?)?"
-    + r"(?: ?(?:Z|UTC|GMT|[+-][0-9]{2}(?::[0-9]{2})?))?)?",
+    T.BooleanType: f"(?i)(?:{'|'.join((*values.TRUE, *values.FALSE))})",
+    **dict.fromkeys((T.ByteType, T.ShortType, T.IntegerType, T.LongType), values.WHOLE),
+    **dict.fromkeys(
+        (T.FloatType, T.DoubleType), f"{values.DECIMAL}|(?i:[+-]?nan)|{values.INFINITE}"
+    ),
+    T.DecimalType: values.DECIMAL,
+    T.DateType: values.DATE,
+    T.TimestampType: values.TIMESTAMP,
     T.BinaryType: "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?",
     T.ArrayType: r"(?s)\s*\[.*\]\s*",
 }
@@ -97,9 +99,18 @@ def _typed(column: Column, source: T.DataType) -> Expression:
         return value
     if isinstance(source, T.StringType):
         text = value if isinstance(target, T.BinaryType) else F.trim(value)
+        if column.options.format is not None:
+            text = _formatted(text, column.options.format, family(column.physical_type))
         return F.when(_is(text, _FORMS[type(target)]), _parsed(text, target))
     cast = value.try_cast(target)
     return F.when(cast.try_cast(source).eqNullSafe(value), cast)
+
+
+def _formatted(text: Expression, form: str, kind: str) -> Expression:
+    """A date or timestamp that is written otherwise, as ISO writes it."""
+    pattern, parts = rewriting(form, kind)
+    iso = "".join(f"${part}" if isinstance(part, int) else part for part in parts)
+    return F.when(_is(text, pattern), F.regexp_replace(text, rf"\A{pattern}\z", iso))
 
 
 def _is(text: Expression, form: str) -> Expression:
@@ -117,7 +128,7 @@ def _parsed(text: Expression, target: T.DataType) -> Expression:
     cast = text.try_cast(target)
     if isinstance(target, T.FloatType | T.DoubleType):
         endless = F.abs(cast) == float("inf")
-        return F.when(~endless | _is(text, _INFINITE), cast)
+        return F.when(~endless | _is(text, values.INFINITE), cast)
     if isinstance(target, T.DecimalType):
         return F.when(_fraction(text) <= target.scale, cast)
     return cast
@@ -135,13 +146,13 @@ def _fraction(text: Expression) -> Expression:
 def _count_unique(df: DataFrame, contract: Contract) -> DataFrame:
     """How many rows share the key, and each unique column's value: the only shuffles."""
     for name, columns in unique(contract).items():
-        values = [F.col(_TYPED + str(i)) for i in columns]
-        complete = values[0].isNotNull()
-        for value in values[1:]:
+        shared = [F.col(_TYPED + str(i)) for i in columns]
+        complete = shared[0].isNotNull()
+        for value in shared[1:]:
             complete &= value.isNotNull()
         # Rows without a complete key are spread, not gathered in one partition.
         spread = F.when(~complete, F.monotonically_increasing_id())
-        times = F.count("*").over(Window.partitionBy(*values, spread))
+        times = F.count("*").over(Window.partitionBy(*shared, spread))
         df = df.withColumn(_TIMES + name, F.when(complete, times))
     return df
 
@@ -179,20 +190,28 @@ def _column_checks(
         checks.append((damaged, shown, F.lit(" is not UTF-8")))
     if column.valid_values is not None:
         allowed = F.concat_ws(", ", *map(_text, column.valid_values))
-        known = value.isin(*column.valid_values)
+        known = value.isin(*[_own(one, column) for one in column.valid_values])
         checks.append((value.isNotNull() & ~known, shown, F.lit(" is not one of "), allowed))
     options = column.options
-    if options.minimum is not None:
-        below = (value < options.minimum) | _is_nan(kind, value)
-        least = (F.lit(" is below the minimum "), _text(options.minimum))
-        checks.append((below, shown, *least))
-    if options.maximum is not None:
-        # Spark sorts NaN above every number, so this refuses NaN too.
-        above = value > options.maximum
-        most = (F.lit(" is above the maximum "), _text(options.maximum))
-        checks.append((above, shown, *most))
+    # Spark sorts NaN above every number, so the upper bounds refuse NaN too.
+    nan = _is_nan(kind, value)
+    if (end := options.minimum) is not None:
+        below = (value < _own(end, column)) | nan
+        checks.append((below, shown, F.lit(" is below the minimum "), _text(end)))
+    if (end := options.exclusive_minimum) is not None:
+        below = (value <= _own(end, column)) | nan
+        checks.append((below, shown, F.lit(" is not above "), _text(end)))
+    if (end := options.maximum) is not None:
+        above = value > _own(end, column)
+        checks.append((above, shown, F.lit(" is above the maximum "), _text(end)))
+    if (end := options.exclusive_maximum) is not None:
+        above = value >= _own(end, column)
+        checks.append((above, shown, F.lit(" is not below "), _text(end)))
+    if options.multiple_of is not None:
+        rest = value % F.lit(options.multiple_of)
+        checks.append((rest != 0, shown, F.lit(f" is no multiple of {options.multiple_of}")))
     if options.pattern is not None:
-        misses = ~value.rlike(rf"\A(?:{options.pattern})\z")
+        misses = ~_matching(options.pattern)(value)
         checks.append((misses, shown, F.lit(f" does not match {options.pattern}")))
     if options.min_length is not None:
         short = F.length(value) < options.min_length
@@ -200,7 +219,34 @@ def _column_checks(
     if options.max_length is not None:
         long = F.length(value) > options.max_length
         checks.append((long, shown, F.lit(f" is longer than {options.max_length}")))
+    if options.min_items is not None:
+        few = F.size(value) < options.min_items
+        checks.append((few, shown, F.lit(f" has less than {options.min_items} items")))
+    if options.max_items is not None:
+        many = F.size(value) > options.max_items
+        checks.append((many, shown, F.lit(f" has more than {options.max_items} items")))
     return checks
+
+
+def _own(value: object, column: Column) -> Expression:
+    """A value of the contract in the column's own type."""
+    own = values.own(value, column.physical_type)
+    if isinstance(own, bytes):
+        return F.lit(bytearray(own))
+    return F.lit(own).cast(spark_type(column.physical_type))
+
+
+def _matching(pattern: str) -> Callable[[Expression], Expression]:
+    """In Python, by RE2: Java's engine ends the JVM at long values, or takes for ever."""
+    whole = anchored(pattern)
+
+    def matches(texts: pa.Array) -> pa.Array:
+        return pc.match_substring_regex(texts, whole)
+
+    # As objects: Spark reads what kind of function it is from them.
+    matches.__annotations__ = {"texts": pa.Array, "return": pa.Array}
+    udf: Callable[[Expression], Expression] = F.arrow_udf(matches, "boolean")  # type: ignore[attr-defined]
+    return udf
 
 
 def _text(value: object) -> Expression:

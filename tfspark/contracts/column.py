@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal
 
 from pydantic import (
@@ -15,7 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-from tfspark.contracts.types import LOGICAL, TENSOR_DTYPE, family, spark_type
+from tfspark.contracts.mistakes import of_column
+from tfspark.contracts.types import TENSOR_DTYPE, family, spark_type
 from tfspark.tensors.spec import TensorSpec, default_null
 from tfspark.wording import say
 
@@ -48,23 +48,31 @@ class Tensor(Part):
 
 
 class Options(Part):
-    """ODCS `logicalTypeOptions`: bounds are inclusive, lengths count characters."""
+    """ODCS `logicalTypeOptions`: bounds in the column's type, lengths count characters.
 
-    minimum: float | int | None = None
-    maximum: float | int | None = None
+    A bound of a date or a timestamp is text, and so is one of more digits than a double has.
+    """
+
+    minimum: float | int | str | None = None
+    maximum: float | int | str | None = None
     pattern: str | None = None
     min_length: int | None = Field(None, alias="minLength", ge=0)
     max_length: int | None = Field(None, alias="maxLength", ge=0)
+    exclusive_minimum: float | int | str | None = Field(None, alias="exclusiveMinimum")
+    exclusive_maximum: float | int | str | None = Field(None, alias="exclusiveMaximum")
+    multiple_of: int | None = Field(None, alias="multipleOf", ge=1)
+    min_items: int | None = Field(None, alias="minItems", ge=0)
+    max_items: int | None = Field(None, alias="maxItems", ge=0)
+    format: str | None = None
 
-    @field_validator("pattern")
-    @classmethod
-    def _compiles(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                re.compile(value)
-            except re.error:
-                raise ValueError(say("no_regex", pattern=value)) from None
-        return value
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Younger fields only where they are set: the digests of older contracts stay."""
+        value: dict[str, Any] = dump(self)
+        return {k: v for k, v in value.items() if v is not None or k in _OLD}
+
+
+_OLD = {"minimum", "maximum", "pattern", "minLength", "maxLength", "min_length", "max_length"}
 
 
 class Column(Part):
@@ -90,24 +98,9 @@ class Column(Part):
 
     @model_validator(mode="after")
     def _fits(self) -> Column:
-        kind = family(self.physical_type)
-        if self.logical_type not in (None, LOGICAL[kind]):
-            logical = {"logical": LOGICAL[kind], "given": self.logical_type}
-            raise ValueError(say("logical_type", type=self.physical_type, **logical))
-        if (self.options.minimum, self.options.maximum) != (None, None) and LOGICAL[kind] not in (
-            "integer",
-            "number",
-        ):
-            raise ValueError(say("no_number", type=self.physical_type))
-        text_checks = (self.options.pattern, self.options.min_length, self.options.max_length)
-        if text_checks != (None, None, None) and kind != "string":
-            raise ValueError(say("no_string", type=self.physical_type))
-        if self.tensor.dtype == "uint8" and kind != "binary":
-            raise ValueError(say("no_pixels", kind=kind))
-        if self.tensor.pad_value is not None and kind != "array":
-            raise ValueError(say("no_array", kind=kind))
-        if self.name.startswith("_tfspark"):
-            raise ValueError(say("own_name"))
+        said = [text for _, text in of_column(self.model_dump(by_alias=True))]
+        if said:
+            raise ValueError("; ".join(said))
         return self
 
     @property

@@ -11,21 +11,39 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pyspark.sql import types as T
 
 from tfspark.contracts.column import Column, Part, Role
 from tfspark.contracts.example import example_spec, sequence_spec
+from tfspark.contracts.mistakes import of_table
 from tfspark.contracts.types import spark_type
 from tfspark.tensors.spec import TensorSpec
-from tfspark.wording import say
 
 
 class Quarantine(Part):
-    """How many bad rows a day may have before the job stops: both bounds must hold."""
+    """How many bad rows a day may have before the job stops: both bounds must hold.
+
+    So must the bounds of all its rows, which ODCS calls `rowCount`.
+    """
 
     max_share: float | None = Field(0.01, alias="maxShare", ge=0, le=1)
     max_rows: int | None = Field(None, alias="maxRows", ge=0)
+    least_rows: int | None = Field(None, alias="leastRows", ge=0)
+    most_rows: int | None = Field(None, alias="mostRows", ge=0)
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Younger fields only where they are set: the digests of older contracts stay."""
+        value: dict[str, Any] = dump(self)
+        young = ("leastRows", "mostRows", "least_rows", "most_rows")
+        return {k: v for k, v in value.items() if v is not None or k not in young}
 
 
 class Table(Part):
@@ -37,14 +55,10 @@ class Table(Part):
     properties: tuple[Column, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _names_differ(self) -> Table:
-        seen: dict[str, str] = {}
-        for column in self.properties:
-            if other := seen.get(column.name.lower()):
-                raise ValueError(say("same_column", one=other, other=column.name))
-            seen[column.name.lower()] = column.name
-        if not any(column.key for column in self.properties):
-            raise ValueError(say("no_key"))
+    def _fits(self) -> Table:
+        said = [text for _, text in of_table(self.model_dump(by_alias=True))]
+        if said:
+            raise ValueError("; ".join(said))
         return self
 
 

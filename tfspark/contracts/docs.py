@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tfspark.contracts.column import Column
 from tfspark.contracts.contract import Contract
-from tfspark.contracts.load import load_contract
+from tfspark.contracts.load import content, named, read
 from tfspark.flags import Parser
 
 
@@ -14,15 +14,15 @@ def page(contract: Contract, source: str) -> str:
     """The page of one contract; `source` is the file that it was made from."""
     table = contract.table
     about = contract.description
+    told = [about] if isinstance(about, str) else list(about.values())
+    told = [text for text in [*told, table.description] if text]
     lines = [
         f"# Table `{contract.name}`",
         "",
         f"Contract `{contract.id}` {contract.version} ({contract.status}), "
         f"generated from `{source}`.",
         "",
-        *([about] if isinstance(about, str) else about.values()),
-        *([table.description] if table.description else []),
-        "",
+        *([*told, ""] if told else []),
         f"Key: {', '.join(f'`{key}`' for key in contract.keys)}. {_threshold(contract)}",
         "",
         "| column | type | role | null | checks | tensor | description |",
@@ -64,23 +64,35 @@ def _checks(column: Column) -> list[str]:
         said.append("unique" if column.unique or column.primary_key else "key")
     if column.valid_values is not None:
         said.append("one of " + ", ".join(str(value) for value in column.valid_values))
-    if options.minimum is not None:
-        said.append(f"at least {options.minimum}")
-    if options.maximum is not None:
-        said.append(f"at most {options.maximum}")
+    bounds = {
+        "at least": options.minimum,
+        "above": options.exclusive_minimum,
+        "at most": options.maximum,
+        "below": options.exclusive_maximum,
+        "a multiple of": options.multiple_of,
+        "written": options.format,
+    }
+    said += [f"{word} {bound}" for word, bound in bounds.items() if bound is not None]
     if options.pattern is not None:
         said.append(f"matches `{options.pattern}`")
     if options.min_length is not None:
         said.append(f"length at least {options.min_length}")
     if options.max_length is not None:
         said.append(f"length at most {options.max_length}")
+    if options.min_items is not None:
+        said.append(f"at least {options.min_items} items")
+    if options.max_items is not None:
+        said.append(f"at most {options.max_items} items")
     return said
 
 
 def _tensor(column: Column) -> str:
     if column.role == "ignore":
         return ""
-    spec = column.tensor_spec()
+    try:
+        spec = column.tensor_spec()
+    except ValueError:
+        return "none; for a model: `tensor: {dtype: float64}`"
     shape = "".join(f"[{'?' if size is None else size}]" for size in spec.shape)
     told = spec.to_json()
     text = f"{spec.dtype}{shape}"
@@ -95,5 +107,9 @@ def main(argv: Sequence[str]) -> int:
     parser = Parser(prog="tfspark contract", description=main.__doc__)
     parser.add_argument("file", help="schemas/NAME.yaml")
     path = parser.parse(argv).file
-    print(page(load_contract(path), path), end="")
+    file, table = named(path)
+    contract, kept = read(content(path), file, table)
+    print(page(contract, path), end="")
+    if kept:
+        print(f"\nIn the file, and not used: {', '.join(kept)}.")
     return 0

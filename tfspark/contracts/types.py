@@ -6,7 +6,8 @@ import re
 
 from pyspark.sql import types as T
 
-from tfspark.wording import say
+from tfspark.contracts.odcs import TYPES
+from tfspark.wording import hinted, say
 
 _SIMPLE: dict[str, T.DataType] = {
     "boolean": T.BooleanType(),
@@ -36,6 +37,10 @@ TENSOR_DTYPE = {
 }
 _DECIMAL = re.compile(r"decimal\((\d+),\s*(\d+)\)")
 _ARRAY = re.compile(r"array<(.+)>")
+_WITH_LENGTH = (
+    r"([a-z_][a-z_0-9 ]*?) ?[(\[] ?([0-9]+|max) ?(?:, ?([0-9]+) ?)?[)\]]"
+    r"((?: with(?:out)? time zone)?)"
+)
 LOGICAL = {
     "boolean": "boolean",
     "tinyint": "integer",
@@ -70,7 +75,54 @@ def spark_type(physical: str) -> T.DataType:
     if match := _ARRAY.fullmatch(text):
         return T.ArrayType(spark_type(match[1]))
     known = ", ".join([*_SIMPLE, "decimal(p,s)", "array<type>"])
-    raise ValueError(say("unknown_type", type=physical, known=known))
+    said = say("unknown_type", type=physical, known=known)
+    raise ValueError(hinted(said, text, [*_SIMPLE, *TYPES]))
+
+
+def element(physical: str) -> tuple[str, int]:
+    """The type inside all lists, and how many lists are around it."""
+    depth = 0
+    while match := _ARRAY.fullmatch(physical.strip().lower()):
+        physical, depth = match[1], depth + 1
+    return physical.strip().lower(), depth
+
+
+def canonical(physical: str) -> tuple[str, int | None]:
+    """The type that a database's type means here, and how many characters it has room for.
+
+    `VARCHAR(18)` is a string of at most 18, `numeric(10,2)` is `decimal(10,2)`, `list<integer>` is
+    `array<int>`. `decimal` and the like without digits are `decimal(38,18)`.
+
+    Raises:
+        ValueError: as `spark_type`.
+    """
+    text = " ".join(physical.strip().lower().split())
+    try:
+        spark_type(text)
+        return text, None
+    except ValueError as error:
+        wrong = error
+    if match := re.fullmatch("(?:array|list)<(.+)>", text):
+        inner, room = canonical(match[1])
+        if room is not None:
+            raise ValueError(say("no_item_rules"))
+        return f"array<{inner}>", None
+    match = re.fullmatch(_WITH_LENGTH, text)
+    name = f"{match[1]}{match[4] or ''}".strip() if match else text
+    base = TYPES.get(name, name)
+    length = match[2] if match else None
+    if base.startswith("decimal(") and length not in (None, "max"):
+        base = f"decimal({length},{match[3] or 0})" if match else base
+    if name == "float" and length is not None and match and not match[3] and int(length) > 24:
+        base = "double"
+    try:
+        spark_type(base)
+    except ValueError:
+        raise (
+            wrong if "decimal" not in base else ValueError(say("bad_decimal", type=physical))
+        ) from None
+    is_text = base == "string" and length not in (None, "max")
+    return base, int(length) if is_text and length else None
 
 
 def family(physical: str) -> str:

@@ -10,6 +10,8 @@ from tfspark.config import Settings, require_date
 from tfspark.config.textoptions import forms_of
 from tfspark.console import Steps
 from tfspark.contracts import Contract, load_contract
+from tfspark.contracts.load import content as contract_bytes
+from tfspark.contracts.load import named
 from tfspark.dataset import (
     CONTRACT,
     MANIFEST,
@@ -29,7 +31,7 @@ from tfspark.prepare.spill import BAD, Spilled, SpillTask
 from tfspark.prepare.split import by_split
 from tfspark.prepare.splits import Made, SplitTask, shares_of
 from tfspark.prepare.statistics import EXACT_ROWS, statistics
-from tfspark.quarantine import quarantine, refuse_above, refuse_empty
+from tfspark.quarantine import quarantine, refuse_above, refuse_count, refuse_empty
 from tfspark.rowchecks import RowChecks
 from tfspark.sparkerrors import reading
 from tfspark.tables import source_rows
@@ -77,7 +79,7 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
             found = statistics(spark, summaries, contract, settings.prepare.vocabulary)
             storage.write_json(storage.join(new, STATISTICS), {"columns": found})
         with steps.step("publish") as info:
-            storage.write_bytes(storage.join(new, CONTRACT), storage.read_bytes(settings.contract))
+            storage.write_bytes(storage.join(new, CONTRACT), contract_bytes(settings.contract))
             manifest = _manifest(settings, contract, made, run.bad)
             manifest["files"] = run.files | other_files(new, run.files)
             manifest["digest"] = digest_of(manifest, found)
@@ -131,7 +133,7 @@ class _Run:
             forms = forms_of(source.format, source.options)
             raw = RawTable(self._spark, rows, self._source, folder)
             contract = by_split(self._contract, asked.split)
-            checks = RowChecks(contract, raw.schema, self._source, forms)
+            checks = RowChecks(contract, raw.schema, self._source, forms, tensors=True)
             self._schema, self._bits = checks.schema, raw.bits()
             twice = duplicates(self._spark, raw, contract, self._source, folder, forms)
             keys = tuple(self._contract.keys)
@@ -169,6 +171,7 @@ class _Run:
             bad=self.bad,
             table=table,
         )
+        refuse_count(self._contract.table.quarantine, where=self._source, rows=self.rows)
 
     def write(self) -> list[Made]:
         """Write the files of all splits, and count that no row was lost."""
@@ -215,6 +218,7 @@ def _manifest(
         "name": settings.name,
         "day": settings.date and settings.date.isoformat(),
         "contract": contract.digest(),
+        **({"table": contract.name} if named(settings.contract)[1] else {}),
         "source": {"format": settings.source.format, "path": settings.source.path},
         "split": asked.split.model_dump(mode="json"),
         "format": asked.format,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import pyarrow as pa
@@ -14,15 +15,16 @@ from tfspark.contracts.column import Column
 from tfspark.contracts.contract import Contract
 from tfspark.contracts.fit import columns_fit, unique
 from tfspark.contracts.types import family
-from tfspark.errors import ContractViolation
 from tfspark.rowchecks.arrays import flat, is_broken, only, some, utf8
-from tfspark.rowchecks.convert import Convert, converter
+from tfspark.rowchecks.convert import Convert, converter, formatted
 from tfspark.rowchecks.reasons import Reasons
 from tfspark.rowchecks.rules import Rule, rules_of
 from tfspark.rowchecks.schemas import spark_schema, typed_schema
+from tfspark.rowchecks.tensors import unfit
 from tfspark.rowchecks.words import rows_as_json, text
 from tfspark.tables import CORRUPT, JSON
 from tfspark.tensors.arrowtypes import loose_type
+from tfspark.tensors.spec import TensorSpec
 
 _SHOWN = 100  # characters of a value in a reason
 
@@ -65,6 +67,7 @@ class RowChecks:
             widened, never narrowed.
         where: the table's name in messages.
         forms: how text is written.
+        tensors: whether values must become the contract's tensors, as scoring asks of them.
 
     Attributes:
         schema: the contract's columns with the types in which Spark hands them over.
@@ -76,14 +79,19 @@ class RowChecks:
     """
 
     def __init__(
-        self, contract: Contract, raw: pa.Schema, where: str, forms: TextForms = USUAL
+        self,
+        contract: Contract,
+        raw: pa.Schema,
+        where: str,
+        forms: TextForms = USUAL,
+        tensors: bool = False,
     ) -> None:
         self._names = [column.name for column in contract.columns]
         columns_fit(spark_schema(raw), contract, where)
         self.schema = typed_schema(contract)
         self.unique = unique(contract)
         self._columns = [
-            _of_column(column, raw.field(column.name).type, target.type, where, forms)
+            _of_column(column, raw.field(column.name).type, target.type, forms, tensors)
             for column, target in zip(contract.columns, self.schema, strict=True)
         ]
 
@@ -128,6 +136,8 @@ class _ColumnCheck:
     trimmed: bool
     required: bool
     rules: tuple[Rule, ...]
+    tensor: TensorSpec | None
+    any_length: bool
 
     def __call__(self, raw: pa.Array, found: Reasons) -> pa.Array:
         def say(mask: pa.Array, said: str) -> None:
@@ -153,6 +163,9 @@ class _ColumnCheck:
         for rule in self.rules:
             for mask, said in rule.broken(values):
                 say(mask, said)
+        if self.tensor is not None:
+            for mask, said in unfit(values, self.tensor, self.any_length):
+                found.add(mask, f"{self.name}: {said}")
         return values
 
 
@@ -163,21 +176,34 @@ def _given(raw: pa.Array) -> pa.Array:
     return trimmed if empty is None else only(trimmed, pc.invert(empty))
 
 
+def _tensor(column: Column) -> TensorSpec | None:
+    """The tensor that not every value of the column's type becomes."""
+    if column.key or column.role not in ("feature", "label", "weight"):
+        return None
+    try:
+        spec = column.tensor_spec()
+    except ValueError:
+        return None  # a decimal that no model takes
+    own = column.tensor.shape or column.tensor.dtype or column.tensor.nan
+    return spec if own or spec.shape else None
+
+
 def _of_column(
-    column: Column, raw: pa.DataType, kind: pa.DataType, where: str, forms: TextForms
+    column: Column, raw: pa.DataType, kind: pa.DataType, forms: TextForms, tensors: bool
 ) -> _ColumnCheck:
     source = loose_type(flat(pa.array([], raw)).type)
     is_text = pa.types.is_string(source)
-    try:
-        rules = tuple(rules_of(column, kind))
-    except ValueError as error:
-        raise ContractViolation(f"{where}: column {column.name}: {error}") from None
+    convert = converter(source, kind, forms)
+    if is_text and column.options.format is not None and convert is not None:
+        convert = partial(formatted, form=column.options.format, then=convert)
     return _ColumnCheck(
         column.name,
         column.physical_type,
         kind,
-        converter(source, kind, forms),
+        convert,
         is_text and family(column.physical_type) not in ("string", "binary"),
         column.required or column.key,
-        rules,
+        tuple(rules_of(column, kind)),
+        _tensor(column) if tensors else None,
+        pa.types.is_list(kind) and column.tensor.shape is None,
     )

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfspark.config.textoptions import USUAL, TextForms
+from tfspark.contracts.dateformat import rewriting
 from tfspark.rowchecks.arrays import is_broken, numpy_of, only, relisted, rows_with, some, utf8
 from tfspark.rowchecks.forms import parser_of
 from tfspark.rowchecks.jsontext import lists
@@ -54,6 +55,16 @@ def converter(source: pa.DataType, target: pa.DataType, forms: TextForms = USUAL
     if t.is_timestamp(source) and t.is_date(target):
         return _to_date
     return partial(pc.cast, target_type=target)
+
+
+def formatted(text: pa.Array, form: str, then: Convert) -> pa.Array:
+    """Dates and timestamps that are written otherwise than ISO writes them."""
+    kind = "timestamp" if any(letter in form for letter in "Hms") else "date"
+    pattern, parts = rewriting(form, kind)
+    whole = rf"\A{pattern}\z"
+    iso = "".join(rf"\{part}" if isinstance(part, int) else part for part in parts)
+    matched = pc.fill_null(pc.match_substring_regex(text, whole), False)
+    return then(pc.replace_substring_regex(only(text, matched), whole, iso))
 
 
 def _elements(array: pa.Array, convert: Convert | None) -> pa.Array:

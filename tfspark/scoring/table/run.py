@@ -20,7 +20,7 @@ from tfspark.keys import duplicates
 from tfspark.plainfiles.asread import NotPlain
 from tfspark.plainfiles.files import Plain, plain
 from tfspark.plainfiles.raw import RawTable
-from tfspark.quarantine import quarantine, refuse_above, refuse_empty
+from tfspark.quarantine import quarantine, refuse_above, refuse_count, refuse_empty
 from tfspark.rowchecks import RowChecks, Times
 from tfspark.scoring.model.binding import check_outputs
 from tfspark.scoring.plans.plan import BySpark, ByTasks, TableFiles
@@ -142,6 +142,7 @@ class TableRun:
                 bad=self.bad,
                 table=table,
             )
+        refuse_count(asked.limit, where=asked.where, rows=self.rows)
 
     def commit(self) -> int:
         """Replace the day by the good rows that are staged; the table's new version."""

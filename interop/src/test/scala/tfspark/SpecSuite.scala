@@ -64,6 +64,46 @@ class SpecSuite extends AnyFunSuite {
       }
     }
 
+  private def told(column: Column): String = {
+    val b = column.bounds
+    val flags =
+      Seq("required" -> column.required, "unique" -> column.unique, "primaryKey" -> column.key)
+        .collect { case (name, true) => name }
+    val role = Seq(column.role).filterNot(Set("feature", "key"))
+    val values = column.validValues.map(all => s"one of ${all.mkString(", ")}")
+    val rules = Seq(
+      "minimum" -> b.minimum,
+      "maximum" -> b.maximum,
+      "pattern" -> b.pattern,
+      "minLength" -> b.minLength,
+      "maxLength" -> b.maxLength,
+      "exclusiveMinimum" -> b.exclusiveMinimum,
+      "exclusiveMaximum" -> b.exclusiveMaximum,
+      "multipleOf" -> b.multipleOf,
+      "minItems" -> b.minItems,
+      "maxItems" -> b.maxItems,
+      "format" -> b.format
+    ).collect { case (name, Some(value)) => s"$name $value" }
+    (s"${column.name} ${column.physicalType}" +: (flags ++ role ++ values ++ rules.sorted))
+      .mkString("; ")
+  }
+
+  for ((file, expected) <- map(contracts("files")))
+    test(s"contract: a file of the standard, $file") {
+      val folder = Paths.get("tests/contracts/odcs").toAbsolutePath
+      def load() = Contract.load(s"$folder/$file", new Configuration())
+      map(expected).get("says") match {
+        case Some(lines) =>
+          val said = intercept[ContractFileError](load()).getMessage.replace(s"$folder/", "")
+          assert(said.split("\n").toSeq == list(lines))
+        case None =>
+          val contract = load()
+          val rows = Seq(contract.limit.leastRows, contract.limit.mostRows).map(_.orNull[Any])
+          assert(rows == map(expected).get("rows").map(list).getOrElse(Seq(null, null)))
+          assert(contract.columns.map(told) == list(map(expected)("columns")))
+      }
+    }
+
   private val rules: Map[String, String] = Map(
     "minimum" -> "logicalTypeOptions: {minimum: 1}",
     "maximum" -> "logicalTypeOptions: {maximum: 1}",
@@ -71,7 +111,14 @@ class SpecSuite extends AnyFunSuite {
     "minLength" -> "logicalTypeOptions: {minLength: 1}",
     "maxLength" -> "logicalTypeOptions: {maxLength: 1}",
     "uint8" -> "tensor: {dtype: uint8}",
-    "padValue" -> "tensor: {padValue: 0}"
+    "padValue" -> "tensor: {padValue: 0}",
+    "padText" -> "tensor: {padValue: a}",
+    "multipleOf" -> "logicalTypeOptions: {multipleOf: 2}",
+    "minItems" -> "logicalTypeOptions: {minItems: 1}",
+    "maxItems" -> "logicalTypeOptions: {maxItems: 1}",
+    "day" -> "logicalTypeOptions: {exclusiveMinimum: '2026-11-20'}",
+    "format" -> "logicalTypeOptions: {format: dd.MM.yyyy}",
+    "email" -> "logicalTypeOptions: {format: email}"
   ) ++ Seq("boolean", "integer", "number", "string", "date", "timestamp", "array").map { logical =>
     logical -> s"logicalType: $logical"
   }
@@ -83,7 +130,9 @@ class SpecSuite extends AnyFunSuite {
         s"  - {name: t, properties: [$column]}\n"
       def load() = Contract.parse(file.getBytes(UTF_8), "t.yaml")
       if (list(may).contains(rule)) assert(load().columns.head.physicalType == kind)
-      else assert(intercept[ContractFileError](load()).getMessage.contains("not "))
+      else
+        assert(intercept[ContractFileError](load()).getMessage
+          .matches("(?s).*(not |is no |unknown format).*"))
     }
 
   for (spec <- list(map(read("settings.yaml"))("cases")).map(map))

@@ -1,6 +1,5 @@
 package tfspark.job
 
-import java.util.regex.{Pattern, PatternSyntaxException}
 import org.apache.hadoop.conf.Configuration
 import org.apache.spark.sql.types._
 import scala.collection.immutable.VectorMap
@@ -8,13 +7,19 @@ import tfspark.shared.Shared.say
 import tfspark.storage.Storage
 import tfspark.{ConfigError, ContractFileError}
 
-/** A bound or value keeps its own type: Long, Double, String, Boolean. */
+/** A bound or value is as the file has it: Long, Double, String, Boolean. */
 private[tfspark] final case class Bounds(
     minimum: Option[Any],
     maximum: Option[Any],
     pattern: Option[String],
     minLength: Option[Long],
-    maxLength: Option[Long]
+    maxLength: Option[Long],
+    exclusiveMinimum: Option[Any],
+    exclusiveMaximum: Option[Any],
+    multipleOf: Option[Long],
+    minItems: Option[Long],
+    maxItems: Option[Long],
+    format: Option[String]
 )
 
 /** One column of the table. */
@@ -29,8 +34,13 @@ private[tfspark] final case class Column(
     bounds: Bounds
 )
 
-/** How many bad rows a day may have before the job stops: both bounds must hold. */
-private[tfspark] final case class Limit(maxShare: Option[Double], maxRows: Option[Long])
+/** How many bad rows a day may have before the job stops, and how many rows: all must hold. */
+private[tfspark] final case class Limit(
+    maxShare: Option[Double],
+    maxRows: Option[Long],
+    leastRows: Option[Long] = None,
+    mostRows: Option[Long] = None
+)
 
 /** A contract: what a raw table must look like. */
 private[tfspark] final case class Contract(name: String, columns: Seq[Column], limit: Limit) {
@@ -59,7 +69,7 @@ private[tfspark] object Contract {
     "date" -> DateType,
     "timestamp" -> TimestampType
   )
-  private val Logical = Map(
+  val Logical: Map[String, String] = Map(
     "boolean" -> "boolean",
     "float" -> "number",
     "double" -> "number",
@@ -72,6 +82,10 @@ private[tfspark] object Contract {
   ).withDefaultValue("integer")
   private val Decimals = """decimal\((\d+),\s*(\d+)\)""".r
   private val Lists = """array<(.+)>""".r
+  private val AnyLists = """(?:array|list)<(.+)>""".r
+  private val WithLength =
+    ("""([a-z_][a-z_0-9 ]*?) ?[(\[] ?([0-9]+|max) ?(?:, ?([0-9]+) ?)?[)\]]""" +
+      """((?: with(?:out)? time zone)?)""").r
 
   /** Read one contract file.
     *
@@ -80,26 +94,83 @@ private[tfspark] object Contract {
     *   message starts with `file:line`
     */
   def load(path: String, conf: Configuration): Contract = {
-    val (folder, name) = Storage.split(path)
-    val storage = new Storage(folder, conf)
-    if (!storage.exists(name))
-      throw new ContractFileError(say("no_contract", "path" -> path))
-    parse(storage.read(name), path)
+    def there(path: String) = {
+      val (folder, name) = Storage.split(path)
+      Option(new Storage(folder, conf)).filter(_.exists(name)).map(_.read(name))
+    }
+    // FILE#TABLE names one of several tables.
+    val mark = path.lastIndexOf('#')
+    val (file, table) = there(path) match {
+      case None if mark >= 0 => (path.take(mark), Some(path.drop(mark + 1)))
+      case _ => (path, None)
+    }
+    val content = there(file)
+      .getOrElse(throw new ContractFileError(say("no_contract", "path" -> file)))
+    parse(content, file, table)
   }
 
-  def parse(content: Array[Byte], where: String): Contract = {
+  def parse(content: Array[Byte], where: String, table: Option[String] = None): Contract = {
     val file =
       try YamlFile.parse(content, where)
       catch { case error: ConfigError => throw new ContractFileError(error.getMessage) }
-    try of(schema.check(file.value))
-    catch {
-      case misfit: Misfit =>
-        val place = if (misfit.path.isEmpty) "contract" else misfit.path.mkString(".")
-        val at = s"$where:${file.line(misfit.path)}"
-        throw new ContractFileError(
-          say("at", "where" -> at, "path" -> place, "said" -> misfit.said)
-        )
+    val standard = new Standard(file.texts)
+    val value = standard.contract(file.value, table)
+    val (checked, misfits) =
+      try (Option.when(standard.tableFound)(schema.check(value)), Nil)
+      catch { case misfit: Misfit => (None, misfit.faults) }
+    val others = if (standard.tableFound) misfits ++ mistakes(value) else Nil
+    val all = standard.faults ++
+      others.map { case (path, said) => standard.origin(path) -> said }
+    val told = once(all).map { case (path, said) =>
+      val place = if (path.isEmpty) "contract" else path.mkString(".")
+      val line = file.line(path)
+      line -> say("at", "where" -> s"$where:$line", "path" -> place, "said" -> said)
     }
+    checked match {
+      case Some(values) if told.isEmpty => of(values)
+      case _ => throw new ContractFileError(told.sortBy(_._1).map(_._2).mkString("\n"))
+    }
+  }
+
+  private def mistakes(value: Any): Seq[Mistakes.Mistake] = {
+    def part(value: Any, name: String) = value match {
+      case map: Map[_, _] => map.asInstanceOf[Map[String, Any]].getOrElse(name, null)
+      case _ => null
+    }
+    def inside(at: Vector[Any], faults: Seq[Mistakes.Mistake]) =
+      faults.map { case (path, said) => (at ++ path) -> said }
+    part(value, "schema") match {
+      case Seq(table: Map[_, _], _*) =>
+        val at = Vector[Any]("schema", 0)
+        val columns = part(table, "properties") match {
+          case columns: Seq[_] => columns
+          case _ => Nil
+        }
+        inside(at, Mistakes.ofTable(table.asInstanceOf[Map[String, Any]])) ++
+          columns.zipWithIndex.flatMap {
+            case (column: Map[_, _], i) =>
+              val wrong = Mistakes.ofColumn(column.asInstanceOf[Map[String, Any]])
+              inside(at :+ "properties" :+ i, wrong)
+            case _ => Nil
+          }
+      case _ => Nil
+    }
+  }
+
+  /** Without what follows from another fault: the first of a place, and the innermost. A whole
+    * column or table may have more to say, each time something else.
+    */
+  private def once(faults: Seq[Mistakes.Mistake]): Seq[Mistakes.Mistake] = {
+    val found = scala.collection.mutable.LinkedHashMap.empty[Vector[Any], Vector[String]]
+    for ((path, said) <- faults) {
+      val told = found.getOrElse(path, Vector.empty)
+      val whole = Set(2, 4)(path.size) && path.head == "schema"
+      if (told.isEmpty || (whole && !told.contains(said))) found(path) = told :+ said
+      else found(path) = told
+    }
+    val inner = found.keys.flatMap(path => path.inits.drop(1)).toSet
+    for ((path, told) <- found.toSeq; said <- told if !inner(path) || path.size % 2 == 0)
+      yield path -> said
   }
 
   /** Spark's type of a `physicalType` such as `bigint`, `decimal(10,2)`, `array<float>`; or what is
@@ -116,7 +187,49 @@ private[tfspark] object Contract {
       case Lists(element) => sparkType(element).map(ArrayType(_))
       case _ =>
         val known = Simple.keys.toSeq ++ Seq("decimal(p,s)", "array<type>")
-        Left(say("unknown_type", "type" -> physical, "known" -> known.mkString(", ")))
+        val said = say("unknown_type", "type" -> physical, "known" -> known.mkString(", "))
+        Left(Hint.hinted(said, text, Simple.keys ++ Odcs.types.keys))
+    }
+  }
+
+  /** The type inside all lists, and how many lists are around it. */
+  def element(physical: String): (String, Int) = physical.trim.toLowerCase match {
+    case Lists(inner) =>
+      val (leaf, depth) = element(inner)
+      (leaf, depth + 1)
+    case leaf => (leaf, 0)
+  }
+
+  /** The type that a database's type means here, and how many characters it has room for; or what
+    * is wrong with it.
+    */
+  def canonical(physical: String): Either[String, (String, Option[Long])] = {
+    val text = physical.trim.toLowerCase.split("\\s+").mkString(" ")
+    def known(kind: String) = sparkType(kind).isRight
+    text match {
+      case _ if known(text) => Right((text, None))
+      case AnyLists(inner) =>
+        canonical(inner).flatMap {
+          case (kind, None) => Right((s"array<$kind>", None))
+          case _ => Left(say("no_item_rules"))
+        }
+      case _ =>
+        val (name, length, scale) = text match {
+          case WithLength(name, length, scale, zone) =>
+            ((name + Option(zone).getOrElse("")).trim, Option(length), Option(scale))
+          case _ => (text, None, None)
+        }
+        val digits = length.filter(_ != "max")
+        val base = Odcs.types.getOrElse(name, name) match {
+          case kind if kind.startsWith("decimal(") && digits.isDefined =>
+            s"decimal(${digits.get},${scale.getOrElse("0")})"
+          case "float" if name == "float" && scale.isEmpty && digits.exists(_.toLong > 24) =>
+            "double"
+          case kind => kind
+        }
+        if (known(base)) Right((base, digits.filter(_ => base == "string").map(_.toLong)))
+        else if (base.contains("decimal")) Left(say("bad_decimal", "type" -> physical))
+        else sparkType(text).map(_ => (text, None))
     }
   }
 
@@ -135,62 +248,13 @@ private[tfspark] object Contract {
       override def field(model: String, field: String, value: Any): Option[String] =
         (model, field, value) match {
           case ("Column", "physicalType", text: String) => sparkType(text).left.toOption
-          case ("Options", "pattern", text: String) =>
-            try { Pattern.compile(text); None }
-            catch {
-              case _: PatternSyntaxException => Some(say("no_regex", "pattern" -> text))
-            }
           case _ => None
         }
 
-      override def whole(model: String, fields: Map[String, Any]): Option[String] = model match {
-        case "Column" => wrongColumn(fields)
-        case "Table" => wrongTable(fields)
-        case _ => None
-      }
+      override def whole(model: String, fields: Map[String, Any]): Option[String] = None
     },
     unknown = "extra_forbidden"
   )
-
-  private def wrongColumn(fields: Map[String, Any]): Option[String] = {
-    val options = fields("logicalTypeOptions").asInstanceOf[Map[String, Any]]
-    val tensor = fields("tensor").asInstanceOf[Map[String, Any]]
-    val physical = fields("physicalType").toString.trim.toLowerCase
-    val kind = family(physical)
-    val logical = Logical(kind)
-    def set(names: String*) = names.exists(options(_) != null)
-    if (fields("logicalType") != null && fields("logicalType") != logical)
-      Some(say(
-        "logical_type",
-        "type" -> physical,
-        "logical" -> logical,
-        "given" -> fields("logicalType")
-      ))
-    else if (set("minimum", "maximum") && !Set("integer", "number")(logical))
-      Some(say("no_number", "type" -> physical))
-    else if (set("pattern", "minLength", "maxLength") && kind != "string")
-      Some(say("no_string", "type" -> physical))
-    else if (tensor("dtype") == "uint8" && kind != "binary")
-      Some(say("no_pixels", "kind" -> kind))
-    else if (tensor("padValue") != null && kind != "array")
-      Some(say("no_array", "kind" -> kind))
-    else if (fields("name").toString.startsWith("_tfspark"))
-      Some(say("own_name"))
-    else None
-  }
-
-  private def wrongTable(fields: Map[String, Any]): Option[String] = {
-    val columns = fields("properties").asInstanceOf[Seq[Map[String, Any]]].map(column)
-    val twice = columns.indices.iterator.flatMap { i =>
-      columns.take(i).find(_.name.equalsIgnoreCase(columns(i).name)).map(_.name -> columns(i).name)
-    }
-    twice.nextOption() match {
-      case Some((one, other)) => Some(say("same_column", "one" -> one, "other" -> other))
-      case None if !columns.exists(_.key) =>
-        Some(say("no_key"))
-      case None => None
-    }
-  }
 
   private def of(values: Map[String, Any]): Contract = {
     val table = values("schema").asInstanceOf[Seq[Map[String, Any]]].head
@@ -200,7 +264,9 @@ private[tfspark] object Contract {
       table("properties").asInstanceOf[Seq[Map[String, Any]]].map(column),
       Limit(
         Option(limit("maxShare")).map(_.asInstanceOf[Double]),
-        Option(limit("maxRows")).map(_.asInstanceOf[Long])
+        Option(limit("maxRows")).map(_.asInstanceOf[Long]),
+        Option(limit("leastRows")).map(_.asInstanceOf[Long]),
+        Option(limit("mostRows")).map(_.asInstanceOf[Long])
       )
     )
   }
@@ -221,7 +287,13 @@ private[tfspark] object Contract {
         Option(options("maximum")),
         Option(options("pattern")).map(_.toString),
         Option(options("minLength")).map(_.asInstanceOf[Long]),
-        Option(options("maxLength")).map(_.asInstanceOf[Long])
+        Option(options("maxLength")).map(_.asInstanceOf[Long]),
+        Option(options("exclusiveMinimum")),
+        Option(options("exclusiveMaximum")),
+        Option(options("multipleOf")).map(_.asInstanceOf[Long]),
+        Option(options("minItems")).map(_.asInstanceOf[Long]),
+        Option(options("maxItems")).map(_.asInstanceOf[Long]),
+        Option(options("format")).map(_.toString)
       )
     )
   }

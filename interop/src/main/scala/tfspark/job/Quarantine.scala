@@ -54,6 +54,15 @@ private[tfspark] object Quarantine {
     }
   }
 
+  /** Stop where a table has fewer or more rows than the contract allows. */
+  def refuseCount(limit: Limit, where: String, rows: Long): Unit = {
+    val few = limit.leastRows.filter(rows < _).map(n => s"at least $n")
+    for (wanted <- few.orElse(limit.mostRows.filter(rows > _).map(n => s"at most $n")))
+      throw new ContractViolation(
+        s"$where: has $rows rows, the contract wants $wanted; nothing was published"
+      )
+  }
+
   /** A table without rows is a day that is not there yet, or no table to work on.
     *
     * @throws SourceMissing

@@ -16,10 +16,6 @@ private[tfspark] object RowChecks {
   private val Typed = "_tfspark_typed_"
   private val Times = "_tfspark_times_"
   private val JsonColumn = "_tfspark_fields"
-  // What Spark's casts take, and more, is taken only in these forms; checks.py has the same.
-  private val Digits = """[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"""
-  private val Infinite = "(?i)[+-]?inf(?:inity)?"
-  private val Day = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
   private val Base64 =
     "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?"
 
@@ -138,7 +134,7 @@ private[tfspark] object RowChecks {
       case _ if source == target => value
       case (_: StringType, BinaryType) => when(is(value, form(target)), unbase64(value))
       case (_: StringType, _) =>
-        val text = trim(value)
+        val text = formatted(trim(value), column)
         when(is(text, form(target)), parsed(text, target))
       case _ =>
         val cast = value.try_cast(target)
@@ -146,17 +142,24 @@ private[tfspark] object RowChecks {
     }
   }
 
+  /** A date or timestamp that is written otherwise, as ISO writes it. */
+  private def formatted(text: Expression, column: Column): Expression =
+    column.bounds.format
+      .flatMap(DateFormat.rewriting(_, Contract.family(column.physicalType)))
+      .fold(text) { case (pattern, iso) =>
+        when(is(text, pattern), regexp_replace(text, s"\\A$pattern\\z", iso))
+      }
+
   private def form(target: DataType): String = target match {
-    case BooleanType => "(?i)(?:t|true|y|yes|1|f|false|n|no|0)"
-    case FloatType | DoubleType => s"$Digits|(?i)[+-]?nan|$Infinite"
-    case _: DecimalType => Digits
-    case DateType => Day + """(?:[ T]00:00(?::00(?:\.0+)?)?)?"""
-    case TimestampType =>
-      Day + """(?:[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6}0*)?)?""" +
-        "(?: ?(?:Z|UTC|GMT|[+-][0-9]{2}(?::[0-9]{2})?))?)?"
+    case BooleanType => (OwnValues.True ++ OwnValues.False).mkString("(?i)(?:", "|", ")")
+    case FloatType | DoubleType =>
+      s"${OwnValues.Decimal}|(?i:[+-]?nan)|${OwnValues.Infinite}"
+    case _: DecimalType => OwnValues.Decimal
+    case DateType => OwnValues.Date
+    case TimestampType => OwnValues.Timestamp
     case BinaryType => Base64
     case _: ArrayType => """(?s)\s*\[.*\]\s*"""
-    case _ => "[+-]?[0-9]+"
+    case _ => OwnValues.Whole
   }
 
   private def is(text: Expression, form: String) = text.rlike(s"\\A(?:$form)\\z")
@@ -170,7 +173,7 @@ private[tfspark] object RowChecks {
         val field = concat(lit("{\"a\":"), text, lit("}"))
         from_json(field, new StructType().add("a", list), Map.empty[String, String]).getField("a")
       case FloatType | DoubleType =>
-        when(abs(cast) =!= Double.PositiveInfinity || is(text, Infinite), cast)
+        when(abs(cast) =!= Double.PositiveInfinity || is(text, OwnValues.Infinite), cast)
       case decimal: DecimalType =>
         when(fraction(text) <= decimal.scale, cast)
       case _ => cast
@@ -233,6 +236,9 @@ private[tfspark] object RowChecks {
       if (family == "string" || family == "binary") raw.isNotNull
       else raw.isNotNull && trim(raw.cast("string")) =!= ""
     // As Spark writes it, and so in every language.
+    def own(value: Any) =
+      lit(OwnValues.own(value, column.physicalType).fold(said => sys.error(said), identity))
+        .cast(kind(column))
     def inWords(value: Any) = lit(value).cast("string")
     def told(text: String) = Seq(shown, lit(text))
     val bounds = column.bounds
@@ -245,20 +251,30 @@ private[tfspark] object RowChecks {
       },
       column.validValues.map { values =>
         val allowed = concat_ws(", ", values.map(inWords): _*)
-        (value.isNotNull && !value.isin(values: _*)) -> (told(" is not one of ") :+ allowed)
+        (value.isNotNull && !value.isin(values.map(own): _*)) ->
+          (told(" is not one of ") :+ allowed)
       },
-      bounds.minimum.map { least =>
-        (value < least || nan) -> (told(" is below the minimum ") :+ inWords(least))
+      bounds.minimum.map { end =>
+        (value < own(end) || nan) -> (told(" is below the minimum ") :+ inWords(end))
       },
-      // Spark sorts NaN above every number, so this refuses NaN too.
-      bounds.maximum.map { most =>
-        (value > most) -> (told(" is above the maximum ") :+ inWords(most))
+      bounds.exclusiveMinimum.map { end =>
+        (value <= own(end) || nan) -> (told(" is not above ") :+ inWords(end))
       },
+      // Spark sorts NaN above every number, so these refuse NaN too.
+      bounds.maximum.map { end =>
+        (value > own(end)) -> (told(" is above the maximum ") :+ inWords(end))
+      },
+      bounds.exclusiveMaximum.map { end =>
+        (value >= own(end)) -> (told(" is not below ") :+ inWords(end))
+      },
+      bounds.multipleOf.map(n => (value % n =!= 0) -> told(s" is no multiple of $n")),
       bounds.pattern.map { pattern =>
-        !value.rlike(s"\\A(?:$pattern)\\z") -> told(s" does not match $pattern")
+        !Patterns.matching(pattern)(value) -> told(s" does not match $pattern")
       },
       bounds.minLength.map(n => (length(value) < n) -> told(s" is shorter than $n")),
-      bounds.maxLength.map(n => (length(value) > n) -> told(s" is longer than $n"))
+      bounds.maxLength.map(n => (length(value) > n) -> told(s" is longer than $n")),
+      bounds.minItems.map(n => (size(value) < n) -> told(s" has less than $n items")),
+      bounds.maxItems.map(n => (size(value) > n) -> told(s" has more than $n items"))
     ).flatten
   }
 }

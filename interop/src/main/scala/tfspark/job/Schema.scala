@@ -8,13 +8,30 @@ import tfspark.job.Misfit.refuse
 import tfspark.shared.{Near, Shared}
 import tfspark.shared.Shared.say
 
-/** The first value that does not fit, and where it stands. */
-private[tfspark] final class Misfit(val path: Vector[Any], val said: String)
-    extends RuntimeException(said)
-    with NoStackTrace
+/** All values that do not fit, and where they stand. */
+private[tfspark] final class Misfit(val faults: Seq[(Vector[Any], String)])
+    extends RuntimeException(faults.head._2)
+    with NoStackTrace {
+
+  /** Of the first one. */
+  def path: Vector[Any] = faults.head._1
+  def said: String = faults.head._2
+}
 
 private[tfspark] object Misfit {
-  def refuse(path: Vector[Any], said: String): Nothing = throw new Misfit(path, said)
+  def refuse(path: Vector[Any], said: String): Nothing = throw new Misfit(Seq(path -> said))
+
+  /** What each of several pieces of work gives, or all that is wrong in them. */
+  def all[A](work: Iterator[() => A]): Vector[A] = {
+    val faults = Vector.newBuilder[(Vector[Any], String)]
+    val made = work.flatMap { piece =>
+      try Some(piece())
+      catch { case misfit: Misfit => faults ++= misfit.faults; None }
+    }.toVector
+    val wrong = faults.result()
+    if (wrong.nonEmpty) throw new Misfit(wrong)
+    made
+  }
 }
 
 /** What a JSON schema cannot say: rules of a model (a section of the settings, say) by its name. */
@@ -39,7 +56,7 @@ private[tfspark] trait Rules {
 private[tfspark] final class Schema(val root: JsonNode, rules: Rules, unknown: String) {
 
   /** @throws Misfit
-    *   at the first fault, in the order of the fields
+    *   with all faults, in the order of the fields
     */
   def check(value: Any): VectorMap[String, Any] = model("", root, value, Vector.empty)
 
@@ -63,7 +80,7 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules, unknown: S
       case _ => refuse(path, say("dict_type"))
     }
     val required = spec.path("required").asScala.map(_.asText).toSet
-    val all = fields.map { entry =>
+    val checks = fields.iterator.map { entry => () =>
       val (key, inner) = (entry.getKey, entry.getValue)
       val at = path :+ key
       val checked = found.get(key) match {
@@ -72,21 +89,21 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules, unknown: S
         case None => default(inner, at)
       }
       rules.field(name, key, checked).foreach(refuse(at, _))
-      key -> checked
+      Option(key -> checked)
     }
-    for (key <- found.keys if !known(key))
-      refuse(path :+ key, say(unknown, "near" -> Near.said(key, fields.map(_.getKey))))
+    val others = found.keysIterator.filterNot(known).map { key => () =>
+      refuse(path :+ key, say(unknown, "near" -> Near.said(key, fields.map(_.getKey)))):
+        Option[(String, Any)]
+    }
+    val all = Misfit.all(checks ++ others).flatten
     val whole = VectorMap.from(all)
     rules.whole(name, whole).foreach(refuse(path, _))
     whole
   }
 
   /** A contract may write `physical_type` for `physicalType`. */
-  private def spelled(key: String, known: Set[String]): String = {
-    val parts = key.split("_", -1)
-    val joined = parts.head + parts.tail.map(_.capitalize).mkString
-    if (!known(key) && known(joined) && !parts.contains("")) joined else key
-  }
+  private def spelled(key: String, known: Set[String]): String =
+    if (!known(key) && known(Schema.camel(key))) Schema.camel(key) else key
 
   private def default(spec: JsonNode, path: Vector[Any]): Any =
     if (spec.has("$ref")) of(spec, VectorMap.empty, path, strict = false)
@@ -165,7 +182,7 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules, unknown: S
       val said =
         if (quoted.size == 1) quoted.head
         else s"${quoted.init.mkString(", ")} or ${quoted.last}"
-      refuse(path, say("literal_error", "expected" -> said))
+      refuse(path, Hint.hinted(say("literal_error", "expected" -> said), value, known))
     }
 
   private def list(spec: JsonNode, value: Any, path: Vector[Any], strict: Boolean): Any = {
@@ -174,13 +191,10 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules, unknown: S
     value match {
       case values: Seq[_] =>
         if (tuple && values.isEmpty) refuse(path :+ 0, say("missing"))
-        val (least, most) =
-          (spec.path("minItems").asInt(0), spec.path("maxItems").asInt(Int.MaxValue))
-        if (values.size > most) refuse(path, say("too_long", "max_length" -> most))
-        val checked =
-          values.zipWithIndex.map { case (v, index) =>
-            of(items, v, path :+ index, strict)
-          }.toVector
+        val least = spec.path("minItems").asInt(0)
+        val checked = Misfit.all(values.iterator.zipWithIndex.map { case (v, index) =>
+          () => of(items, v, path :+ index, strict)
+        })
         if (values.size < least) refuse(path, say("too_short", "min_length" -> least))
         checked
       case _ => refuse(path, say("list_type"))
@@ -211,6 +225,15 @@ private[tfspark] object Schema {
   def parse(text: String): Option[Any] =
     try Option(json.readTree(text)).filterNot(_.isMissingNode).map(plain)
     catch { case _: com.fasterxml.jackson.core.JsonProcessingException => None }
+
+  /** `physical_type` → `physicalType`. */
+  def camel(key: String): String = {
+    val parts = key.split("_", -1)
+    if (parts.contains("")) key else parts.head + parts.tail.map(_.capitalize).mkString
+  }
+
+  def plainNumber(text: String): Any =
+    text.stripPrefix("+").toLongOption.getOrElse(BigInt(text.stripPrefix("+")))
 
   def plain(node: JsonNode): Any =
     if (node == null || node.isNull) null

@@ -87,6 +87,7 @@ private[tfspark] object Score {
         }
         val limit = settings.limit.getOrElse(contract.fold(Limit(Some(0.01), None))(_.limit))
         Quarantine.refuseAbove(limit, run.badRows, source.place(day), rows, run.bad, quarantine)
+        Quarantine.refuseCount(limit, source.place(day), rows)
         val version = steps.step("commit") { info =>
           val version = run.commit()
           info("version") = version

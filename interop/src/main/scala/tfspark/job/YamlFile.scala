@@ -19,9 +19,14 @@ import tfspark.ConfigError
 import tfspark.shared.Shared.say
 
 /** A YAML file: plain values (`VectorMap`, `Vector`, String, Long, BigInt, Double, Boolean,
-  * LocalDate, null), and the line of every path in it.
+  * LocalDate, null), the line of every path in it, and what the file says for every value that YAML
+  * does not read as text.
   */
-private[tfspark] final case class YamlFile(value: Any, lines: Map[Vector[Any], Int]) {
+private[tfspark] final case class YamlFile(
+    value: Any,
+    lines: Map[Vector[Any], Int],
+    texts: Map[Vector[Any], String]
+) {
 
   /** The line of a path, or of the next thing around it that has one. */
   def line(path: Vector[Any]): Int =
@@ -82,8 +87,9 @@ private[tfspark] object YamlFile {
       val node = new Yaml(Options).compose(new StringReader(text))
       if (node == null) throw new ConfigError(say("empty", "where" -> where))
       val lines = mutable.Map.empty[Vector[Any], Int]
-      walk(node, Vector.empty, lines, where)
-      YamlFile(new Plain().of(node), lines.toMap)
+      val texts = mutable.Map.empty[Vector[Any], String]
+      walk(node, Vector.empty, lines, texts, where)
+      YamlFile(new Plain().of(node), lines.toMap, texts.toMap)
     } catch {
       case error: MarkedYAMLException =>
         val mark = Option(error.getProblemMark).orElse(Option(error.getContextMark))
@@ -146,6 +152,7 @@ private[tfspark] object YamlFile {
       node: Node,
       path: Vector[Any],
       lines: mutable.Map[Vector[Any], Int],
+      texts: mutable.Map[Vector[Any], String],
       where: String
   ): Unit = {
     val line = node.getStartMark.getLine + 1
@@ -163,11 +170,11 @@ private[tfspark] object YamlFile {
           if (!seen.add(key))
             throw new ConfigError(say("same_key", "where" -> where, "line" -> line, "key" -> key))
           lines(path :+ key) = line
-          walk(entry.getValueNode, path :+ key, lines, where)
+          walk(entry.getValueNode, path :+ key, lines, texts, where)
         }
       case sequence: SequenceNode =>
         for ((inner, index) <- sequence.getValue.asScala.zipWithIndex)
-          walk(inner, path :+ index, lines, where)
+          walk(inner, path :+ index, lines, texts, where)
       case scalar: ScalarNode =>
         val found =
           try new Plain().of(scalar)
@@ -175,6 +182,7 @@ private[tfspark] object YamlFile {
             case error: ConfigError => throw error
             case _: RuntimeException => null
           }
+        if (found != null && !found.isInstanceOf[String]) texts(path) = scalar.getValue
         if (found == null && scalar.getTag != Tag.NULL) {
           val kind = scalar.getTag.getValue.split(":").last.replace("timestamp", "date")
           notYaml(where, line, say("no_such_value", "text" -> scalar.getValue, "kind" -> kind))
