@@ -155,10 +155,6 @@ TEXTS = {
     "option_spaces": "spaces around a value do not count, and in a string they stay",
     "option_empty": "an empty value is null",
     "option_list": "options.{name}: must be text, a number, true or false",
-    "option_job": (
-        "source.options.{name}: the Scala module does not read it; run the job in Python (tfspark "
-        "score)"
-    ),
     "no_date": "date: this job is for one day; give --date YYYY-MM-DD",
     # Files of ours
     "not_json": "{path} is not JSON: it was damaged or cut off",

@@ -92,7 +92,7 @@ def test_types_that_can_be_checked(source: str, spark: Any) -> None:
 
 @pytest.mark.parametrize("case", SPEC["tables"], ids=lambda case: str(case["name"]))
 def test_a_table(case: dict[str, Any], spark: Any, tmp_path: Path) -> None:
-    schema = ", ".join(f"{name} {kind}" for name, kind in case["columns"].items())
+    schema = ", ".join(f"`{name}` {kind}" for name, kind in case["columns"].items())
     frame = spark.createDataFrame([], schema)
     there = to_arrow_schema(frame.schema, timezone="UTC")
     wanted = contract(case["contract"])

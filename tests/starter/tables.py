@@ -53,7 +53,7 @@ def flats(folder: Path) -> Path:
     """As a German office writes: semicolons, 1.234,5, 20.11.2026, ja and nein, n/a."""
     rng = random.Random(4)
     rows: list[list[object]] = [
-        ["Objekt-Nr", "PLZ", "Wohnfläche", "Verkauft am", "Balkon", "Preis"]
+        ["Haus-Nr", "PLZ", "Wohnfläche", "Verkauft am", "Balkon", "Preis"]
     ]
     for number in range(ROWS):
         size, day = rng.uniform(30, 1250), dt.date(2024, 1, 1) + dt.timedelta(rng.randint(0, 700))

@@ -89,7 +89,7 @@ def test_tabs_codes_and_a_number_to_predict(tmp_path: Path) -> None:
 def test_numbers_and_days_as_an_office_writes_them(tmp_path: Path) -> None:
     columns, recipe = made(tables.flats(tmp_path))
     assert types(columns) == {
-        "Objekt-Nr": "bigint",
+        "Haus-Nr": "bigint",
         "PLZ": "string",
         "Wohnfläche": "double",
         "Verkauft am": "date",

@@ -13,9 +13,8 @@ import org.apache.spark.sql.types._
 import org.apache.spark.sql.{DataFrame, Row, SparkSession}
 import scala.collection.immutable.VectorMap
 import scala.util.Using
-import tfspark.shared.Shared.say
 import tfspark.storage.Storage
-import tfspark.{ConfigError, ContractViolation, StorageError}
+import tfspark.{ContractViolation, StorageError}
 
 /** Tables in CSV and JSON files, every column text, as `tfspark/textfiles/` reads them. */
 private[tfspark] object TextFiles {
@@ -62,7 +61,7 @@ private[tfspark] object TextFiles {
   def json(spark: SparkSession, path: String, options: TextOptions): DataFrame = {
     options.refuseOthers("json")
     if (options.nulls.nonEmpty)
-      throw new ConfigError(say("option_job", "name" -> "nullValues"))
+      throw TextOptions.notHere("nullValues")
     val files = listed(spark, path, options)
     val conf = Frames.send(spark.sparkContext.hadoopConfiguration).value
     for (file <- files if isList(file, conf))

@@ -44,12 +44,18 @@ private[tfspark] final case class TextOptions(chosen: Map[String, Any]) {
         case "compression" => value == "auto"
         case _ => false
       }
-      if (!harmless) throw new ConfigError(say("option_job", "name" -> name))
+      if (!harmless) throw TextOptions.notHere(name)
     }
   }
 }
 
 private[tfspark] object TextOptions {
+
+  /** The error of an option that Python alone reads. */
+  def notHere(name: String): ConfigError = new ConfigError(
+    s"source.options.$name: the Scala module does not read it; run the job in Python (tfspark score)"
+  )
+
   private val Near = 2
   private val known = VectorMap.from(
     Shared.node("text options").properties().asScala.toSeq.map { e =>
