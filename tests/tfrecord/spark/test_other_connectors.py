@@ -76,7 +76,7 @@ def test_what_their_programs_write_and_read(spark: Any, tmp_path: Path, name: st
     assert {entry.path[-12:] for entry in list_folder(out).files} == {".tfrecord.gz"}
     reader = spark.read.format(name).option("recordType", "Example")
     assert rows(reader.schema(df.schema).load(out)) == rows(df)
-    assert dict(reader.load(out).dtypes)["v"] == "array<float>"
+    assert dict(spark.read.format(name).load(out).dtypes)["v"] == "array<float>"
 
     lists = spark.sql("select 1L id, array(array(1f), array()) l")
     lists.write.format(name).option("recordType", "SequenceExample").mode("overwrite").save(out)
@@ -177,7 +177,7 @@ def test_nulls_decimals_and_vectors(spark: Any, tmp_path: Path, name: str) -> No
     Path(bare).write_bytes(framed(*records(12.3675, None, kind=pa.float32())))
     assert rows(read(bare, "x decimal(10,2)")) == [(None,), (Decimal("12.37"),)][::-1]
     refused("record 1 at byte .* has no feature x", read(bare, "x float not null").collect)
-    write_tfrecord(spark.sql("select 1L id, cast(null as float) x union all select 2, 5"), out)
+    write_tfrecord(spark.sql("select 1L id, cast(null as float) x union all select 2, 5f"), out)
     assert rows(read(out, "id long not null, x float")) == [(1, None), (2, 5.0)]
     strict = read(out, "id long, x float not null")
     refused("column x holds a null, the schema says NOT NULL", strict.collect)

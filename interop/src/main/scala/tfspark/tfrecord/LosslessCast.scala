@@ -3,12 +3,16 @@ package tfspark.tfrecord
 import org.apache.spark.SparkThrowable
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions._
+import org.apache.spark.sql.tfspark.Frames
 import org.apache.spark.sql.types.{DataType, StructType}
 
 /** Rows of one schema as rows of another, where no value is lost: cast back, each is what it was.
   */
-private[tfrecord] final class LosslessCast(from: StructType, to: StructType) {
+private[tfrecord] final class LosslessCast(from: StructType, asked: StructType) {
   import LosslessCast._
+
+  // Whether there is a null where none may be is looked at by [[NotNull]].
+  private val to = Frames.nullable(asked)
 
   private val columns = from.zip(to).zipWithIndex.map { case ((one, other), at) =>
     BoundReference(at, one.dataType, nullable = true) -> other.dataType

@@ -16,6 +16,7 @@ import org.apache.spark.sql.connector.expressions.filter.{Predicate => PushedPre
 import org.apache.spark.sql.connector.metric.{CustomMetric, CustomSumMetric}
 import org.apache.spark.sql.connector.read._
 import org.apache.spark.sql.internal.connector.SupportsPushDownCatalystFilters
+import org.apache.spark.sql.tfspark.Frames
 import org.apache.spark.sql.types.StructType
 import org.apache.spark.util.SerializableConfiguration
 import tfspark.{ConfigError, StorageError}
@@ -116,7 +117,7 @@ private final class TFRecordScan(
     StructType(SparkTypes.toSpark(schema.fieldNames.toSeq.map(known)).fields)
   }
 
-  for ((from, to) <- found.zip(schema) if !LosslessCast.can(from.dataType, to.dataType)) {
+  for ((from, to) <- found.zip(Frames.nullable(schema)) if !LosslessCast.can(from.dataType, to.dataType)) {
     val arrows = Seq(from, to).map(field => SparkTypes.toArrow(StructType(Seq(field))).head.kind)
     throw new StorageError(
       s"${folder.path}: column ${to.name} is ${arrows.head} and cannot be ${arrows.last}: read it " +

@@ -123,7 +123,8 @@ class TFRecordSpecSuite extends AnyFunSuite {
         "compression" -> options.compression,
         "recordType" -> options.recordType
       )
-      assert(found.collect { case (name, Some(told)) => name -> told }.toMap == map(spec("means")))
+      assert(found.collect { case (name, Some(value)) => name -> value }.toMap ==
+        map(spec("means")))
     }
   }
 
