@@ -17,6 +17,8 @@ FILES = {
     "net_home/deep/net.py": "from . import parts\nimport net_beside as other\nimport numpy, json",
     "net_home/unused.py": "",
     "net_beside.py": "def late():\n    import net_late\n    __import__('net_named')",
+    "net_space/in/ner/parts.py": "from . import other",
+    "net_space/in/ner/other.py": "",
     "net_late.py": "import importlib\nimportlib.import_module('net_asked')",
     "net_asked.py": "import net_beside, tfspark.config, no_such_module",
     "net_named.py": "this is no Python",
@@ -52,6 +54,8 @@ def test_all_that_a_module_imports_counts(home: Path) -> None:
     (home / "net_home/unused.py").write_text("X = 1")
     after = code_of("net_home.deep.net:build", "model.builder")
     assert {name for name in before if before[name] != after[name]} == {"net_asked"}
+    folders = code_of("net_space.in.ner.parts:build", "model.builder")
+    assert set(folders) == {"net_space.in.ner.parts", "net_space.in.ner.other"}
     assert code_of("tfspark.models.structured:mlp", "model.builder") == {}
 
 

@@ -81,6 +81,8 @@ def _code(first: str) -> dict[str, str]:
         seen.add(module)
         parent = module.rpartition(".")[0]
         left += [parent] if parent else []
+        if module.split(".")[0] == "tfspark":  # its version is known
+            continue
         spec = _spec(module)
         content = _content(spec, own=module.split(".")[0] == top)
         if spec is None or content is None:
@@ -108,7 +110,9 @@ def _spec(module: str) -> ModuleSpec | None:
     for part in parts:
         if spec is None or spec.submodule_search_locations is None:
             return None
-        spec = PathFinder.find_spec(f"{spec.name}.{part}", spec.submodule_search_locations)
+        # By its last name: of a folder without __init__.py Python would ask for the one above,
+        # which is not imported.
+        spec = PathFinder.find_spec(part, list(spec.submodule_search_locations))
     return spec
 
 
@@ -119,8 +123,6 @@ def _content(spec: ModuleSpec | None, own: bool) -> bytes | None:
     path = Path(str(spec.origin)).resolve()
     installed = any(str(path).startswith(f"{folder}/") for folder in _STANDARD)
     if not own and (installed or not set(_INSTALLED).isdisjoint(path.parts)):
-        return None
-    if spec.name.split(".")[0] == "tfspark":  # its version is known
         return None
     try:
         content: bytes = spec.loader.get_data(str(spec.origin))  # type: ignore[union-attr]
