@@ -15,8 +15,10 @@ import pyarrow as pa
 
 from tfspark.answers import save, show
 from tfspark.config import load_settings
+from tfspark.config.day import as_day
 from tfspark.console import print_summary
 from tfspark.errors import ConfigError, SourceMissing
+from tfspark.targets import refuse_overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -207,7 +209,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--table", help="folder of a Delta table, or a name of Spark's catalog")
     parser.add_argument("--engine", choices=["spark", "duckdb"], default="spark")
     parser.add_argument("--columns", type=_list, default=[], metavar="A,B", help="default: all")
-    parser.add_argument("--day", type=dt.date.fromisoformat, help="YYYY-MM-DD")
+    parser.add_argument("--day", type=as_day, help="YYYY-MM-DD")
     parser.add_argument("--where", action="append", default=[], metavar="COLUMN=VALUE")
     parser.add_argument("--order-by", type=_list, default=[], metavar="A,-B")
     parser.add_argument("--limit", type=int, help="default: 20 on the screen, all into a file")
@@ -226,6 +228,8 @@ def main(argv: Sequence[str]) -> int:
         raise ConfigError("query: name the table with --table, or a configuration with --config")
     where = dict(_pair(text) for text in given.where)
     limit = given.limit if given.limit is not None or given.to else 20
+    if given.to:
+        refuse_overlap(given.to, [table], "--to")
     question = Question(given.columns, given.day, where, given.order_by, limit, given.sql)
     answer = _engine(given.engine).answer(table, question)
     if not given.to:

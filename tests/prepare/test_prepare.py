@@ -393,3 +393,26 @@ def test_a_row_without_a_time_is_in_no_split(spark: Any, tmp_path: Path) -> None
     settings = load_settings(None, values)
     assert prepare(spark, settings, Steps("p"))["quarantined"] == 1
     assert read_table(spark, settings.quarantine).collect()[0]["reasons"] == ["at: null"]
+
+
+def test_a_key_of_folders_names_alone_and_a_warehouse_in_the_source(
+    spark: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "kind: DataContract\nid: t\nversion: 1\nschema:\n"
+        "  - name: t\n    properties:\n"
+        "      - {name: part, physicalType: int, primaryKey: true}\n"
+        "      - {name: x, physicalType: double}\n"
+    )
+    raw = tmp_path / "raw"
+    for part in range(4):
+        (raw / f"part={part}").mkdir(parents=True)
+        pq.write_table(pa.table({"x": [float(part)]}), raw / f"part={part}" / "a.parquet")
+    about = {"contract": str(tmp_path / "c.yaml"), "source.path": str(raw), "name": "t"}
+    about["source.format"] = "parquet"
+    made = prepare(spark, settings_for(tmp_path, **about), Steps("test"))
+    assert (made["rows_in"], made["quarantined"]) == (4, 0)
+    inside = {**about, "warehouse": str(raw / "warehouse")}
+    with pytest.raises(ConfigError, match=r"warehouse/datasets/t: is what is read \(.*/raw\)"):
+        prepare(spark, settings_for(tmp_path, **inside), Steps("test"))
+    assert not (raw / "warehouse").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from tests.conftest import ROOT
 from tfspark.contracts import Contract
 from tfspark.contracts.checks import check
 from tfspark.contracts.column import Options
+from tfspark.daycolumn import DayColumn, of_day
 from tfspark.errors import ContractViolation
 
 SPEC = yaml.safe_load((ROOT / "spec" / "rows.yaml").read_text("utf-8"))
 COLUMNS = SPEC["columns"]
+DAY = dt.date(2026, 11, 20)
 KINDS = {kind: None for kinds in SPEC["takes"].values() for kind in kinds}
 
 
@@ -75,16 +78,28 @@ def test_types_that_can_be_checked(source: str, spark: Any) -> None:
                 check(raw, contract(wanted))
 
 
+def exprs(case: dict[str, Any]) -> dict[str, Any]:
+    from pyspark.sql import functions as F
+
+    return {name: F.expr(sql) for name, sql in case.get("sql", {}).items()}
+
+
+def read(raw: Any, by: str | None) -> Any:
+    """The rows of the day, where there is one."""
+    return raw if by is None else of_day(raw, DayColumn(by, DAY), "the table")
+
+
 @pytest.mark.parametrize("case", SPEC["tables"], ids=lambda case: str(case["name"]))
 def test_a_table(case: dict[str, Any], spark: Any) -> None:
     schema = ", ".join(f"{name} {kind}" for name, kind in case["columns"].items())
-    raw = spark.createDataFrame(case.get("rows", []), schema)
+    raw = spark.createDataFrame(case.get("rows", []), schema).withColumns(exprs(case))
+    by = case.get("day_column")
     if "says" in case:
         with pytest.raises(ContractViolation) as caught:
-            check(raw, contract(case["contract"]), "the table")
+            check(read(raw, by), contract(case["contract"]), "the table", by)
         assert str(caught.value) == case["says"]
         return
-    found = check(raw, contract(case["contract"]), "the table")
+    found = check(read(raw, by), contract(case["contract"]), "the table", by)
     texts = [f"string({name}) as {name}" for name in case["contract"]]
     rows = found.selectExpr(*texts, "_tfspark_reasons", "_tfspark_raw").collect()
     assert sorted(map(list, rows), key=str) == sorted(case["gives"], key=str)

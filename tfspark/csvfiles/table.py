@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tfspark import storage
 from tfspark.csvfiles.read import CORRUPT, Form, read_csv, read_header
-from tfspark.errors import ContractViolation
+from tfspark.errors import ContractViolation, StorageError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -27,8 +27,26 @@ _UNKNOWN = (".snappy", ".deflate", ".lzo", ".br", ".xz")
 
 @dataclass(frozen=True)
 class CsvFile:
+    """A file as it was when the table was looked at.
+
+    Attributes:
+        changed: when it was changed (ns), by which, and its size, another file is known.
+    """
+
     path: str
     bytes: int
+    changed: int | None
+
+    def check(self) -> None:
+        """Whether it is still the file that it was: it is read more than once.
+
+        Raises:
+            StorageError: it is not.
+        """
+        if _file(self.path) != self:
+            raise StorageError(
+                f"{self.path}: was changed or removed while it was read; run again when it is whole"
+            )
 
 
 @dataclass(frozen=True)
@@ -67,9 +85,15 @@ class CsvTable:
     def batches(
         self, share: Iterable[CsvFile], wanted: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The rows of a share; see `read_csv`."""
+        """The rows of a share; see `read_csv`.
+
+        Raises:
+            StorageError: a file cannot be read, or is not the one that it was.
+        """
         for file in share:
+            file.check()
             yield from read_csv(file.path, self.columns, self.form, wanted)
+            file.check()
 
     def frame(self, spark: SparkSession) -> DataFrame:
         """The rows as Spark has them, a task a file."""
@@ -140,7 +164,8 @@ def _form(options: Mapping[str, str]) -> Form | None:
 def _file(uri: str) -> CsvFile:
     path = unquote(urlparse(uri).path) if uri.startswith("file:") else uri
     fs, inner = storage.filesystem(path)
-    return CsvFile(path, int(fs.get_file_info(inner).size or 0))
+    info = fs.get_file_info(inner)
+    return CsvFile(path, int(info.size or 0), info.mtime_ns)
 
 
 def _below(file: str, path: str) -> list[str]:

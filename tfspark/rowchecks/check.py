@@ -13,9 +13,11 @@ from tfspark.contracts.column import Column
 from tfspark.contracts.contract import Contract
 from tfspark.contracts.fit import columns_fit, unique
 from tfspark.contracts.types import family
+from tfspark.daycolumn import DayColumn
 from tfspark.errors import ContractViolation
 from tfspark.rowchecks.arrays import flat, is_broken, only, some, utf8
 from tfspark.rowchecks.convert import Convert, converter
+from tfspark.rowchecks.days import no_day
 from tfspark.rowchecks.jsontext import fields
 from tfspark.rowchecks.reasons import Reasons
 from tfspark.rowchecks.rules import Rule, rules_of
@@ -64,6 +66,7 @@ class RowChecks:
         raw: the schema of the batches. Text is parsed to the contract's types; typed columns are
             widened, never narrowed.
         where: the table's name in messages.
+        by: the column that tells a row's day: a row without one is bad.
 
     Attributes:
         schema: the contract's columns with the types in which Spark hands them over.
@@ -74,7 +77,10 @@ class RowChecks:
         ContractViolation: a column is missing or has a type that cannot be taken without loss.
     """
 
-    def __init__(self, contract: Contract, raw: pa.Schema, where: str) -> None:
+    def __init__(
+        self, contract: Contract, raw: pa.Schema, where: str, by: DayColumn | None = None
+    ) -> None:
+        self._by = by
         self._names = [column.name for column in contract.columns]
         self._is_json = raw.names == [JSON]
         if self._is_json:
@@ -99,6 +105,8 @@ class RowChecks:
             if counts is not None and (twice := some(pc.greater(counts, 1))) is not None:
                 said = counts.filter(twice).cast(pa.string())
                 found.add(twice, f"{name}: there ", said, " times")
+        if self._by is not None:
+            no_day(self._day(batch), self._by, found)
         bad, reasons = found.told(None if not_cut is None else some(not_cut.is_valid()))
         if bad is None:
             return Checked(rows, None, reasons, pa.array([], pa.string()))
@@ -110,6 +118,12 @@ class RowChecks:
             return fields(utf8(flat(batch.column(0))), self._names)
         columns = [batch.column(name) for name in self._names]
         return columns, batch.column(CORRUPT) if CORRUPT in batch.schema.names else None
+
+    def _day(self, batch: pa.RecordBatch) -> pa.Array:
+        name = self._by.name if self._by else ""
+        if self._is_json:
+            return fields(utf8(flat(batch.column(0))), [name])[0][0]
+        return flat(batch.column(name))
 
     def _text(self, rows: pa.RecordBatch, not_cut: pa.Array | None, bad: pa.Array) -> pa.Array:
         if self._is_json:

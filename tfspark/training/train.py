@@ -67,8 +67,18 @@ def train(
     key = train_key(dataset, settings)
     with steps.step("open registry"):
         store = Store(settings.tracking_uri, settings.name)
-        versions = store.versions(key)
     maker = Maker(settings, steps, dataset, store, key, spark)
+    storage.make_dir(maker.checkpoints)
+    # Of two equal trainings at once the second one finds the version of the first.
+    with storage.locked(maker.checkpoints, must=False):
+        return _once(maker)
+
+
+def _once(maker: Maker) -> dict[str, Any]:
+    """The version that a train key stands for: made, unless it is there."""
+    settings, steps, store = maker.settings, maker.steps, maker.store
+    with steps.step("look for versions"):
+        versions = store.versions(maker.key)
     complete = [v for v in versions if v.complete and maker.has_files(v.number)]
     reused = bool(complete) and not settings.training.force
     if reused:
@@ -86,8 +96,8 @@ def train(
         "version": version.number,
         "aliases": info["aliases"],
         "uri": f"models:/{settings.name}" + (f"@{aliases[0]}" if aliases else f"/{version.number}"),
-        "dataset": dataset.version,
-        "rows": dataset.rows("train"),
+        "dataset": maker.dataset.version,
+        "rows": maker.dataset.rows("train"),
         "epochs": manifest["epochs"]["trained"],
         "best_epoch": manifest["epochs"]["best"],
         "validation": manifest["metrics"]["validation"],

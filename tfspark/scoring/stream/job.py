@@ -30,6 +30,7 @@ from tfspark.scoring.stream.checkpoint import Checkpoint
 from tfspark.scoring.stream.writer import BatchWriter
 from tfspark.scoring.table.source import bound_to, check_own
 from tfspark.scoring.table.staged import Staged, stage
+from tfspark.scoring.table.target import refuse_places
 from tfspark.sparkerrors import first_line, reading
 from tfspark.tables import RAW, REASONS
 
@@ -169,6 +170,7 @@ class ScoreStream:
     def start(self, every: str | None, options: dict[str, str]) -> None:
         """Check everything that can be checked before a row is read, and start."""
         asked = self.asked
+        refuse_places(asked.spark, asked.target, asked.quarantine, [asked.source], [])
         frame = self._read(options)
         self._check(frame)
         asked.checkpoint.claim(

@@ -12,8 +12,10 @@ from tfspark.config import Source
 from tfspark.console import Steps
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import Quarantine
+from tfspark.daycolumn import DayColumn
 from tfspark.scoring.kinds.model import AnyModel
 from tfspark.scoring.model.binding import Inputs
+from tfspark.tables import day_column
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -47,6 +49,11 @@ class TableAsked:
     def named(self) -> Source | None:
         """The source, unless it was given as a DataFrame."""
         return self.source if isinstance(self.source, Source) else None
+
+    @property
+    def by(self) -> DayColumn | None:
+        """The column of the source that tells a row's day."""
+        return day_column(self.named, self.day) if self.named else None
 
     @property
     def where(self) -> str:

@@ -44,7 +44,9 @@ private[tfspark] object Score {
     }
     checkPlan(settings.plan)
     val source =
-      if (settings.input.isEmpty) settings.source else Tables.asSource(spark, settings.input)
+      if (settings.input.isEmpty) settings.source
+      else Tables.inPlaceOf(spark, settings.source, settings.input)
+    Places.refuseLost(spark, settings.scored)
     table(spark, settings, source, model, day, contract, steps)
   }
 
@@ -66,12 +68,14 @@ private[tfspark] object Score {
       spark.sessionState.newHadoopConf(),
       settings.signature
     )
-    val run = new TableRun(spark, source, model, target, day, steps)
-    val (parent, label) = Staging.place(spark, target)
-    val staging = Staging.make(parent, label, conf)(Commit.sweep(spark, _))
     val quarantine =
       if (settings.name.nonEmpty) settings.quarantine
       else s"${target.replaceAll("/+$", "")}_quarantine"
+    Places.check(spark, target, quarantine, source, day.toString, model.path)
+    Tables.checkPartitions(spark, quarantine, Seq("day", "table", "job"))
+    val run = new TableRun(spark, source, model, target, day, steps)
+    val (parent, label) = Staging.place(spark, target)
+    val staging = Staging.make(parent, label, conf)(Commit.sweep(spark, _))
     val (rows, version) =
       try {
         val keep = Option.when(settings.keep.nonEmpty)(settings.keep)

@@ -81,8 +81,10 @@ private[tfspark] final class TableRun(
       why = not.fold("tasks write the table's files")(reason => s"Spark writes: $reason")
       info("plan") = "jvm"
       info("why") = why
-      if (not.isEmpty) new FilesRun(spark, asked, staging, contract.isDefined)
-      else new StagedRun(asked, staging)
+      if (not.isEmpty) {
+        val hasReasons = contract.isDefined || source.dayColumn.isDefined
+        new FilesRun(spark, asked, staging, hasReasons)
+      } else new StagedRun(asked, staging)
     }
     val rows = steps.step("count rows") { info =>
       val rows = SparkErrors.reading(where)(df.count())
@@ -113,13 +115,22 @@ private[tfspark] final class TableRun(
   ): DataFrame = contract match {
     case Some(contract) =>
       SparkErrors.reading(where)(
-        RowChecks.check(df, contract.forScoring(keep, df.columns.toSeq), where)
+        RowChecks.check(
+          df,
+          contract.forScoring(keep, df.columns.toSeq),
+          where,
+          source.dayColumn
+        )
       )
     case None if source.format == "json" =>
       throw new ConfigError(s"$where: JSON lines need a contract, for their columns")
     case None =>
-      val none = array().cast("array<string>").as(Reasons)
-      df.drop(Corrupt).select(col("*"), none, lit(null).cast("string").as(Raw))
+      val rows = df.drop(Corrupt)
+      val reasons = source.dayColumn.fold(array().cast("array<string>")) { name =>
+        array_compact(array(DayColumn.reason(rows, name)))
+      }
+      val text = Quarantine.text(rows.schema, rows.columns.toSeq, identity)
+      rows.withColumn(Reasons, reasons).withColumn(Raw, when(size(col(Reasons)) > 0, text))
   }
 
   /** The bad rows, with their reasons and their text. */
@@ -146,6 +157,7 @@ private[tfspark] final class TableRun(
       )
     Binding.checkOutputs(model, kept.map(_.name))
     Tables.checkColumns(Tables.schema(spark, target), schema(kept), target)
+    Tables.checkPartitions(spark, target, Seq("day"))
   }
 }
 
