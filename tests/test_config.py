@@ -1,3 +1,4 @@
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -5,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfspark.config import Settings, load_settings, masked
+from tfspark.config import Settings, Source, load_settings, masked
+from tfspark.config.day import as_day
 from tfspark.errors import ConfigError
+from tfspark.query import main as query
+from tfspark.scoring.table.source import in_place_of
 
 FILE = "name: t\nsource:\n  format: csv\n  path: raw.csv\ntraining:\n  epochs: 5\n  seed: 7\n"
 
@@ -118,3 +122,34 @@ def test_every_setting_can_be_given_by_its_path() -> None:
         for part in path.split("."):
             value = value[part]
         assert isinstance(load_settings(None, {path: value}), Settings)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0, 86400, 1.5, True, None, "0", "20261120", "2026-W47-5", "2026-11-2", "2026-11-20T12:00", "",
+     " 2026-11-20", "2026-02-30", "0000-01-01", "２０２６-11-20", "20/11/2026"],
+)  # fmt: skip
+def test_what_is_no_day(value: Any) -> None:
+    with pytest.raises(ConfigError, match="must be a date, YYYY-MM-DD"):
+        as_day(value)
+    if isinstance(value, str):
+        with pytest.raises(ConfigError, match="must be a date, YYYY-MM-DD"):
+            query(["--table", "t", "--day", value])
+
+
+def test_what_is_a_day() -> None:
+    day = dt.date(2026, 11, 20)
+    for value in (day, dt.datetime(2026, 11, 20, 13), "2026-11-20", "2026-11-20T00:00:00Z"):
+        assert as_day(value) == day
+
+
+def test_an_input_beside_a_source_is_read_by_the_same_days(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    given = Source(path="raw.csv", format="csv", options={"sep": ";"}, day_column="d")
+    assert in_place_of(given, folder) == Source(path=folder, day_column="d")
+    assert in_place_of(Source(day_column="d"), "a.b") == Source(
+        path="a.b", format="table", day_column="d"
+    )
+    # Without a path of its own the source says how the input is read.
+    flags = Source(format="csv", options={"sep": ";"}, day_column="d")
+    assert in_place_of(flags, "x.csv") == flags.model_copy(update={"path": "x.csv"})

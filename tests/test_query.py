@@ -60,6 +60,14 @@ def test_both_engines_give_the_same(
         assert answer.column_names == question.columns
 
 
+def test_a_file_in_the_table_s_folder_is_refused(
+    table: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for to in (table, f"{table}/x.csv", f"file:{table}/day=2026-11-20/x.parquet"):
+        assert main("query", ["--table", table, "--engine", "duckdb", "--to", to]) == 2
+        assert f"{to}: is what is read ({table})" in capsys.readouterr().err
+
+
 def test_an_instant_is_the_same_in_both(
     engine: Any, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

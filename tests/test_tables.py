@@ -1,9 +1,14 @@
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrameWriter
 
+from tests.sizes import size
+from tfspark import daywrite
 from tfspark.config import Source
 from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
 from tfspark.quarantine import quarantine
@@ -168,3 +173,59 @@ def test_csv_files_with_different_headers(spark: Any, tmp_path: Path) -> None:
 def test_a_literal_is_what_it_was(spark: Any) -> None:
     for text in ("a'b", "back\\slash", "`x`", '"', "\\'; DROP TABLE t; --", "ü\n"):
         assert spark.sql(f"SELECT {sql_string(text)} AS x").head()["x"] == text
+
+
+def test_a_delta_folder_is_read_as_the_table_that_it_is(spark: Any, tmp_path: Path) -> None:
+    folder = str(tmp_path / "t")
+    for id in (1, 2):
+        df = spark.createDataFrame([(id, DAY)], "id int, day date")
+        df.write.format("delta").mode("overwrite").partitionBy("day").save(folder)
+    assert [r["id"] for r in read_source(spark, Source(path=folder)).collect()] == [2]
+    for part in (f"{folder}/day={DAY}", f"{folder}/*", f"{tmp_path}/*", f"{folder}/day={{date}}"):
+        with pytest.raises(ConfigError, match=f"is a part of the Delta table {folder}"):
+            read_source(spark, Source(path=part), DAY)
+
+
+def test_writers_at_once_both_write_to_a_table_of_the_catalog(spark: Any) -> None:
+    def write(number: int) -> int:
+        df = spark.createDataFrame([(number,)], "id int")
+        return write_day(df, "at_once_in_catalog", DAY + dt.timedelta(number), run_id=str(number))
+
+    count = size(2, soak=8)
+    try:
+        with ThreadPoolExecutor(count) as pool:
+            versions = list(pool.map(write, range(count)))
+        assert len(set(versions)) == count
+        assert spark.table("at_once_in_catalog").count() == count
+    finally:
+        spark.sql("DROP TABLE IF EXISTS at_once_in_catalog")
+
+
+def test_a_write_that_failed_after_its_commit_is_none_that_failed(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, df = str(tmp_path / "t"), spark.createDataFrame([(1,)], "id int")
+    write_day(df, table, DAY, run_id="a")
+    real = DataFrameWriter.save
+
+    def saves_and_fails(self: Any, *args: Any) -> None:
+        real(self, *args)
+        raise PySparkException("connection lost")
+
+    def fails(self: Any, *args: Any) -> None:
+        raise PySparkException("connection lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DataFrameWriter, "save", saves_and_fails)
+        assert write_day(df, table, DAY, run_id="b") == 1
+        patch.setattr(DataFrameWriter, "save", fails)
+        with pytest.raises(StorageError, match="the table is unchanged: connection lost"):
+            write_day(df, table, DAY, run_id="c")
+        patch.setattr(DataFrameWriter, "save", real)
+        patch.setattr(daywrite, "commit_of", _unreadable)
+        with pytest.raises(StorageError, match="whether the day 2026-11-20 is written cannot be t"):
+            write_day(df, table, DAY, run_id="d")
+
+
+def _unreadable(*_: Any) -> None:
+    raise StorageError("no permission")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from tfspark.config import Source
 from tfspark.contracts.contract import Quarantine
 from tfspark.errors import ContractViolation, SourceMissing
-from tfspark.tables import RAW, REASONS, is_there, write_day
+from tfspark.tables import RAW, REASONS, is_there, read_table, write_day
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def quarantine(
@@ -32,9 +32,20 @@ def quarantine(
         F.lit(run_id).alias("run_id"),
         F.current_timestamp().alias("quarantined_at"),
     )
-    if not is_there(bad.sparkSession, target) and rows.isEmpty():
+    if rows.isEmpty() and not _has(bad.sparkSession, target, table, day, job):
         return
     write_day(rows, target, day, run_id=run_id, where={"table": table, "job": job})
+
+
+def _has(spark: SparkSession, target: str, table: str, day: dt.date, job: str) -> bool:
+    """Whether the quarantine has rows of a table, day and job."""
+    from pyspark.sql import functions as F
+
+    if not is_there(spark, target):
+        return False
+    rows = read_table(spark, target)
+    of_job = (F.col("table") == table) & (F.col("job") == job)
+    return not rows.where((F.col("day") == F.lit(day)) & of_job).isEmpty()
 
 
 def refuse_above(

@@ -14,11 +14,13 @@ import pyarrow as pa
 
 from tfspark.answers import ENDINGS, save, show
 from tfspark.config import load_settings
+from tfspark.config.day import as_day
 from tfspark.console import print_summary
 from tfspark.errors import ConfigError, SourceMissing, StorageError
 from tfspark.flags import Parser
 from tfspark.question import VIEW, Compared, Question
 from tfspark.sparkrows import arrow_rows
+from tfspark.targets import refuse_overlap
 from tfspark.wording import say
 
 if TYPE_CHECKING:
@@ -186,6 +188,8 @@ def main(argv: Sequence[str]) -> int:
         raise ConfigError("--escape-formulas is for --to FILE.csv")
     table = given.table or _table_of(given.config)
     limit = given.limit if given.limit is not None or given.to else 20
+    if given.to:
+        refuse_overlap(given.to, [table], "--to")
     tests = [Compared.read(text) for text in given.where]
     question = Question(given.columns, given.day, {}, given.order_by, limit, given.sql, tests)
     answer = _engine(given.engine).answer(table, question)
@@ -229,8 +233,8 @@ def _list(text: str) -> list[str]:
 
 def _day(text: str) -> dt.date:
     try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
+        return as_day(text)
+    except ConfigError:
         raise argparse.ArgumentTypeError(say("date_type")) from None
 
 

@@ -46,9 +46,11 @@ def score(settings: Settings, steps: Steps) -> dict[str, Any]:
     from tfspark.contracts import load_contract
     from tfspark.scoring import score_table
     from tfspark.scoring.kinds.resolve import from_settings
+    from tfspark.scoring.table.source import in_place_of
+    from tfspark.scoring.table.target import refuse_lost
 
     day, asked = require_date(settings), settings.score
-    source: str | Source = asked.input or settings.source
+    source = in_place_of(settings.source, asked.input) if asked.input else settings.source
     if source == Source():
         raise ConfigError("score: no table: give --input TABLE, or a source with --config FILE")
     if not asked.model and not settings.name:
@@ -61,8 +63,10 @@ def score(settings: Settings, steps: Steps) -> dict[str, Any]:
         asked.segment_column,
         asked.segment_default,
     )
+    spark = _session("score", settings, steps)
+    refuse_lost(spark, settings.scored)
     summary = score_table(
-        _session("score", settings, steps),
+        spark,
         source,
         model,
         settings.scored,
@@ -85,13 +89,16 @@ def stream(settings: Settings, steps: Steps) -> dict[str, Any]:
     """Delta table that grows and model → scored table, each row once."""
     from tfspark import storage
     from tfspark.scoring import score_stream
+    from tfspark.scoring.table.target import refuse_lost
 
     asked = settings.stream
     for what in ("input", "model", "output", "checkpoint"):
         if not getattr(asked, what) and (what == "input" or not settings.name):
             raise ConfigError(f"stream.{what}: is not set; give --{what}")
+    spark = _session("stream", settings, steps)
+    refuse_lost(spark, asked.output or settings.scored)
     running = score_stream(
-        _session("stream", settings, steps),
+        spark,
         asked.input,
         asked.model or f"models:/{settings.name}@champion",
         asked.output or settings.scored,

@@ -156,6 +156,31 @@ TEXTS = {
     "option_empty": "an empty value is null",
     "option_list": "options.{name}: must be text, a number, true or false",
     "no_date": "date: this job is for one day; give --date YYYY-MM-DD",
+    # Sources and targets
+    "part_of_delta": (
+        "{path}: is a part of the Delta table {table}, whose files are not all of them its rows; "
+        "name the table (and its days by source.day_column)"
+    ),
+    "target_source": (
+        "{target}: is what is read ({source}), or lies inside or around it, and would destroy it; "
+        "name another folder: {option}"
+    ),
+    "target_in_delta": (
+        "{target}: lies in the folder of the Delta table {table}, which removes others' files; "
+        "name another folder: {option}"
+    ),
+    "target_foreign": (
+        "{target}: holds files of others ({file}); name a new folder or an empty one: {option}"
+    ),
+    "target_lost": (
+        "{target}: would be a table of a catalog that ends with this job; name a folder "
+        "(./{target}), or set spark.sql.catalogImplementation to hive"
+    ),
+    "target_file": "{target}: is a file; name a folder: {option}",
+    "target_uri": (
+        "{target}: Spark takes #, ? and % in a URI for others than Python does; write the path "
+        "without file: {option}"
+    ),
     # Files of ours
     "not_json": "{path} is not JSON: it was damaged or cut off",
     "not_ours": (

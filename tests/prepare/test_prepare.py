@@ -547,3 +547,26 @@ def test_one_table_of_a_file_of_the_standard(spark: Any, tmp_path: Path) -> None
         ),
     }
     assert [c.name for c in open_dataset(summary["path"]).contract.columns] == list(rows[0])
+
+
+def test_a_key_of_folders_names_alone_and_a_warehouse_in_the_source(
+    spark: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "kind: DataContract\nid: t\nversion: 1\nschema:\n"
+        "  - name: t\n    properties:\n"
+        "      - {name: part, physicalType: int, primaryKey: true}\n"
+        "      - {name: x, physicalType: double}\n"
+    )
+    raw = tmp_path / "raw"
+    for part in range(4):
+        (raw / f"part={part}").mkdir(parents=True)
+        pq.write_table(pa.table({"x": [float(part)]}), raw / f"part={part}" / "a.parquet")
+    about = {"contract": str(tmp_path / "c.yaml"), "source.path": str(raw), "name": "t"}
+    about["source.format"] = "parquet"
+    made = prepare(spark, settings_for(tmp_path, **about), Steps("test"))
+    assert (made["rows_in"], made["quarantined"]) == (4, 0)
+    inside = {**about, "warehouse": str(raw / "warehouse")}
+    with pytest.raises(ConfigError, match=r"warehouse/datasets/t: is what is read \(.*/raw\)"):
+        prepare(spark, settings_for(tmp_path, **inside), Steps("test"))
+    assert not (raw / "warehouse").exists()

@@ -11,9 +11,11 @@ import yaml
 
 from tests.conftest import ROOT
 from tests.rowchecks.tables import KEY, Counted, contract, json_batch, sent, told
+from tests.spec.test_rows import DAY, exprs, read
 from tfspark.compat.spark import to_arrow_schema
+from tfspark.daycolumn import NO_DAY, DayColumn
 from tfspark.errors import ContractViolation
-from tfspark.rowchecks import RowChecks
+from tfspark.rowchecks import DayChecks, RowChecks
 from tfspark.tables import JSON
 
 SPEC = yaml.safe_load((ROOT / "spec" / "rows.yaml").read_text("utf-8"))
@@ -93,21 +95,27 @@ def test_types_that_can_be_checked(source: str, spark: Any) -> None:
 @pytest.mark.parametrize("case", SPEC["tables"], ids=lambda case: str(case["name"]))
 def test_a_table(case: dict[str, Any], spark: Any, tmp_path: Path) -> None:
     schema = ", ".join(f"`{name}` {kind}" for name, kind in case["columns"].items())
-    frame = spark.createDataFrame([], schema)
+    frame = spark.createDataFrame(case.get("rows", []), schema).withColumns(exprs(case))
     there = to_arrow_schema(frame.schema, timezone="UTC")
+    name = case.get("day_column")
+    by = DayColumn(name, DAY) if name else None
     wanted = contract(case["contract"])
     if "says" in case:
         with pytest.raises(ContractViolation) as caught:
-            RowChecks(wanted, there, "the table")
+            _ = read(frame, name), RowChecks(wanted, there, "the table")
         assert str(caught.value) == case["says"]
         return
-    rows = [dict(zip(case["columns"], row, strict=True)) for row in case["rows"]]
-    batch = pa.RecordBatch.from_pylist(rows, there)
+    batch = read(frame, name).coalesce(1).toArrow().combine_chunks().to_batches()[0]
     if there.names == [JSON]:
-        lines = [row[JSON] for row in rows]
-        batch = json_batch(lines, [c.name for c in wanted.columns], tmp_path)
-    checks = RowChecks(wanted, batch.schema, "the table")
+        lines = batch.column(0).to_pylist()
+        names = [c.name for c in wanted.columns]
+        batch = json_batch(lines, names if name is None else [*names, name], tmp_path)
+    checks = sent(RowChecks(wanted, batch.schema, "the table", by=by))
     found = checks(batch, Counted(checks.unique))
+    if by is not None and case["columns"].get("id"):
+        found_alone = sent(DayChecks(there, by))(batch)
+        of_days = [[w for w in why if w.endswith(NO_DAY)] for why, _ in told(found)]
+        assert [why for why, _ in told(found_alone)] == of_days
     texts = [
         [None if v is None else str(v) for v in row.values()] for row in found.rows.to_pylist()
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from tfspark.config import Source
 from tfspark.contracts import Contract
 from tfspark.contracts.checks import check
 from tfspark.contracts.column import Options
+from tfspark.daycolumn import DayColumn, of_day
 from tfspark.errors import ContractViolation
 from tfspark.tables import JSON, read_source
 
 SPEC = yaml.safe_load((ROOT / "spec" / "rows.yaml").read_text("utf-8"))
 COLUMNS = SPEC["columns"]
+DAY = dt.date(2026, 11, 20)
 KINDS = {kind: None for kinds in SPEC["takes"].values() for kind in kinds}
 
 
@@ -78,20 +81,33 @@ def test_types_that_can_be_checked(source: str, spark: Any) -> None:
                 check(raw, contract(wanted))
 
 
+def exprs(case: dict[str, Any]) -> dict[str, Any]:
+    from pyspark.sql import functions as F
+
+    return {name: F.expr(sql) for name, sql in case.get("sql", {}).items()}
+
+
+def read(raw: Any, by: str | None) -> Any:
+    """The rows of the day, where there is one."""
+    return raw if by is None else of_day(raw, DayColumn(by, DAY), "the table")
+
+
 @pytest.mark.parametrize("case", SPEC["tables"], ids=lambda case: str(case["name"]))
 def test_a_table(case: dict[str, Any], spark: Any, tmp_path: Path) -> None:
     schema = ", ".join(f"`{name}` {kind}" for name, kind in case["columns"].items())
-    raw = spark.createDataFrame(case.get("rows", []), schema)
+    raw = spark.createDataFrame(case.get("rows", []), schema).withColumns(exprs(case))
+    by = case.get("day_column")
     if raw.columns == [JSON]:
         (tmp_path / "t.json").write_text("\n".join(row[0] for row in case["rows"]))
-        source = Source(format="json", path=str(tmp_path / "t.json"))
-        raw = read_source(spark, source, columns=list(case["contract"]))
+        source = Source(format="json", path=str(tmp_path / "t.json"), day_column=by)
+        names = list(case["contract"])
+        raw = read_source(spark, source, DAY if by else None, names)
     if "says" in case:
         with pytest.raises(ContractViolation) as caught:
-            check(raw, contract(case["contract"]), "the table")
+            check(read(raw, by), contract(case["contract"]), "the table", by)
         assert str(caught.value) == case["says"]
         return
-    found = check(raw, contract(case["contract"]), "the table")
+    found = check(read(raw, by), contract(case["contract"]), "the table", by)
     texts = [f"string({name}) as {name}" for name in case["contract"]]
     rows = found.selectExpr(*texts, "_tfspark_reasons", "_tfspark_raw").collect()
     assert sorted(map(list, rows), key=str) == sorted(case["gives"], key=str)

@@ -52,9 +52,7 @@ def houses(folder: Path) -> Path:
 def flats(folder: Path) -> Path:
     """As a German office writes: semicolons, 1.234,5, 20.11.2026, ja and nein, n/a."""
     rng = random.Random(4)
-    rows: list[list[object]] = [
-        ["Haus-Nr", "PLZ", "Wohnfläche", "Verkauft am", "Balkon", "Preis"]
-    ]
+    rows: list[list[object]] = [["Haus-Nr", "PLZ", "Wohnfläche", "Verkauft am", "Balkon", "Preis"]]
     for number in range(ROWS):
         size, day = rng.uniform(30, 1250), dt.date(2024, 1, 1) + dt.timedelta(rng.randint(0, 700))
         price = _german(size * 3000 * rng.uniform(0.9, 1.1))

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql import types as T
 
 _BINARY = {
@@ -157,6 +157,29 @@ def logical_steps(df: DataFrame) -> Iterator[str]:
     yield from _steps(df._jdf.queryExecution().analyzed())
 
 
+def root_paths(df: DataFrame) -> list[str]:
+    """The files and folders that a DataFrame reads, as it names them; no job is run for it."""
+    found = []
+    for leaf in _sequence(df._jdf.queryExecution().analyzed().collectLeaves()):
+        if _name(leaf) == "LogicalRelation" and _name(leaf.relation()) == "HadoopFsRelation":
+            found += [_local(path) for path in _sequence(leaf.relation().location().rootPaths())]
+    return found
+
+
+def table_location(spark: SparkSession, name: str) -> str | None:
+    """Where a table of Spark's own catalog lies, or would lie; None: it is of another catalog."""
+    from tfspark.compat.spark import ERRORS
+
+    state: Any = spark._jsparkSession.sessionState()
+    try:
+        table = state.sqlParser().parseTableIdentifier(name)
+        if state.catalog().tableExists(table):
+            return _uri(state.catalog().getTableMetadata(table).location())
+        return _uri(state.catalog().defaultTablePath(table))
+    except ERRORS:
+        return None
+
+
 def physical_plan(df: DataFrame) -> Physical:
     """The physical plan before it is prepared to run."""
     top = node = df._jdf.queryExecution().sparkPlan()
@@ -233,6 +256,13 @@ def _items(iterator: Any) -> Iterator[Any]:
 
 
 def _path(file: Any) -> str:
-    uri = file.toPath().toUri()
+    return _local(file.toPath())
+
+
+def _local(path: Any) -> str:
+    return _uri(path.toUri())
+
+
+def _uri(uri: Any) -> str:
     scheme = uri.getScheme()
     return str(uri.getPath()) if scheme in (None, "file") else str(uri.toString())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ERRORS",
+    "LITERAL",
     "JavaError",
     "arrow_of",
     "concurrent_tasks",
@@ -30,6 +31,8 @@ __all__ = [
     "to_arrow_type",
 ]
 
+LITERAL = {"__globPaths__": "false"}
+"""Spark's own option to read a path as it is written, whatever characters it has."""
 ERRORS = (PySparkException, Py4JError)
 """What a call into Spark raises."""
 JavaError = Py4JJavaError

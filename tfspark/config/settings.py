@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from tfspark import storage
+from tfspark.config.day import day_setting
 from tfspark.config.recipe import Feature, Model, Section, Training
 from tfspark.config.textoptions import text_options
 from tfspark.errors import ConfigError
@@ -63,6 +64,8 @@ class Split(Section):
     column: str | None = Field(None, description="date or timestamp column (time)")
     validation_from: dt.date | None = Field(None, description="first day of validation (time)")
     test_from: dt.date | None = Field(None, description="first day of test (time)")
+
+    _days = field_validator("validation_from", "test_from", mode="before")(day_setting)
 
     @model_validator(mode="after")
     def _whole(self) -> Split:
@@ -251,6 +254,7 @@ class Settings(BaseSettings):
         protected_namespaces=(),
     )
     _file: ClassVar[dict[str, Any]] = {}
+    _days = field_validator("date", mode="before")(day_setting)
 
     name: str = Field(
         "", pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]*)?$", description="of the dataset and the model"

@@ -18,6 +18,7 @@ from tfspark.contracts.dateformat import rewriting
 from tfspark.contracts.fit import columns_fit, unique
 from tfspark.contracts.patterns import anchored
 from tfspark.contracts.types import family, spark_type
+from tfspark.daycolumn import no_day
 from tfspark.tables import CORRUPT, JSON, RAW, REASONS, quote
 
 if TYPE_CHECKING:
@@ -41,13 +42,16 @@ _FORMS: dict[type[T.DataType], str] = {
 }
 
 
-def check(df: DataFrame, contract: Contract, where: str | None = None) -> DataFrame:
+def check(
+    df: DataFrame, contract: Contract, where: str | None = None, day_column: str | None = None
+) -> DataFrame:
     """Apply a contract to a raw table.
 
     Args:
         df: the raw table, as `tfspark.tables.read_source` gives it. Strings are parsed to the
             contract's types; typed columns are widened, never narrowed.
         where: the table's name in messages.
+        day_column: the column that tells a row's day: a row without one is bad.
 
     Returns:
         The contract's columns, typed (null where a value is bad); `_tfspark_reasons`, an array of
@@ -68,7 +72,10 @@ def check(df: DataFrame, contract: Contract, where: str | None = None) -> DataFr
         ],
     )
     counted = _count_unique(typed, contract)
-    reasons: Expression = F.array_compact(F.array(*_reasons(counted, contract)))
+    found = _reasons(counted, contract)
+    if day_column is not None:
+        found.append(no_day(df, day_column))
+    reasons: Expression = F.array_compact(F.array(*found))
     if CORRUPT in counted.columns:
         # What was not cut into fields says nothing about its fields.
         broken = F.array(F.lit("the line does not have the fields of the table"))

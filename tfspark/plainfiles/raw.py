@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
@@ -97,11 +98,15 @@ class RawTable:
         return self._each(table.shares(self._spark.sparkContext.defaultParallelism), run)
 
     def _of_files(self, df: DataFrame, whole: Plain, task: Any, columns: list[str]) -> list[Any]:
-        files = whole if columns == whole.columns.names else plain(df, columns)
+        files = whole
+        if columns != whole.columns.names:
+            # Of columns that are in folders' names alone, the rows are counted by others.
+            with suppress(NotPlain):
+                files = plain(df, columns)
         shares, bare = files.shares(self._spark), files.bare()
 
         def run(share: Sequence[PlainFile]) -> Any:
-            return task(bare.batches(share))
+            return task(batch.select(columns) for batch in bare.batches(share))
 
         return self._each(shares, run)
 

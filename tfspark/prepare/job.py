@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfspark import storage
+from tfspark.compat.catalyst import root_paths
+from tfspark.compat.spark import LITERAL
 from tfspark.config import Settings, require_date
 from tfspark.config.textoptions import forms_of
 from tfspark.console import Steps
@@ -22,7 +24,7 @@ from tfspark.dataset import (
     read_manifest,
     versions,
 )
-from tfspark.errors import ConfigError, StorageError
+from tfspark.errors import ConfigError, SourceMissing, StorageError
 from tfspark.keys import duplicates
 from tfspark.plainfiles.raw import RawTable
 from tfspark.prepare.files import described, other_files, place_files
@@ -34,7 +36,8 @@ from tfspark.prepare.statistics import EXACT_ROWS, statistics
 from tfspark.quarantine import quarantine, refuse_above, refuse_count, refuse_empty
 from tfspark.rowchecks import RowChecks
 from tfspark.sparkerrors import reading
-from tfspark.tables import source_rows
+from tfspark.tables import day_column, read_table, source_rows
+from tfspark.targets import refuse_foreign, refuse_overlap
 from tfspark.tfrecord import Layout
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
     Raises:
         SourceMissing: the raw table, or its day, is not there.
         ContractViolation: more bad rows than the contract allows; they are in the quarantine.
+        ConfigError: the warehouse lies in the source, or its datasets or quarantine around it.
         StorageError: rows were lost on the way, or a folder cannot be written.
     """
     if not settings.name or not settings.contract:
@@ -67,6 +71,12 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
     layout = None
     if settings.prepare.format == "tfrecord":
         layout = narrowed_layout(contract, settings.prepare.narrow)
+    if settings.source.format != "jdbc":
+        source = settings.source.path.replace("{date}", str(settings.date))
+        read = [source] if settings.source.format != "table" else _places(spark, source)
+        for target in (settings.datasets, settings.quarantine):
+            refuse_overlap(target, read, "warehouse")
+    refuse_foreign(settings.quarantine, "warehouse")
     staging = storage.new_staging(settings.datasets, "prepare")
     try:
         run = _Run(spark, settings, steps, contract, layout, staging)
@@ -97,6 +107,14 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
         **dataset.manifest["rows"],
         "digest": dataset.digest[:12],
     }
+
+
+def _places(spark: SparkSession, table: str) -> list[str]:
+    """Where a table of the catalog lies."""
+    try:
+        return root_paths(read_table(spark, table))
+    except SourceMissing:
+        return []
 
 
 class _Run:
@@ -133,7 +151,8 @@ class _Run:
             forms = forms_of(source.format, source.options)
             raw = RawTable(self._spark, rows, self._source, folder)
             contract = by_split(self._contract, asked.split)
-            checks = RowChecks(contract, raw.schema, self._source, forms, tensors=True)
+            by = day_column(source, self._settings.date)
+            checks = RowChecks(contract, raw.schema, self._source, forms, tensors=True, by=by)
             self._schema, self._bits = checks.schema, raw.bits()
             twice = duplicates(self._spark, raw, contract, self._source, folder, forms)
             keys = tuple(self._contract.keys)
@@ -201,7 +220,7 @@ class _Run:
 
     def _bad_rows(self) -> DataFrame:
         if files := [part.bad_file for part in self._parts if part.bad_file]:
-            return self._spark.read.schema(BAD).parquet(*files)
+            return self._spark.read.options(**LITERAL).schema(BAD).parquet(*files)
         return self._spark.createDataFrame([], BAD)
 
 

@@ -15,8 +15,10 @@ from tfspark.contracts.column import Column
 from tfspark.contracts.contract import Contract
 from tfspark.contracts.fit import columns_fit, unique
 from tfspark.contracts.types import family
+from tfspark.daycolumn import DayColumn
 from tfspark.rowchecks.arrays import flat, is_broken, only, some, utf8
 from tfspark.rowchecks.convert import Convert, converter, formatted
+from tfspark.rowchecks.days import no_day
 from tfspark.rowchecks.reasons import Reasons
 from tfspark.rowchecks.rules import Rule, rules_of
 from tfspark.rowchecks.schemas import spark_schema, typed_schema
@@ -68,6 +70,7 @@ class RowChecks:
         where: the table's name in messages.
         forms: how text is written.
         tensors: whether values must become the contract's tensors, as scoring asks of them.
+        by: the column that tells a row's day: a row without one is bad.
 
     Attributes:
         schema: the contract's columns with the types in which Spark hands them over.
@@ -85,7 +88,9 @@ class RowChecks:
         where: str,
         forms: TextForms = USUAL,
         tensors: bool = False,
+        by: DayColumn | None = None,
     ) -> None:
+        self._by = by
         self._names = [column.name for column in contract.columns]
         columns_fit(spark_schema(raw), contract, where)
         self.schema = typed_schema(contract)
@@ -108,6 +113,8 @@ class RowChecks:
             if counts is not None and (twice := some(pc.greater(counts, 1))) is not None:
                 said = counts.filter(twice).cast(pa.string())
                 found.add(twice, f"{name}: there ", said, " times")
+        if self._by is not None:
+            no_day(flat(batch.column(self._by.name)), self._by, found)
         bad, reasons = found.told(None if not_cut is None else some(not_cut.is_valid()))
         if bad is None:
             return Checked(rows, None, reasons, pa.array([], pa.string()))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfspark import storage
+from tfspark.config.day import as_day
 from tfspark.config.textoptions import TextForms
 from tfspark.console import print_summary
 from tfspark.contracts import load_contract
@@ -47,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
             raise ConfigError(
                 f"{path}: is there already; --force replaces it, or take another --out"
             )
-    day = _day(given.date)
+    day = as_day(given.date) if given.date else dt.datetime.now(dt.UTC).date()
     looked = look(given.table, given.rows)
     forms = forms_of(looked.rows, looked.format == "csv") if looked.text else TextForms()
     columns = [facts(name, looked.rows[name], forms) for name in looked.rows.column_names]
@@ -86,14 +87,3 @@ def main(argv: Sequence[str]) -> int:
 def _name(text: str) -> str:
     name = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_") or "table"
     return name if name[0].isalpha() else f"t_{name}"
-
-
-def _day(text: str | None) -> dt.date:
-    if text is None:
-        return dt.datetime.now(dt.UTC).date()
-    try:
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            raise ValueError
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"--date: {text!r} is no day; write YYYY-MM-DD") from None

@@ -75,6 +75,14 @@ def files(folder: str) -> list[tuple[str, int]]:
     )
 
 
+def glob(path: str) -> list[str]:
+    """The paths of this machine that a glob names; none of other file systems."""
+    fs, inner = filesystem(path)
+    if not isinstance(fs, pafs.LocalFileSystem):
+        return []
+    return sorted(str(found) for found in Path("/").glob(inner.lstrip("/")))
+
+
 def links(folder: str) -> list[str]:
     """The links below a folder of this machine, sorted; other file systems have none."""
     fs, inner = filesystem(folder)

@@ -245,6 +245,10 @@ def test_what_is_refused_before_it_starts(spark: SparkSession, tmp_path: Path) -
     read(spark, tmp_path / "in").selectExpr("*", "1 AS run_id").write.format("delta").save(
         str(tmp_path / "odd")
     )
+    with pytest.raises(ConfigError, match=r"in/x: is what is read \(.*/in\)"):
+        tfspark.score_stream(
+            spark, str(tmp_path / "in"), model, str(tmp_path / "in" / "x"), str(tmp_path / "c")
+        )
     with pytest.raises(ConfigError, match="run_id: the scored table has its own column"):
         tfspark.score_stream(
             spark, str(tmp_path / "odd"), model, str(tmp_path / "out"), str(tmp_path / "c")

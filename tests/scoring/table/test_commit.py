@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
 from tests.stateful import world
@@ -92,6 +93,48 @@ def test_what_others_wrote_meanwhile_is_seen(
     assert ids(table) == {"2026-11-20": [2]}
 
 
+def test_what_a_failure_says_of_the_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that failed after it was there is none; one that cannot be seen is told as that."""
+    table = tmp_path / "t"
+    put(table, [part(table, "t0", [1])], "t0")
+    real = DeltaTable.create_write_transaction
+
+    def commits_and_fails(self: DeltaTable, *args: Any, **options: Any) -> None:
+        real(self, *args, **options)
+        raise DeltaError("connection lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DeltaTable, "create_write_transaction", commits_and_fails)
+        assert put(table, [part(table, "t1", [2])], "t1") == 1
+    assert ids(table) == {"2026-11-20": [2]}
+    with monkeypatch.context() as patch:
+        patch.setattr(commit_module, "commit_of", unreadable)
+        with pytest.raises(StorageError, match="whether the day 2026-11-20 is written cannot be t"):
+            put(tmp_path / "u", [part(tmp_path / "u", "t2", [3])], "t2")
+    assert ids(tmp_path / "u") == {"2026-11-20": [3]}
+
+    def fails(self: DeltaTable, *args: Any, **options: Any) -> None:
+        raise DeltaError("connection lost")
+
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", fails)
+    with pytest.raises(StorageError, match="the table is unchanged: connection lost"):
+        put(tmp_path / "u", [part(tmp_path / "u", "t3", [4])], "t3")
+
+
+def unreadable(*_: Any) -> None:
+    raise StorageError("no permission")
+
+
+def test_a_version_is_told_where_the_history_cannot_be_read(tmp_path: Path) -> None:
+    table = tmp_path / "t"
+    for number in range(3):
+        put(table, [part(table, f"t{number}", [number])], f"t{number}")
+    DeltaTable(str(table)).create_checkpoint()
+    (table / "_delta_log" / f"{1:020}.json").write_text("torn")
+    assert put(table, [part(table, "t3", [9])], "t3") == 3
+    assert ids(table) == {"2026-11-20": [9]}
+
+
 def test_a_table_of_other_columns_is_left_alone(tmp_path: Path) -> None:
     table = tmp_path / "t"
     put(table, [part(table, "t0", [1])], "t0")
@@ -157,7 +200,7 @@ def test_files_stay_where_the_log_cannot_be_read(
         raise OSError("no network")
 
     with monkeypatch.context() as patch:
-        patch.setattr(commit_module, "_version", broken)
+        patch.setattr(commit_module, "commit_of", broken)
         end(staging)
     assert ids(table) == {"2026-11-20": [1]}
     assert storage.exists(staging)  # and so the next run tries again
@@ -194,7 +237,7 @@ def test_a_leftover_that_cannot_be_swept_is_the_next_runs(
     for broken in (True, False):
         with monkeypatch.context() as patch:
             if broken:
-                patch.setattr(commit_module, "_version", lambda *_: 1 / 0)
+                patch.setattr(commit_module, "commit_of", lambda *_: 1 / 0)
             storage.new_staging(str(tmp_path), "score-t", remove=end)
         assert storage.exists(staging) == broken
         assert (folder(table, DAY) / str(written.file)).exists() == broken

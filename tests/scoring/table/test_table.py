@@ -6,6 +6,8 @@ import dataclasses
 import datetime as dt
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from pyspark.sql import functions as F
 
 import tfspark
 from tests import saved_models as models
+from tests.sizes import size
 from tfspark import storage
 from tfspark.config import Source
 from tfspark.contracts import parse_contract
@@ -356,7 +359,7 @@ def test_what_is_refused_leaves_the_table_alone(
         run(source=str(tmp_path / "nowhere"))
     with pytest.raises(ModelNotFound):
         run(model=str(tmp_path / "nothing"))
-    with pytest.raises(ConfigError, match="day 'soon': is no date"):
+    with pytest.raises(ConfigError, match="day 'soon': must be a date, YYYY-MM-DD"):
         run(day="soon")
     with pytest.raises(ConfigError, match="unknown plan 'fast'; use one of"):
         run(plan="fast")
@@ -375,3 +378,117 @@ def test_what_is_refused_leaves_the_table_alone(
     history = spark.sql(f"DESCRIBE HISTORY delta.`{target}`")
     assert history.count() == 1
     assert rows(read(spark, target), "id", "root") == [(i, float(i)) for i in range(4)]
+
+
+@pytest.mark.parametrize("plan", ["auto", "pandas"])
+def test_a_row_without_a_day_is_bad_and_in_no_day(
+    spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str], plan: str
+) -> None:
+    """Nobody but the day's own check looks at it: there is no contract."""
+    days = [(1, 1.0, "2026-11-20"), (2, 4.0, "2026-11-21"), (3, 9.0, "20261120"), (4, 4.0, None)]
+    path, target = write("in", days, "id bigint, x float, at string"), str(tmp_path / "out")
+    source = Source(path=path, day_column="at")
+    for day, id in ((DAY, 1), (OTHER, 2)):
+        summary = tfspark.score_table(
+            spark, source, picky, target, day, keep=["id"], plan=plan,
+            limit=Quarantine(max_share=1.0),
+        )  # fmt: skip
+        assert (summary.rows_in, summary.scored, summary.quarantined) == (3, 1, 2)
+        assert rows(read(spark, target).where(F.col("day") == day), "id") == [(id,)]
+    bad = read(spark, f"{target}_quarantine").where(F.col("day") == DAY)
+    assert rows(bad, "reasons", "raw") == [
+        (["at: 20261120 is no day, YYYY-MM-DD"], '{"id":3,"x":9.0,"at":"20261120"}'),
+        (["at: null is no day, YYYY-MM-DD"], '{"id":4,"x":4.0}'),
+    ]
+    if plan == "auto":  # plain files, read by tasks
+        dates = [(1, 1.0, DAY), (2, 4.0, OTHER), (3, 9.0, None)]
+        source = Source(path=write("dates", dates, "id bigint, x float, at date"), day_column="at")
+        summary = tfspark.score_table(
+            spark, source, picky, target, DAY, keep=["id"], limit=Quarantine(max_share=1.0)
+        )
+        assert (summary.plan, summary.rows_in, summary.quarantined) == ("scan", 2, 1)
+        number = Source(path=write("n", [(1, 1.0, 20261120)], "id bigint, x float, at int"))
+        with pytest.raises(ContractViolation, match=r"at \(source.day_column\) is int, no date"):
+            tfspark.score_table(
+                spark, number.model_copy(update={"day_column": "at"}), picky, target, DAY
+            )
+
+
+def test_a_target_that_would_destroy_something_is_refused_before_any_work(
+    spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str]
+) -> None:
+    raw, others = write("lake/raw", good(3)), write("others", good(3))
+    spark.sql("CREATE DATABASE IF NOT EXISTS places_test")
+    spark.createDataFrame(good(2), "id bigint, x float").write.saveAsTable("places_test.raw")
+    before = storage.files(str(tmp_path))
+    df = spark.read.parquet(raw).where("id > 0")
+    there = "is what is read"
+    try:
+        place = spark.sql("DESCRIBE DETAIL places_test.raw").head()["location"]
+        for source, target, says in [
+            (raw, raw, there),
+            (raw, f"{raw}/scored", there),
+            (raw, f"file:{tmp_path}/lake", there),
+            (df, f"{raw}/scored", there),
+            ("places_test.raw", "places_test.raw", there),
+            ("places_test.raw", place, there),
+            (raw, picky, there),
+            (raw, others, "holds files of others"),
+        ]:
+            with pytest.raises(ConfigError, match=says):
+                tfspark.score_table(spark, source, picky, target, DAY)
+        with pytest.raises(ConfigError, match=f"{raw}: is what is read"):
+            tfspark.score_table(spark, raw, picky, str(tmp_path / "out"), DAY, quarantine=raw)
+    finally:
+        spark.sql("DROP DATABASE places_test CASCADE")
+    assert storage.files(str(tmp_path)) == before
+
+
+def test_a_target_with_odd_characters_in_its_path(
+    spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str]
+) -> None:
+    source, target = write("in", [*good(3), (9, -1.0)]), str(tmp_path / "a [b] {c" / "d#e?f%20 g")
+    for version in (0, 1):
+        summary = tfspark.score_table(
+            spark, source, picky, target, DAY, limit=Quarantine(max_share=1.0)
+        )
+        assert (summary.table_version, summary.scored, summary.quarantined) == (version, 3, 1)
+    assert read(spark, target).count() == 3
+    assert sorted(storage.names(str(Path(target).parent))) == [
+        "_staging", "d#e?f%20 g", "d#e?f%20 g_quarantine",
+    ]  # fmt: skip
+    direct = str(tmp_path / "a [b] {c" / "files of tasks")
+    tfspark.score_table(spark, source, picky, direct, DAY, limit=Quarantine(max_share=1.0))
+    assert read(spark, f"{direct}_quarantine").count() == 1
+
+
+def test_a_target_of_other_partitions_is_refused_before_any_work(
+    spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str]
+) -> None:
+    columns = "id bigint, root float, " + ", ".join(
+        f"{name} {'timestamp' if name == 'scored_at' else 'date' if name == 'day' else 'string'}"
+        for name in ABOUT
+    )
+    for how, says in (("CLUSTER BY (day)", "clustered by day"), ("", "not partitioned")):
+        target = str(tmp_path / (how[:7] or "none"))
+        spark.sql(f"CREATE TABLE delta.`{target}` ({columns}) USING delta {how}")
+        with pytest.raises(StorageError, match=f"the table is {says}, and its days"):
+            tfspark.score_table(spark, write("in", good(3)), picky, target, DAY)
+
+
+@pytest.mark.parametrize("plan", ["auto", "pandas"])
+def test_runs_at_once_all_end_well(
+    spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str], plan: str
+) -> None:
+    """In threads of one session: a new table and a new quarantine."""
+    source, target = write("in", [*good(20), (99, -1.0)]), str(tmp_path / "out")
+    days = [DAY + dt.timedelta(i // 2) for i in range(size(2, soak=8))]
+    more = {"plan": plan, "keep": ["id"], "limit": Quarantine(max_share=1.0)}
+    with ThreadPoolExecutor(len(days)) as pool:
+        run = partial(tfspark.score_table, spark, source, picky, target, **more)
+        found = list(pool.map(lambda day: run(day=day), days))
+    assert {(one.scored, one.quarantined) for one in found} == {(20, 1)}
+    assert len({one.table_version for one in found}) == len(days)
+    for table, rows_in in ((target, 20), (f"{target}_quarantine", 1)):
+        counts = read(spark, table).groupBy("day").count().collect()
+        assert sorted(map(tuple, counts)) == sorted((day, rows_in) for day in set(days))

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tfspark.errors import ConfigError, SourceMissing, StorageError
-from tfspark.tfrecord import Written, read_file
+from tfspark.tfrecord import Written, read_file, write_tfrecord
 from tfspark.tfrecord.folder.manifest import list_folder
 from tfspark.tfrecord.spark.convert import _row_groups, _shares, convert
 
@@ -142,6 +142,26 @@ def test_sources_that_are_refused(spark: Any, parquet: Path, tmp_path: Path) -> 
     fails(ConfigError, "column x: an Example does not hold double", parquet)
     fails(ConfigError, "has no column q", parquet, columns=["q"])
     fails(ConfigError, "mode 'merge' is unknown", parquet, mode="merge")
+
+
+def test_targets_that_are_refused(spark: Any, parquet: Path, tmp_path: Path) -> None:
+    delta, others = tmp_path / "t", tmp_path / "others"
+    (delta / "_delta_log").mkdir(parents=True)
+    others.mkdir()
+    (others / "a.csv").write_text("a")
+    df = spark.read.parquet(str(parquet))
+    for mode in ("append", "overwrite"):
+        for target in (parquet, parquet / "records", parquet.parent):
+            with pytest.raises(ConfigError, match="is what is read"):
+                convert(spark, str(parquet), str(target), mode)
+            with pytest.raises(ConfigError, match="is what is read"):
+                write_tfrecord(df, str(target), mode)
+        for target in (delta, delta / "in"):
+            with pytest.raises(ConfigError, match=f"the folder of the Delta table {delta}"):
+                convert(spark, str(parquet), str(target), mode)
+        with pytest.raises(ConfigError, match=r"holds files of others \(a.csv\)"):
+            convert(spark, str(parquet), str(others), mode)
+    assert not (parquet / "records").exists()
 
 
 def test_a_damaged_row_group(spark: Any, tmp_path: Path) -> None:

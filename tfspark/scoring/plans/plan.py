@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from tfspark.plainfiles.asread import NotPlain
 from tfspark.plainfiles.files import Plain
 from tfspark.registry.signature import Signature
-from tfspark.rowchecks import Checked, RowChecks
+from tfspark.rowchecks import Checked, DayChecks, RowChecks
 from tfspark.scoring.kinds.bound import BoundModel
 from tfspark.scoring.kinds.model import AnyModel
 from tfspark.scoring.plans.columns import as_text
@@ -153,7 +153,7 @@ class TableSource(Protocol):
     Attributes:
         df: as Spark reads it; where there is a contract, a table of the columns that it gives.
         used: the columns of it that are read.
-        by_contract: whether its rows are checked by a contract.
+        by_contract: whether its rows are checked: by a contract, or for their day.
         raw: before the checks.
         checks: those that tasks can do themselves, on batches of `raw`.
     """
@@ -165,7 +165,7 @@ class TableSource(Protocol):
     def raw(self) -> DataFrame: ...
 
     @property
-    def checks(self) -> RowChecks | None: ...
+    def checks(self) -> RowChecks | DayChecks | None: ...
 
     @property
     def used(self) -> Sequence[str]: ...
@@ -211,7 +211,7 @@ class ByTasks:
     columns: pa.Schema
     write: Callable[[DataFrame, TableFiles], list[FilePart]]
     files: Plain | None = None
-    checks: RowChecks | None = None
+    checks: RowChecks | DayChecks | None = None
 
 
 @dataclass(frozen=True)
@@ -257,6 +257,8 @@ class TableFiles:
 
 
 def needed(df: DataFrame, files: TableFiles) -> DataFrame:
-    """The columns of a table that tasks take."""
+    """The columns of a table that tasks take; all of one that they check themselves."""
+    if files.checks is not None:
+        return df
     extra = [name for name in (REASONS, RAW) if name in df.columns]
     return df.select(*[F.col(quote(name)) for name in [*files.columns.names, *extra]])

@@ -35,6 +35,7 @@ from tfspark.scoring.stream.refuse import check_options, starting, told
 from tfspark.scoring.stream.writer import BatchWriter
 from tfspark.scoring.table.source import bound_to, check_own
 from tfspark.scoring.table.staged import Staged, stage
+from tfspark.scoring.table.target import refuse_places
 from tfspark.sparkerrors import reading
 from tfspark.tables import RAW, REASONS
 
@@ -137,6 +138,7 @@ class ScoreStream:
     def start(self, every: str | None, options: dict[str, str]) -> None:
         """Check everything that can be checked before a row is read, and start."""
         asked = self.asked
+        refuse_places(asked.spark, asked.target, asked.quarantine, [asked.source], [])
         check_options(asked.source, options)
         frame = self._read(options)
         self._check(frame)

@@ -13,8 +13,10 @@ from tfspark.config.textoptions import USUAL, TextForms, forms_of
 from tfspark.console import Steps
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import Quarantine
+from tfspark.daycolumn import DayColumn
 from tfspark.scoring.kinds.model import AnyModel
 from tfspark.scoring.model.binding import Inputs
+from tfspark.tables import day_column
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -53,6 +55,11 @@ class TableAsked:
     def forms(self) -> TextForms:
         """How text of the source is written."""
         return forms_of(self.named.format, self.named.options) if self.named else USUAL
+
+    @property
+    def by(self) -> DayColumn | None:
+        """The column of the source that tells a row's day."""
+        return day_column(self.named, self.day) if self.named else None
 
     @property
     def where(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import random
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfspark import storage
+from tfspark.deltalog import commit_of, is_empty, latest
 from tfspark.errors import StorageError
 from tfspark.scoring.worker.sink import OPEN, FilePart
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 _CLAIM = "scan.json"
 _TOKEN = "tfsparkFiles"  # noqa: S105 - a key of the commit's metadata
 _TRIES = 10
-_ENTRIES = (".json", ".parquet")  # of Delta's log: commits and checkpoints
 
 
 def claim(staging: str, target: str, folder: str, token: str) -> None:
@@ -87,7 +88,8 @@ def commit_day(
         The version of the table that the commit made.
 
     Raises:
-        StorageError: the table has other columns now, or the commit failed; it is unchanged.
+        StorageError: the table has other columns now, or the commit failed; it is unchanged,
+            unless the message says that the day is written.
     """
     from deltalake import CommitProperties, DeltaTable, Schema
     from deltalake.exceptions import CommitFailedError, DeltaError
@@ -106,14 +108,13 @@ def commit_day(
         # One try a snapshot: a second one would not see what others added to the day meanwhile.
         max_commit_retries=1,
     )
-    failure: Exception | None = None
+    since, failure = latest(target) + 1, ""
     for attempt in range(_TRIES):
-        time.sleep(0.1 * attempt)
+        time.sleep(0.1 * attempt * random.uniform(0.5, 1.5))  # noqa: S311 - so that two part
+        failure, again = "", True
         try:
             if DeltaTable.is_deltatable(target):
                 table = DeltaTable(target)
-                if attempt and (version := _version(table, token)) is not None:
-                    return version  # the try that failed did not
                 if differs(table, schema):
                     raise StorageError(said + "it has other columns now")
                 table.create_write_transaction(
@@ -133,16 +134,22 @@ def commit_day(
                     partition_by=["day"],
                     commit_properties=properties,
                 )
-            version = _version(DeltaTable(target), token)
-            if version is None:
-                raise StorageError(f"{target}: the commit of run {run_id} is not in its history")
-            return version
         except CommitFailedError as error:
-            failure = error
+            failure = str(error)
         except (DeltaError, OSError) as error:
-            if attempt or "already exists" not in str(error):
-                raise StorageError(said + str(error)) from error
-            failure = error  # another run made the table between the question and the answer
+            # Another run may make the table between the question and the answer.
+            failure, again = str(error), attempt == 0 and "already exists" in str(error)
+        # A try that failed may have committed all the same.
+        version = _version(target, day, run_id, token, since)
+        if version is not None:
+            return version
+        if not failure:
+            raise StorageError(
+                f"{target}: the day {day} is written (run {run_id}), but its commit is not in the "
+                "log any more; no need to run again"
+            )
+        if not again:
+            raise StorageError(said + failure)
     raise StorageError(
         f"{said}gave up after {_TRIES} tries: other writers keep committing to this table: "
         f"{failure}"
@@ -158,10 +165,19 @@ def differs(table: DeltaTable, schema: dict[str, Any]) -> bool:
     return fields(json.loads(table.schema().to_json())) != fields(schema)
 
 
-def _version(table: DeltaTable, token: str, limit: int | None = 50) -> int | None:
-    """The version that a run's commit made, if it is one of the last."""
-    found = [entry["version"] for entry in table.history(limit) if _token(entry) == token]
-    return int(found[0]) if found else None
+def _version(target: str, day: dt.date, run_id: str, token: str, since: int) -> int | None:
+    """The version that a run's commit made; None: there is none.
+
+    Raises:
+        StorageError: it cannot be told.
+    """
+    try:
+        return commit_of(target, since, lambda about: _token(about) == token)
+    except (StorageError, OSError) as error:
+        raise StorageError(
+            f"{target}: whether the day {day} is written cannot be told: its log cannot be read: "
+            f"{error}; look for the run {run_id} before it is run again"
+        ) from error
 
 
 def _token(entry: dict[str, Any]) -> Any:
@@ -174,13 +190,13 @@ def _committed(target: str, token: str) -> set[str]:
     from deltalake import DeltaTable
 
     # A first commit that was killed may leave a log without any entry.
-    if not any(n.endswith(_ENTRIES) for n in storage.names(storage.join(target, "_delta_log"))):
+    if is_empty(target):
         return set()
     try:
         table = DeltaTable(target)
         # The day's files count even where the log no longer tells who wrote them.
         paths = table.get_add_actions()["path"].to_pylist()
-        if (version := _version(table, token, None)) is not None:
+        if (version := commit_of(target, 0, lambda about: _token(about) == token)) is not None:
             paths += DeltaTable(target, version=version).get_add_actions()["path"].to_pylist()
     except Exception as error:
         raise StorageError(f"{target}: its log cannot be read: {error}") from error

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from tfspark import storage
+from tfspark.compat.spark import LITERAL
 from tfspark.errors import StorageError
 from tfspark.rowchecks import Times
 from tfspark.rowgroups import footers
@@ -77,7 +78,7 @@ class FilesRun:
         reasons = T.StructField(REASONS, T.ArrayType(T.StringType()))
         schema = T.StructType([*fields, reasons, T.StructField(RAW, T.StringType())])
         if files := self._bad_files():
-            rows = spark.read.schema(schema).parquet(*files)
+            rows = spark.read.options(**LITERAL).schema(schema).parquet(*files)
         else:
             rows = spark.createDataFrame([], schema)
         raw = F.coalesce(F.col(RAW), as_text(self._source, used))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfspark import storage
 from tfspark.config import Source
+from tfspark.config.day import as_day
 from tfspark.console import Shown, Steps, watched
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import Quarantine
@@ -29,7 +30,8 @@ from tfspark.scoring.plans.registry import named
 from tfspark.scoring.table.asked import TableAsked
 from tfspark.scoring.table.commit import end
 from tfspark.scoring.table.run import TableRun
-from tfspark.scoring.table.source import as_day, as_source, staging_place
+from tfspark.scoring.table.source import as_source, staging_place
+from tfspark.scoring.table.target import check_places
 from tfspark.session import Tasks
 
 if TYPE_CHECKING:
@@ -114,7 +116,9 @@ def score_table(
         SourceMissing: the source is not there, or has no rows of the day.
         ContractViolation: more bad rows than the limit, or a source without any row.
         StorageError: a row was lost on the way, the target has other columns, a write failed.
-        ConfigError, IntegrityError, UnsafeModelError: as for `tfspark.score`.
+        ConfigError: the target is the source, or lies in or around it; or it holds files of others;
+            or as for `tfspark.score`.
+        IntegrityError, UnsafeModelError: as for `tfspark.score`.
         In each of these cases the target is unchanged.
     """
     started = time.monotonic()
@@ -147,6 +151,7 @@ def score_table(
 
 
 def _run(asked: TableAsked, started: float) -> Summary:
+    check_places(asked)
     run, model = TableRun(asked), asked.model
     staging = storage.new_staging(*staging_place(asked.spark, asked.target), remove=end)
     try:

@@ -13,8 +13,9 @@ import pyarrow as pa
 from pyspark.sql import types as T
 
 from tfspark import storage, tables
+from tfspark.daywrite import ODD
 from tfspark.plainfiles.asread import NotPlain, arrow_field
-from tfspark.rowchecks import RowChecks
+from tfspark.rowchecks import DayChecks, RowChecks
 from tfspark.scoring.table.commit import differs
 from tfspark.sparkerrors import first_line
 
@@ -39,7 +40,7 @@ class TableLook:
     target: str
     schema: T.StructType
     raw: DataFrame
-    checks: RowChecks | None = None
+    checks: RowChecks | DayChecks | None = None
 
     def columns(self) -> pa.Schema:
         """The used columns with the types that tasks write.
@@ -70,6 +71,8 @@ def check_target(target: str, schema: T.StructType) -> None:
 
     if not tables.is_path(target):
         raise NotPlain("the target is a table of the catalog")
+    if ODD.search(target):
+        raise NotPlain("the target's path has one of the characters # ? % \\")
     if odd := [name for name in _names(schema) if not _PLAIN.fullmatch(name)]:
         raise NotPlain(f"a column of the target has a name of special characters: {odd[0]}")
     if any(field.metadata for field in schema):

@@ -21,12 +21,12 @@ from tfspark.plainfiles.asread import NotPlain
 from tfspark.plainfiles.files import Plain, plain
 from tfspark.plainfiles.raw import RawTable
 from tfspark.quarantine import quarantine, refuse_above, refuse_count, refuse_empty
-from tfspark.rowchecks import RowChecks, Times
+from tfspark.rowchecks import DayChecks, RowChecks, Times
 from tfspark.scoring.model.binding import check_outputs
 from tfspark.scoring.plans.plan import BySpark, ByTasks, TableFiles
 from tfspark.scoring.plans.registry import choose
 from tfspark.scoring.table.asked import TableAsked
-from tfspark.scoring.table.checks import task_checks, typed_frame
+from tfspark.scoring.table.checks import spark_checks, task_checks, typed_frame
 from tfspark.scoring.table.direct import FilesRun
 from tfspark.scoring.table.planner import TableLook
 from tfspark.scoring.table.source import bound_to, check_own, for_scoring, pinned
@@ -68,7 +68,7 @@ class TableRun:
         output = self._output(typed)
         self._check_target(output)
         used = output.bound.used
-        by_contract = self._contract is not None
+        by_contract = self._contract is not None or asked.by is not None
         look = TableLook(typed, used, by_contract, asked.target, output.schema, raw, checks)
         with asked.step("plan") as info:
             choice = choose(asked.plan, asked.where, lambda plan: plan.for_table(look))
@@ -166,22 +166,18 @@ class TableRun:
             return df
         return df.drop(CORRUPT)
 
-    def _typed(self, raw: DataFrame) -> tuple[DataFrame, RowChecks | None]:
+    def _typed(self, raw: DataFrame) -> tuple[DataFrame, RowChecks | DayChecks | None]:
         """A table with the columns of the checked one, and the checks that tasks can do."""
-        if self._contract is None:
-            return raw, None
-        checks = task_checks(raw, self._contract, self.asked.where, self.asked.forms)
-        return typed_frame(raw, self._contract), checks
+        asked = self.asked
+        checks = task_checks(raw, self._contract, asked.where, asked.forms, asked.by)
+        return (raw if self._contract is None else typed_frame(raw, self._contract)), checks
 
     def _checked(self, raw: DataFrame) -> DataFrame:
         """The table as Spark checks it: typed columns, reasons and raw text."""
-        if self._contract is None:
-            return raw
-        from tfspark.contracts.checks import check
-
-        self._refuse_forms()
+        if self._contract is not None:
+            self._refuse_forms()
         with reading(self.asked.where):
-            return check(raw, self._contract, self.asked.where)
+            return spark_checks(raw, self._contract, self.asked.where, self.asked.by)
 
     def _refuse_forms(self) -> None:
         """Spark's expressions read text as docs/contracts.md has it, and no other way."""
@@ -217,6 +213,8 @@ class TableRun:
         check_outputs(bound.model, bound.kept)
         old = tables.target_schema(asked.spark, asked.target)
         tables.check_columns(old, output.schema, asked.target)
+        tables.check_partitions(asked.spark, asked.target, ["day"])
+        tables.check_partitions(asked.spark, asked.quarantine, ["day", "table", "job"])
 
     def _way_of(
         self,

@@ -20,29 +20,23 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-def as_day(day: dt.date | str) -> dt.date:
-    """The day that is meant.
-
-    Raises:
-        ConfigError: it is no date.
-    """
-    if isinstance(day, dt.datetime):
-        return day.date()
-    if isinstance(day, dt.date):
-        return day
-    try:
-        return dt.date.fromisoformat(day)
-    except (ValueError, TypeError):
-        raise ConfigError(f"day {day!r}: is no date; write it as 2026-11-20") from None
-
-
 def as_source(table: str | Source | DataFrame) -> Source | DataFrame:
     """A table that is named by a text: its format is what lies there."""
     if not isinstance(table, str):
         return table
-    if not tables.is_path(table):
-        return Source(format="table", path=table)
-    return Source(format="delta" if tables.is_delta(table) else "parquet", path=table)
+    return Source(format="parquet" if tables.is_path(table) else "table", path=table)
+
+
+def in_place_of(source: Source, table: str) -> Source:
+    """A table that is named beside a source: read by the same column of days.
+
+    Where the source names no table itself, its format and options are those of this one.
+    """
+    if not source.path and source.format != "parquet":
+        return source.model_copy(update={"path": table})
+    options = {} if source.path else source.options
+    kind = "parquet" if tables.is_path(table) else "table"
+    return Source(format=kind, path=table, options=options, day_column=source.day_column)
 
 
 def pinned(spark: SparkSession, source: Source, day: dt.date) -> Source:
@@ -50,9 +44,10 @@ def pinned(spark: SparkSession, source: Source, day: dt.date) -> Source:
     from delta.tables import DeltaTable
     from pyspark.errors import AnalysisException
 
+    path = source.path.replace("{date}", str(day))
+    source = tables.as_it_is(source, path)
     if source.format not in ("delta", "table") or "versionAsOf" in source.options:
         return source
-    path = source.path.replace("{date}", str(day))
     try:
         if source.format == "delta":
             table = DeltaTable.forPath(spark, path)

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from tfspark import storage, tables
+from tfspark.compat.spark import LITERAL
 from tfspark.errors import StorageError
 from tfspark.scoring.kinds.bound import BoundModel
 from tfspark.scoring.plans.columns import as_text
@@ -121,7 +122,7 @@ def stage(
     )
     with running(doing, target):
         rows.write.mode("overwrite").parquet(folder)
-    files = df.sparkSession.read.schema(rows.schema).parquet(folder)
+    files = df.sparkSession.read.options(**LITERAL).schema(rows.schema).parquet(folder)
     names = (*(field.name for field in kept), *found.outputs)
     return Staged(files, names, *count_staged(folder))
 

@@ -85,6 +85,7 @@ class Layout:
 
     @property
     def record_type(self) -> RecordType:
+        """What each record is."""
         return "ByteArray" if self.raw else "SequenceExample" if self.sequence else "Example"
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from tfspark import storage
 from tfspark.errors import ConfigError, SourceMissing, StorageError
 from tfspark.rowgroups import Group, divide, footers, opened
+from tfspark.targets import refuse_others, refuse_overlap
 from tfspark.tensors.arrowtypes import loose
 from tfspark.tfrecord.codec.schema import layout_of
 from tfspark.tfrecord.codec.stream import Compression
@@ -67,7 +68,8 @@ def convert(
 
     Raises:
         SourceMissing: there is no Parquet file.
-        ConfigError: as for `write_tfrecord`, or the source needs another reader.
+        ConfigError: as for `write_tfrecord`, or the source needs another reader, or the target is
+            the source, or lies in or around it, or holds files of others.
         StorageError: as for `write_tfrecord`, a file cannot be read, or the rows written are not
             those of the Parquet footers. In each case the folder is as it was.
     """
@@ -75,6 +77,9 @@ def convert(
         raise ConfigError(f"mode {mode!r} is unknown: use error, ignore, append or overwrite")
     if mode == "ignore" and holds_data(target):
         return Written(0, 0)
+    refuse_overlap(target, [source] if isinstance(source, str) else source, "TARGET")
+    if not holds_data(target):
+        refuse_others(target)
     schema, groups = _row_groups(_files(source), columns)
     records, by = partition_schema(schema, partition_by)
     folder_mode: Mode = mode if mode in ("append", "overwrite") else "new"

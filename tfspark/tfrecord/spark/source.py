@@ -20,8 +20,10 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, DataSourceWrite
 from pyspark.sql.types import StructType
 
 from tfspark import errors, storage
+from tfspark.compat.catalyst import root_paths
 from tfspark.errors import ConfigError, StorageError
 from tfspark.sparkerrors import first_line
+from tfspark.targets import refuse_overlap
 from tfspark.tfrecord.folder.manifest import Folder, list_folder, look
 from tfspark.tfrecord.spark.options import Options
 from tfspark.tfrecord.spark.scan import Reader, schema_of
@@ -130,6 +132,7 @@ def write_tfrecord(
         raise ConfigError(f"mode {mode!r} is unknown: use error, ignore, append or overwrite")
     if mode == "ignore" and holds_data(path):
         return
+    refuse_overlap(path, root_paths(df), "path")
     from tfspark.compat.spark import make_active
 
     texts = {

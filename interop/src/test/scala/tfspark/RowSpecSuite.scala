@@ -1,6 +1,8 @@
 package tfspark
 
 import java.nio.charset.StandardCharsets.UTF_8
+import java.time.LocalDate
+import org.apache.spark.sql.functions.expr
 import org.apache.spark.sql.types.{StructField, StructType}
 import org.apache.spark.sql.{DataFrame, Row}
 import scala.collection.immutable.VectorMap
@@ -88,8 +90,13 @@ class RowSpecSuite extends Local {
     test(s"table: ${spec("name")}") {
       val wanted = map(spec("contract"))
       val there = map(spec("columns")).toSeq.map { case (name, kind) => name -> kind.toString }
-      val raw = frame(there, list(spec.getOrElse("rows", Vector.empty)).map(list))
-      def found = RowChecks.check(raw, contract(wanted.toSeq), "the table")
+      val texts = frame(there, list(spec.getOrElse("rows", Vector.empty)).map(list))
+      val raw = map(spec.getOrElse("sql", Map.empty)).foldLeft(texts) { case (df, (name, sql)) =>
+        df.withColumn(name, expr(sql.toString))
+      }
+      val by = spec.get("day_column").map(_.toString)
+      def read = by.fold(raw)(DayColumn(_, LocalDate.of(2026, 11, 20)).rows(raw, "the table"))
+      def found = RowChecks.check(read, contract(wanted.toSeq), "the table", by)
       spec.get("says") match {
         case Some(said) => assert(intercept[ContractViolation](found).getMessage == said)
         case None =>

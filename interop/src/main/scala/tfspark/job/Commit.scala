@@ -47,6 +47,10 @@ private[tfspark] object Commit {
     val said = s"$target: the day $day could not be written, the table is unchanged: "
     val table = new DeltaFolder(spark, Storage.pathOf(target))
     val files = for (part <- parts; name <- part.file) yield DayFile(name, part.bytes, part.stats)
+    val commits = new DeltaCommits(target, spark.sparkContext.hadoopConfiguration)
+    val since = commits.latest + 1
+    // A try that failed may have committed all the same.
+    def done = commits.find(since, s"the day $day")(_.path("tags").path(Token).asText == token)
     def check(there: StructType): Unit =
       if (Target.differs(there, schema))
         throw new StorageError(said + "it has other columns now")
@@ -58,14 +62,15 @@ private[tfspark] object Commit {
         case error: TfsparkException => throw error
         case error: ConcurrentModificationException =>
           // Others added to the day meanwhile: the next try sees them.
-          if (number + 1 < Tries) tried(number + 1)
+          if (number + 1 < Tries) done.getOrElse(tried(number + 1))
           else
             throw new StorageError(
               said + s"gave up after $Tries tries: other writers keep committing to this table: " +
                 SparkErrors.line(error),
               error
             )
-        case NonFatal(error) => throw new StorageError(said + SparkErrors.line(error), error)
+        case NonFatal(error) =>
+          done.getOrElse(throw new StorageError(said + SparkErrors.line(error), error))
       }
     tried(0)
   }

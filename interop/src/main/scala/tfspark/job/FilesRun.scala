@@ -68,7 +68,7 @@ private[tfspark] final class FilesRun(
     val rows =
       if (files.isEmpty)
         spark.createDataFrame(new java.util.ArrayList[org.apache.spark.sql.Row], schema)
-      else spark.read.schema(schema).parquet(files: _*)
+      else spark.read.options(Tables.Literal).schema(schema).parquet(files: _*)
     val text = coalesce(col(Raw), Quarantine.text(source, used, used.zip(names).toMap))
     rows.select(col(Reasons), text.as(Raw))
   }

@@ -3,7 +3,7 @@ package tfspark.job
 import java.time.LocalDate
 import org.apache.spark.sql.functions._
 import org.apache.spark.sql.types._
-import org.apache.spark.sql.{Column => Expression, DataFrame}
+import org.apache.spark.sql.{Column => Expression, DataFrame, SparkSession}
 import tfspark.job.Tables.{quote, Raw, Reasons}
 import tfspark.{ContractViolation, SourceMissing}
 
@@ -24,9 +24,19 @@ private[tfspark] object Quarantine {
       lit(runId).as("run_id"),
       current_timestamp().as("quarantined_at")
     )
-    if (Tables.isThere(bad.sparkSession, target) || !rows.isEmpty)
+    if (!rows.isEmpty || has(bad.sparkSession, target, table, day))
       Tables.writeDay(rows, target, day, runId, Seq("table" -> table, "job" -> "score")): Unit
   }
+
+  /** Whether it has rows of a table and day. */
+  private def has(spark: SparkSession, target: String, table: String, day: LocalDate): Boolean =
+    Tables.isThere(spark, target) && {
+      val rows =
+        if (Tables.isPath(spark, target)) spark.read.format("delta").load(target)
+        else spark.table(target)
+      val mine = col("table") === table && col("job") === "score"
+      !rows.where(col("day") === lit(java.sql.Date.valueOf(day)) && mine).isEmpty
+    }
 
   /** Stop where more rows are bad than the contract allows, before anything is published.
     *

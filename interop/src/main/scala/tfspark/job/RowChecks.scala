@@ -23,6 +23,8 @@ private[tfspark] object RowChecks {
     *
     * @param where
     *   the table's name in messages
+    * @param day
+    *   the column that tells a row's day: a row without one is bad
     * @return
     *   the contract's columns, typed (null where a value is bad); `_tfspark_reasons`, an array of
     *   every reason why the row is bad, empty for a good row; `_tfspark_raw`, the raw text of a bad
@@ -30,14 +32,19 @@ private[tfspark] object RowChecks {
     * @throws ContractViolation
     *   a column is missing or has a type that cannot be taken without loss
     */
-  def check(df: DataFrame, contract: Contract, where: String): DataFrame = {
+  def check(
+      df: DataFrame,
+      contract: Contract,
+      where: String,
+      day: Option[String] = None
+  ): DataFrame = {
     val (raw, text) = fields(df, contract)
     columnsFit(raw, contract, where)
     val values = contract.columns.zipWithIndex.map { case (column, i) =>
       typed(column, raw.schema(column.name).dataType).as(Typed + i)
     }
     val counted = countUnique(raw.select(col("*") +: values: _*), contract)
-    val all = array_compact(array(reasons(contract): _*))
+    val all = array_compact(array(reasons(contract) ++ day.map(DayColumn.reason(df, _)): _*))
     // What was not cut into fields says nothing about its fields.
     val said =
       if (!counted.columns.contains(Corrupt)) all

@@ -83,8 +83,8 @@ private[tfspark] object Scalars {
     def refused = refuse(path, say("date_type"))
     value match {
       case date: LocalDate => date
-      case text: String if text.matches("\\d{4}-\\d\\d-\\d\\d([Tt_ ]00:00(:00)?Z?)?") =>
-        try LocalDate.parse(text.take(10))
+      case text: String if text.matches("\\d{4}-\\d\\d-\\d\\d([T ]00:00(:00)?Z?)?") =>
+        try Some(LocalDate.parse(text.take(10))).filter(_.getYear > 0).getOrElse(refused)
         catch { case _: DateTimeException => refused }
       case _ => refused
     }

@@ -48,7 +48,9 @@ private[tfspark] object Score {
         s"score.$name: the Scala module feeds columns and gives text; use jobs/score.py"
       )
     val source =
-      if (settings.input.isEmpty) settings.source else Tables.asSource(spark, settings.input)
+      if (settings.input.isEmpty) settings.source
+      else Tables.inPlaceOf(spark, settings.source, settings.input)
+    Places.refuseLost(spark, settings.scored)
     table(spark, settings, source, model, day, contract, steps)
   }
 
@@ -70,12 +72,14 @@ private[tfspark] object Score {
       spark.sessionState.newHadoopConf(),
       settings.signature
     ).withOutputs(settings.outputs)
-    val run = new TableRun(spark, source, model, target, day, steps)
-    val (parent, label) = Staging.place(spark, target)
-    val staging = Staging.make(parent, label, conf)(Commit.sweep(spark, _))
     val quarantine =
       if (settings.name.nonEmpty) settings.quarantine
       else s"${target.replaceAll("/+$", "")}_quarantine"
+    Places.check(spark, target, quarantine, source, day.toString, model.path)
+    Tables.checkPartitions(spark, quarantine, Seq("day", "table", "job"))
+    val run = new TableRun(spark, source, model, target, day, steps)
+    val (parent, label) = Staging.place(spark, target)
+    val staging = Staging.make(parent, label, conf)(Commit.sweep(spark, _))
     val (rows, version) =
       try {
         val keep = Option.when(settings.keep.nonEmpty)(settings.keep)

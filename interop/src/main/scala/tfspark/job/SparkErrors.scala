@@ -94,7 +94,7 @@ private[tfspark] object SparkErrors {
   }
 
   /** What Python sees: of Spark's own errors the message, of any other the stack too. */
-  private def text(error: Throwable): String =
+  def text(error: Throwable): String =
     if (isPlain(error)) message(error)
     else {
       val written = new StringWriter()

@@ -86,7 +86,7 @@ private[tfspark] final class StagedRun(asked: Asked, staging: String) extends Wa
     val spark = checked.sparkSession
     val to = s"$staging/rows"
     SparkErrors.running(doing, target)(result.write.parquet(to))
-    staged = spark.read.schema(result.schema).parquet(to)
+    staged = spark.read.options(Tables.Literal).schema(result.schema).parquet(to)
     StagedRows.count(to, spark.sparkContext.hadoopConfiguration)
   }
 

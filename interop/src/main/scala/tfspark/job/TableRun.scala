@@ -81,8 +81,10 @@ private[tfspark] final class TableRun(
       why = not.fold("tasks write the table's files")(reason => s"Spark writes: $reason")
       info("plan") = "jvm"
       info("why") = why
-      if (not.isEmpty) new FilesRun(spark, asked, staging, contract.isDefined)
-      else new StagedRun(asked, staging)
+      if (not.isEmpty) {
+        val hasReasons = contract.isDefined || source.dayColumn.isDefined
+        new FilesRun(spark, asked, staging, hasReasons)
+      } else new StagedRun(asked, staging)
     }
     val rows = steps.step("count rows") { info =>
       val rows = SparkErrors.reading(where)(df.count())
@@ -113,18 +115,30 @@ private[tfspark] final class TableRun(
   ): DataFrame = contract match {
     case Some(contract) =>
       SparkErrors.reading(where)(
-        RowChecks.check(df, contract.forScoring(keep, df.columns.toSeq), where)
+        RowChecks.check(
+          df,
+          contract.forScoring(keep, df.columns.toSeq),
+          where,
+          source.dayColumn
+        )
       )
     case None if source.format == "json" =>
       throw new ConfigError(s"$where: JSON lines need a contract, for their columns")
     case None =>
-      val none = array().cast("array<string>")
       val cut = df.columns.contains(Corrupt)
-      val broken = array(lit("the line does not have the fields of the table"))
+      val broken = lit("the line does not have the fields of the table")
+      val rows = df.drop(Corrupt)
+      val why = Seq(
+        Option.when(cut)(when(col(Corrupt).isNotNull, broken)),
+        source.dayColumn.map(DayColumn.reason(rows, _))
+      ).flatten
       val reasons =
-        if (cut) when(col(Corrupt).isNotNull, broken).otherwise(none) else none
-      val raw = if (cut) make_valid_utf8(col(Corrupt)) else lit(null).cast("string")
-      df.select(col("*"), reasons.as(Reasons), raw.as(Raw)).drop(Corrupt)
+        if (why.isEmpty) array().cast("array<string>") else array_compact(array(why: _*))
+      val text = Quarantine.text(rows.schema, rows.columns.toSeq, identity)
+      val said = if (cut) coalesce(make_valid_utf8(col(Corrupt)), text) else text
+      df.withColumn(Reasons, reasons)
+        .withColumn(Raw, when(size(col(Reasons)) > 0, said))
+        .drop(Corrupt)
   }
 
   /** The bad rows, with their reasons and their text. */
@@ -151,6 +165,7 @@ private[tfspark] final class TableRun(
       )
     Binding.checkOutputs(model, kept.map(_.name))
     Tables.checkColumns(Tables.schema(spark, target), schema(kept), target)
+    Tables.checkPartitions(spark, target, Seq("day"))
   }
 }
 

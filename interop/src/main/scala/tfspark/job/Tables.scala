@@ -6,10 +6,11 @@ import org.apache.hadoop.conf.Configuration
 import org.apache.spark.sql.functions.{col, lit}
 import org.apache.spark.sql.types.StructType
 import org.apache.spark.sql.{AnalysisException, DataFrame, SparkSession}
+import scala.util.Try
 import scala.util.control.NonFatal
 import tfspark.storage.Storage
 import tfspark.table.TableFiles
-import tfspark.{ConfigError, ContractViolation, StorageError, TfsparkException}
+import tfspark.{ConfigError, ContractViolation, SourceMissing, StorageError, TfsparkException}
 
 /** Tables: raw ones read, Delta ones written a day at a time, as `tfspark/tables.py` does. */
 private[tfspark] object Tables {
@@ -17,6 +18,16 @@ private[tfspark] object Tables {
   val Raw: String = TableFiles.Raw
   val Reasons: String = TableFiles.Reasons
   val Json = "_tfspark_json"
+
+  /** Spark's own option to read a path as it is written, whatever characters it has. */
+  val Literal: Map[String, String] = Map("__globPaths__" -> "false")
+  private val Tries = 20
+  // What Delta and the catalog say of two who write, or make a table, at once.
+  private val Others =
+    ("Concurrent\\w*Exception|(?:Protocol|Metadata)ChangedException|DELTA_CONCURRENT" +
+      "|DELTA_PROTOCOL_CHANGED|DELTA_METADATA_CHANGED|DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION" +
+      "|FileAlreadyExistsException|ALREADY_EXISTS|DELTA_LOG_\\w+EXIST|DELTA_TABLE_NOT_FOUND" +
+      "|DELTA_SCHEMA_NOT_SET|already exists").r.unanchored
   private val Mapped = """[ ,;{}()\n\t=]""".r.unanchored
 
   private def conf(spark: SparkSession): Configuration = spark.sparkContext.hadoopConfiguration
@@ -30,22 +41,44 @@ private[tfspark] object Tables {
 
   /** Whether there is a table of a name, or a Delta table in a folder. */
   def isThere(spark: SparkSession, table: String): Boolean =
-    if (isPath(spark, table)) isDelta(spark, table) else spark.catalog.tableExists(table)
+    if (!isPath(spark, table)) spark.catalog.tableExists(table)
+    else isDelta(spark, table) && new DeltaCommits(table, conf(spark)).latest >= 0
 
   def quote(name: String): String = "`" + name.replace("`", "``") + "`"
 
-  /** A table that is named by a text: its format is what lies there. */
-  def asSource(spark: SparkSession, table: String): Source =
-    if (!isPath(spark, table)) Source("table", table)
-    else Source(if (isDelta(spark, table)) "delta" else "parquet", table)
+  /** A table that is named beside a source: read by the same column of days. Where the source names
+    * no table itself, its format and options are those of this one.
+    */
+  def inPlaceOf(spark: SparkSession, source: Source, table: String): Source =
+    if (source.path.isEmpty && source.format != "parquet") source.copy(path = table)
+    else {
+      val options = if (source.path.isEmpty) source.options else Map.empty[String, String]
+      val kind = if (isPath(spark, table)) "parquet" else "table"
+      Source(kind, table, options, source.dayColumn)
+    }
+
+  /** Of the format that lies there: a Delta table's Parquet files are not all of them its rows.
+    *
+    * @throws ConfigError
+    *   the path is a part of a Delta table
+    */
+  private def asItIs(spark: SparkSession, source: Source, path: String): Source =
+    if (source.format != "parquet") source
+    else if (isDelta(spark, path)) source.copy(format = "delta")
+    else {
+      Places.refusePart(path, conf(spark))
+      source
+    }
 
   /** The source at its version of now. */
-  def pinned(spark: SparkSession, source: Source, day: LocalDate): Source = {
+  def pinned(spark: SparkSession, named: Source, day: LocalDate): Source = {
+    val path = named.place(day)
+    val source = if (path.isEmpty) named else asItIs(spark, named, path)
     val versioned = source.format == "delta" || source.format == "table"
     if (!versioned || source.options.contains("versionAsOf")) return source
-    val path = source.place(day)
     try {
-      val version = named(spark, path, source.format == "delta").history(1).select("version").head()
+      val version =
+        Tables.named(spark, path, source.format == "delta").history(1).select("version").head()
       source.copy(options = source.options + ("versionAsOf" -> version.getLong(0).toString))
     } catch {
       case _: AnalysisException => source // reading it says so where that is a fault
@@ -64,17 +97,9 @@ private[tfspark] object Tables {
     val df = SparkErrors.reading(path)(source.format match {
       case "csv" => TextFiles.csv(spark, path, TextOptions.of("csv", source.options))
       case "json" => withDay(TextFiles.json(spark, path, TextOptions.of("json", source.options)), source)
-      case format => readers(format)(spark, path, source.sparkOptions)
+      case _ => readers(asItIs(spark, source, path).format)(spark, path, source.sparkOptions)
     })
-    source.dayColumn.fold(df) { column =>
-      if (!df.columns.contains(column))
-        throw new ContractViolation(
-          s"$path: no column $column (source.day_column); there are: ${df.columns.mkString(", ")}"
-        )
-      // A row whose day cannot be read is no day's: it stays, for the checks to refuse.
-      val found = col(quote(column)).try_cast("date")
-      df.where(found.isNull || found === lit(java.sql.Date.valueOf(day)))
-    }
+    source.dayColumn.fold(df)(DayColumn(_, day).rows(df, path))
   }
 
   /** JSON with the field that holds the day. */
@@ -99,12 +124,12 @@ private[tfspark] object Tables {
 
   /** The schema of an existing Delta table; None where there is none yet. */
   def schema(spark: SparkSession, target: String): Option[StructType] =
-    if (!isPath(spark, target))
-      Option.when(spark.catalog.tableExists(target))(spark.table(target).schema)
-    else
-      Option.when(isDelta(spark, target)) {
-        SparkErrors.reading(target)(spark.read.format("delta").load(target).schema)
+    Option.when(isThere(spark, target)) {
+      SparkErrors.reading(target) {
+        if (!isPath(spark, target)) spark.table(target).schema
+        else spark.read.format("delta").load(target).schema
       }
+    }
 
   /** Refuse to write to a table of other columns.
     *
@@ -128,7 +153,34 @@ private[tfspark] object Tables {
         )
     }
 
-  /** Replace one day of a Delta table (made when it is not there) in one commit.
+  /** Refuse to write to a table that is partitioned otherwise; one that is not there is not.
+    *
+    * @throws StorageError
+    *   it is
+    */
+  def checkPartitions(spark: SparkSession, target: String, by: Seq[String]): Unit =
+    if (isThere(spark, target)) {
+      val detail = SparkErrors.reading(target) {
+        named(spark, target, isPath(spark, target)).detail().head()
+      }
+      val there = detail.getAs[scala.collection.Seq[String]]("partitionColumns").toSeq
+      if (there != by) {
+        val clustered =
+          if (!detail.schema.fieldNames.contains("clusteringColumns")) Nil
+          else Option(detail.getAs[scala.collection.Seq[String]]("clusteringColumns")).toSeq.flatten
+        val how =
+          if (clustered.nonEmpty) s"clustered by ${clustered.mkString(", ")}"
+          else if (there.nonEmpty) s"partitioned by ${there.mkString(", ")}"
+          else "not partitioned"
+        throw new StorageError(
+          s"$target: the table is $how, and its days are replaced by partitions " +
+            s"(${by.mkString(", ")}); write to a new table, or migrate this one"
+        )
+      }
+    }
+
+  /** Replace one day of a Delta table (made when it is not there) in one commit. Where others write
+    * at once, it is tried again.
     *
     * @param df
     *   the day's rows, without the column `day`
@@ -151,38 +203,58 @@ private[tfspark] object Tables {
   ): Long = {
     val spark = df.sparkSession
     val rows = df.withColumn("day", lit(java.sql.Date.valueOf(day)))
-    checkColumns(schema(spark, target), rows.schema, target)
+    val path = isPath(spark, target)
     val others = where.map { case (name, value) => s"${quote(name)} = ${text(value)}" }
-    val writer = rows.write
-      .format("delta")
-      .mode("overwrite")
-      .partitionBy("day" +: where.map(_._1): _*)
-      .option("replaceWhere", (s"day = DATE'$day'" +: others).mkString(" AND "))
-      .option("userMetadata", runId)
-    // Delta's own names for Parquet columns, since Parquet's cannot hold these characters.
-    if (rows.columns.exists(Mapped.matches)) writer.option("delta.columnMapping.mode", "name")
-    try {
-      val path = isPath(spark, target)
+    def save(): Unit = {
+      checkColumns(schema(spark, target), rows.schema, target)
+      val writer = rows.write
+        .format("delta")
+        .mode("overwrite")
+        .partitionBy("day" +: where.map(_._1): _*)
+        .option("replaceWhere", (s"day = DATE'$day'" +: others).mkString(" AND "))
+        .option("userMetadata", runId)
+      // Delta's own names for Parquet columns, since Parquet's cannot hold these characters.
+      if (rows.columns.exists(Mapped.matches)) writer.option("delta.columnMapping.mode", "name")
       if (path) writer.save(target) else writer.saveAsTable(target)
-      val history = named(spark, target, path).history(50)
-      def version(of: DataFrame) = of.select("version").take(1).headOption.map(_.getLong(0))
-      version(history.where(col("userMetadata") === runId))
-        // No rows in place of no rows: Delta commits nothing.
-        .orElse(if (rows.isEmpty) version(history) else None)
-        .getOrElse(
-          throw new StorageError(
-            s"$target: the commit of run $runId is not in the table's history"
-          )
-        )
-    } catch {
-      case error: TfsparkException => throw error
-      case NonFatal(error) =>
-        throw new StorageError(
-          s"$target: the day $day could not be written, the table is unchanged: " +
-            SparkErrors.line(error),
-          error
-        )
     }
+    val commits = (spark match {
+      case _ if path => Some(target)
+      case here: org.apache.spark.sql.classic.SparkSession => Places.location(here, target)
+      case _ => None
+    }).map(new DeltaCommits(_, conf(spark)))
+    val since = commits.fold(-1L)(_.latest) + 1
+    def version: Option[Long] = commits match {
+      case Some(log) =>
+        log.find(since, s"the day $day")(_.path("userMetadata").asText == runId)
+      case None =>
+        val history = named(spark, target, path).history(50)
+        history.where(col("userMetadata") === runId).select("version").take(1).headOption
+          .map(_.getLong(0))
+    }
+    val said = s"$target: the day $day could not be written, the table is unchanged: "
+    def tried(number: Int): Long = {
+      if (number > 0) Thread.sleep((math.random() * math.min(100L << number, 5000L)).toLong)
+      val failed = Try(save()).failed.toOption
+      // A try that failed may have committed all the same; and of no rows in place of no rows
+      // Delta commits nothing.
+      version.getOrElse(failed match {
+        case None => commits.fold(-1L)(_.latest)
+        // Another run makes the table, or has committed to it.
+        case Some(error @ NonFatal(_))
+            if error.isInstanceOf[SourceMissing] || Others.matches(SparkErrors.text(error)) =>
+          if (number + 1 < Tries) tried(number + 1)
+          else
+            throw new StorageError(
+              said + s"gave up after $Tries tries: other writers keep committing to this table: " +
+                SparkErrors.line(error),
+              error
+            )
+        case Some(error: TfsparkException) => throw error
+        case Some(NonFatal(error)) => throw new StorageError(said + SparkErrors.line(error), error)
+        case Some(error) => throw error
+      })
+    }
+    tried(0)
   }
 
   private def named(spark: SparkSession, table: String, path: Boolean): DeltaTable =
