@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tfspark.csvfiles.table import csv_table
 
 from tests.sizes import size
 from tfspark.csvfiles import read
@@ -159,17 +158,3 @@ def test_more_records_than_a_batch_has_room_for(
     assert odd == lines[::5]
     good = [int(row[0]) for row in found if row[3] is None]
     assert good == [n for n in range(50) if n % 5]
-
-
-def test_a_file_that_was_changed_between_two_reads_is_told(spark: Any, tmp_path: Path) -> None:
-    file = tmp_path / "t.csv"
-    file.write_text("id\n1\n2\n")
-    table = csv_table(spark, str(file), {})
-    assert table is not None
-    assert sum(batch.num_rows for batch in table.batches(table.files)) == 2
-    file.write_text("id\n1\n3\n")
-    with pytest.raises(StorageError, match=r"t\.csv: was changed or removed while it was read"):
-        list(table.batches(table.files))
-    file.unlink()
-    with pytest.raises(StorageError, match=r"t\.csv: was changed or removed while it was read"):
-        list(table.batches(table.files))

@@ -10,13 +10,12 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from tests.rowchecks.tables import KEY, Counted, contract, json_batch, sent, told
-from tests.spec.test_rows import DAY, exprs, read
+from tests.rowchecks.tables import KEY, Counted, contract, sent, told
+from tests.spec.test_rows import DAY, frame, read
 from tfspark.compat.spark import to_arrow_schema
 from tfspark.daycolumn import NO_DAY, DayColumn
 from tfspark.errors import ContractViolation
 from tfspark.rowchecks import DayChecks, RowChecks
-from tfspark.tables import JSON
 
 SPEC = yaml.safe_load((ROOT / "spec" / "rows.yaml").read_text("utf-8"))
 COLUMNS = SPEC["columns"]
@@ -94,22 +93,17 @@ def test_types_that_can_be_checked(source: str, spark: Any) -> None:
 
 @pytest.mark.parametrize("case", SPEC["tables"], ids=lambda case: str(case["name"]))
 def test_a_table(case: dict[str, Any], spark: Any, tmp_path: Path) -> None:
-    schema = ", ".join(f"`{name}` {kind}" for name, kind in case["columns"].items())
-    frame = spark.createDataFrame(case.get("rows", []), schema).withColumns(exprs(case))
-    there = to_arrow_schema(frame.schema, timezone="UTC")
+    raw = frame(case, spark, tmp_path)
+    there = to_arrow_schema(raw.schema, timezone="UTC")
     name = case.get("day_column")
     by = DayColumn(name, DAY) if name else None
     wanted = contract(case["contract"])
     if "says" in case:
         with pytest.raises(ContractViolation) as caught:
-            _ = read(frame, name), RowChecks(wanted, there, "the table")
+            _ = read(raw, name), RowChecks(wanted, there, "the table")
         assert str(caught.value) == case["says"]
         return
-    batch = read(frame, name).coalesce(1).toArrow().combine_chunks().to_batches()[0]
-    if there.names == [JSON]:
-        lines = batch.column(0).to_pylist()
-        names = [c.name for c in wanted.columns]
-        batch = json_batch(lines, names if name is None else [*names, name], tmp_path)
+    batch = read(raw, name).coalesce(1).toArrow().combine_chunks().to_batches()[0]
     checks = sent(RowChecks(wanted, batch.schema, "the table", by=by))
     found = checks(batch, Counted(checks.unique))
     if by is not None and case["columns"].get("id"):

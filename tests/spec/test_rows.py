@@ -87,6 +87,18 @@ def exprs(case: dict[str, Any]) -> dict[str, Any]:
     return {name: F.expr(sql) for name, sql in case.get("sql", {}).items()}
 
 
+def frame(case: dict[str, Any], spark: Any, folder: Path) -> Any:
+    """The rows of a case, read from a file where they are JSON."""
+    schema = ", ".join(f"`{name}` {kind}" for name, kind in case["columns"].items())
+    raw = spark.createDataFrame(case.get("rows", []), schema).withColumns(exprs(case))
+    if raw.columns != [JSON]:
+        return raw
+    (folder / "t.json").write_text("\n".join(row[0] for row in case["rows"]))
+    by = case.get("day_column")
+    source = Source(format="json", path=str(folder / "t.json"), day_column=by)
+    return read_source(spark, source, DAY if by else None, list(case["contract"]))
+
+
 def read(raw: Any, by: str | None) -> Any:
     """The rows of the day, where there is one."""
     return raw if by is None else of_day(raw, DayColumn(by, DAY), "the table")
@@ -94,14 +106,7 @@ def read(raw: Any, by: str | None) -> Any:
 
 @pytest.mark.parametrize("case", SPEC["tables"], ids=lambda case: str(case["name"]))
 def test_a_table(case: dict[str, Any], spark: Any, tmp_path: Path) -> None:
-    schema = ", ".join(f"`{name}` {kind}" for name, kind in case["columns"].items())
-    raw = spark.createDataFrame(case.get("rows", []), schema).withColumns(exprs(case))
-    by = case.get("day_column")
-    if raw.columns == [JSON]:
-        (tmp_path / "t.json").write_text("\n".join(row[0] for row in case["rows"]))
-        source = Source(format="json", path=str(tmp_path / "t.json"), day_column=by)
-        names = list(case["contract"])
-        raw = read_source(spark, source, DAY if by else None, names)
+    raw, by = frame(case, spark, tmp_path), case.get("day_column")
     if "says" in case:
         with pytest.raises(ContractViolation) as caught:
             check(read(raw, by), contract(case["contract"]), "the table", by)

@@ -10,7 +10,7 @@ import scala.util.Try
 import scala.util.control.NonFatal
 import tfspark.storage.Storage
 import tfspark.table.TableFiles
-import tfspark.{ConfigError, ContractViolation, SourceMissing, StorageError, TfsparkException}
+import tfspark.{ConfigError, SourceMissing, StorageError, TfsparkException}
 
 /** Tables: raw ones read, Delta ones written a day at a time, as `tfspark/tables.py` does. */
 private[tfspark] object Tables {
