@@ -35,6 +35,13 @@ KEY = "      - {name: id, physicalType: bigint, primaryKey: true, required: true
             8,
             "minimum and maximum are for numbers",
         ),
+        (
+            HEAD
+            + "      - name: a\n        physicalType: string\n        primaryKey: true\n"
+            + '        logicalTypeOptions: {minLength: "5", maxLength: "3"}\n',
+            7,
+            "minLength 5 and maxLength 3 leave no value",
+        ),
         ("kind: DataContract\nid: [\n", 3, "not YAML"),
         ("", 1, "the file is empty"),
         ("kind: Contract\nid: t\nversion: 1\nschema: []\n", 1, "DataContract"),

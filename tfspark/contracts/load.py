@@ -109,14 +109,15 @@ def _once(faults: list[mistakes.Mistake]) -> list[mistakes.Mistake]:
 def _checked(value: Any) -> tuple[Contract | None, list[mistakes.Mistake]]:
     """The contract, or all that is wrong with it."""
     faults: list[mistakes.Mistake] = []
+    again: list[mistakes.Mistake] = []  # what the checks below say too, with its own place
     contract = None
     try:
         contract = Contract.model_validate(value)
     except ValidationError as error:
         for one in error.errors(include_url=False):
             place, said = fault(one, [value])
-            if one["type"] != "value_error" or one["loc"][-1:] == ("physicalType",):
-                faults.append((place, said))
+            is_own = one["type"] == "value_error" and one["loc"][-1:] != ("physicalType",)
+            (again if is_own else faults).append((place, said))
     tables = value.get("schema") if isinstance(value, dict) else None
     table = tables[0] if isinstance(tables, list) and tables else None
     if isinstance(table, dict):
@@ -127,4 +128,5 @@ def _checked(value: Any) -> tuple[Contract | None, list[mistakes.Mistake]]:
             if isinstance(column, dict):
                 wrong = mistakes.of_column(column)
                 faults += [((*at, "properties", i, *path), said) for path, said in wrong]
-    return contract, faults
+    said = {path[:end] for path, _ in faults for end in range(len(path) + 1)}
+    return contract, faults + [one for one in again if one[0] not in said]
