@@ -297,7 +297,9 @@ def test_the_rows_of_a_contract(jvm: Jobs, warehouse: Path, spark: Any, tmp_path
         "9006,0,1,Doe,male,,1,0,t,,C,Q",
     ]
     raw = tmp_path / "raw.csv"
-    raw.write_text("\n".join([*LINES, *odd]) + "\n")
+    fine = '9007,0,1,"Doe \ufffd",female,,1,0,t,,C,Q'.encode()
+    text = "\n".join([*LINES, *odd]).encode().replace("\ufffd".encode(), b"\xff")
+    raw.write_bytes(text + b"\n" + fine + b"\n")
     found = {}
     for side in ("python", "jvm"):
         more = {"source.path": raw, "output": tmp_path / side, "name": side}

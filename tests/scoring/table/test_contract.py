@@ -14,7 +14,7 @@ from tests import saved_models as models
 from tfspark.config import Source
 from tfspark.contracts import Contract, parse_contract
 from tfspark.contracts.contract import Quarantine
-from tfspark.errors import ContractViolation
+from tfspark.errors import ConfigError, ContractViolation
 
 DAY = dt.date(2026, 11, 20)
 CONTRACT = b"""
@@ -162,6 +162,12 @@ def test_text_is_checked_by_tasks(
         ["x: 1e400 is not double"],
         ["x: x is not double", "code: B does not match [a-z]+[0-9]*"],
     ]
+    odd = Source(format=form, path=str(path), options={"dateFormat": "dd/MM/yyyy"})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"source\.options\.dateFormat: the plan pandas does not"):
+        tfspark.score_table(
+            spark, odd, models.picky(tmp_path / "m"), str(target), DAY, contract=contract,
+            plan="pandas",
+        )  # fmt: skip
 
 
 def test_types_that_only_spark_knows(
