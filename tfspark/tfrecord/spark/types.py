@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
 
+_VECTOR = pa.struct(
+    [
+        pa.field("type", pa.int8(), nullable=False),
+        pa.field("size", pa.int32()),
+        pa.field("indices", pa.list_(pa.field("element", pa.int32(), nullable=False))),
+        pa.field("values", pa.list_(pa.field("element", pa.float64(), nullable=False))),
+    ]
+)
+"""ML vectors as Spark hands them over and takes them; of type 0 they are sparse."""
+
+
 def to_spark(schema: pa.Schema) -> StructType:
     """The Spark schema that rows of an Arrow schema are read as; everything may be null.
 
@@ -156,15 +167,15 @@ def with_vectors(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
     for name in names:
         at, rows = batch.schema.get_field_index(name), batch.num_rows
         values = batch.column(at)
-        parts = {
-            "type": pa.repeat(pa.scalar(1, pa.int8()), rows),
-            "size": pa.nulls(rows, pa.int32()),
-            "indices": pa.nulls(rows, pa.list_(pa.int32())),
-            "values": values,
-        }
+        parts = [
+            pa.repeat(pa.scalar(1, pa.int8()), rows),
+            pa.nulls(rows, pa.int32()),
+            pa.nulls(rows, _VECTOR.field("indices").type),
+            values.cast(_VECTOR.field("values").type),
+        ]
         mask = values.is_null() if values.null_count else None
-        made = pa.StructArray.from_arrays([*parts.values()], [*parts], mask=mask)
-        batch = batch.set_column(at, name, made)
+        made = pa.StructArray.from_arrays(parts, fields=list(_VECTOR), mask=mask)
+        batch = batch.set_column(at, pa.field(name, _VECTOR, batch.schema.field(at).nullable), made)
     return batch
 
 
