@@ -111,7 +111,8 @@ private[tfspark] object Binding {
       for (column <- taken.get(spec.name.toLowerCase))
         throw new SignatureError(
           s"model ${model.path}: its output ${spec.name} would take the name of the kept column " +
-            s"$column; name the columns to keep without it: keep=[...], or rename the column, or the output: $rename"
+            s"$column; name the columns to keep without it: keep=[...], or rename the column, " +
+            s"or the output: $rename"
         )
       for (other <- made.get(spec.name.toLowerCase))
         throw new SignatureError(
