@@ -38,8 +38,8 @@ private[tfspark] trait Store extends AutoCloseable {
   def fetch(source: String): String = source
 }
 
-/** Models by their MLflow names: `models:/name@alias`, `models:/name/3`,
-  * `models:/name/latest`, as `tfspark/registry/download.py` finds them.
+/** Models by their MLflow names: `models:/name@alias`, `models:/name/3`, `models:/name/latest`, as
+  * `tfspark/registry/download.py` finds them.
   */
 private[tfspark] object Registry {
   private val Uri = """models:/([^/@]+)(?:@([^/@]+)|/(\d+|latest))""".r

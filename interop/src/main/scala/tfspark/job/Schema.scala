@@ -92,8 +92,10 @@ private[tfspark] final class Schema(val root: JsonNode, rules: Rules, unknown: S
       Option(key -> checked)
     }
     val others = found.keysIterator.filterNot(known).map { key => () =>
-      refuse(path :+ key, say(unknown, "near" -> Near.said(key, fields.map(_.getKey)))):
-        Option[(String, Any)]
+      refuse(
+        path :+ key,
+        say(unknown, "near" -> Near.said(key, fields.map(_.getKey)))
+      ): Option[(String, Any)]
     }
     val all = Misfit.all(checks ++ others).flatten
     val whole = VectorMap.from(all)

@@ -96,7 +96,8 @@ private[tfspark] object Tables {
     val path = source.place(day)
     val df = SparkErrors.reading(path)(source.format match {
       case "csv" => TextFiles.csv(spark, path, TextOptions.of("csv", source.options))
-      case "json" => withDay(TextFiles.json(spark, path, TextOptions.of("json", source.options)), source)
+      case "json" =>
+        withDay(TextFiles.json(spark, path, TextOptions.of("json", source.options)), source)
       case _ => readers(asItIs(spark, source, path).format)(spark, path, source.sparkOptions)
     })
     source.dayColumn.fold(df)(DayColumn(_, day).rows(df, path))

@@ -124,8 +124,9 @@ private[tfspark] object Manifest {
 
   /** The files as they are now. */
   def sums(folder: Storage): Seq[ModelFile] =
-    folder.files().toSeq.filterNot(file => NotOurs(file._1)).sortBy(_._1).map { case (name, bytes) =>
-      ModelFile(name, bytes, folder.sha256(name))
+    folder.files().toSeq.filterNot(file => NotOurs(file._1)).sortBy(_._1).map {
+      case (name, bytes) =>
+        ModelFile(name, bytes, folder.sha256(name))
     }
 
   /** sha256 over the sorted names and sums, written as Python's JSON writes them. */

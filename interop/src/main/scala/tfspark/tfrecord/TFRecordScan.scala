@@ -117,7 +117,10 @@ private final class TFRecordScan(
     StructType(SparkTypes.toSpark(schema.fieldNames.toSeq.map(known)).fields)
   }
 
-  for ((from, to) <- found.zip(Frames.nullable(schema)) if !LosslessCast.can(from.dataType, to.dataType)) {
+  for (
+    (from, to) <- found.zip(Frames.nullable(schema))
+    if !LosslessCast.can(from.dataType, to.dataType)
+  ) {
     val arrows = Seq(from, to).map(field => SparkTypes.toArrow(StructType(Seq(field))).head.kind)
     throw new StorageError(
       s"${folder.path}: column ${to.name} is ${arrows.head} and cannot be ${arrows.last}: read it " +

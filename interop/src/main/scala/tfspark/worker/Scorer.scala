@@ -163,11 +163,10 @@ private[tfspark] final class Batch(scorer: Scorer) {
   }
 
   /** Rows of one shape together, if inputs take lists of any one length. */
-  private def groups(): Seq[(Seq[Seq[Int]], Seq[Int])] =
-    (0 until good.size)
-      .groupBy(row => buffers.toSeq.map(_.openSizes(row)))
-      .toSeq
-      .sortBy(_._2.head)
+  private def groups(): Seq[(Seq[Seq[Int]], Seq[Int])] = (0 until good.size)
+    .groupBy(row => buffers.toSeq.map(_.openSizes(row)))
+    .toSeq
+    .sortBy(_._2.head)
 
   private def score(rows: Seq[Int], shape: Seq[Seq[Int]] = buffers.toSeq.map(_ => Nil)): Unit = {
     val each = math.max(1L, bytes / math.max(1, good.size))
