@@ -128,5 +128,5 @@ def _checked(value: Any) -> tuple[Contract | None, list[mistakes.Mistake]]:
             if isinstance(column, dict):
                 wrong = mistakes.of_column(column)
                 faults += [((*at, "properties", i, *path), said) for path, said in wrong]
-    said = {path[:end] for path, _ in faults for end in range(len(path) + 1)}
-    return contract, faults + [one for one in again if one[0] not in said]
+    covered = {path[:end] for path, _ in faults for end in range(len(path) + 1)}
+    return contract, faults + [one for one in again if one[0] not in covered]
