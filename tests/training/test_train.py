@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,13 @@ def test_the_same_training_is_reused_unless_it_is_forced(
     assert "set_registered_model_alias('small', 'champion', '2')" in said
     assert predictions(forced["folder"]) == predictions(first["folder"])
     assert train(settings_of(), steps)["version"] == 2
+
+
+def test_two_equal_trainings_at_once_are_one_version(settings_of: Make, steps: Steps) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: train(settings_of(), steps), range(2)))
+    assert [one["version"] for one in both] == [1, 1]
+    assert sorted(one["reused"] for one in both) == [False, True]
 
 
 def test_another_recipe_or_dataset_is_another_version(
