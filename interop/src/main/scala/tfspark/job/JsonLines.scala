@@ -29,7 +29,8 @@ private[tfspark] object JsonLines {
   /** The fields of a line by their names, null where one is missing; last the line itself, where it
     * is no object with fields.
     */
-  def fields(line: Array[Byte], names: Seq[String]): Seq[Array[Byte]] = if (line == null) null else {
+  def fields(line: Array[Byte], names: Seq[String]): Seq[Array[Byte]] = if (line == null) null
+  else {
     val decoder = UTF_8
       .newDecoder()
       .onMalformedInput(CodingErrorAction.REPLACE)
@@ -113,7 +114,11 @@ private[tfspark] object JsonLines {
       while (at < text.length) {
         val code = text.codePointAt(at)
         if (code >= 0xd800 && code <= 0xdfff)
-          out.write(Array(0xe0 | (code >> 12), 0x80 | ((code >> 6) & 63), 0x80 | (code & 63)).map(_.toByte))
+          out.write(Array(
+            0xe0 | (code >> 12),
+            0x80 | ((code >> 6) & 63),
+            0x80 | (code & 63)
+          ).map(_.toByte))
         else out.write(new String(Character.toChars(code)).getBytes(UTF_8))
         at += Character.charCount(code)
       }

@@ -42,7 +42,12 @@ private[tfspark] final class Settings(val all: VectorMap[String, Any]) {
   val source: Source = {
     val told = section("source")
     val day = Option(told("day_column").asInstanceOf[String])
-    Source(text(told, "format"), text(told, "path"), told("options").asInstanceOf[Map[String, Any]], day)
+    Source(
+      text(told, "format"),
+      text(told, "path"),
+      told("options").asInstanceOf[Map[String, Any]],
+      day
+    )
   }
 
   val input: String = text(score, "input")

@@ -63,7 +63,8 @@ private[tfspark] object Tables {
     val path = source.path.replace("{date}", day.toString)
     val df = SparkErrors.reading(path)(source.format match {
       case "csv" => TextFiles.csv(spark, path, TextOptions.of("csv", source.options))
-      case "json" => withDay(TextFiles.json(spark, path, TextOptions.of("json", source.options)), source)
+      case "json" =>
+        withDay(TextFiles.json(spark, path, TextOptions.of("json", source.options)), source)
       case format => readers(format)(spark, path, source.sparkOptions)
     })
     source.dayColumn.fold(df) { column =>

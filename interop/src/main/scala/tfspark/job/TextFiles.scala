@@ -30,7 +30,8 @@ private[tfspark] object TextFiles {
     val files = listed(spark, path, options)
     val form = CsvForm.of(options)
     val conf = Frames.send(spark.sparkContext.hadoopConfiguration)
-    val names = if (options.columns.nonEmpty) options.columns else header(path, files, options, conf.value)
+    val names =
+      if (options.columns.nonEmpty) options.columns else header(path, files, options, conf.value)
     val depth = depthOf(path)
     val folders = folderNames(files, path)
     for (name <- names if folders.contains(name))
