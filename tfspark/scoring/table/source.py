@@ -88,9 +88,9 @@ def bound_to(
     Raises:
         SignatureError: see `bind` and `kept_columns`.
     """
-    own = (REASONS, RAW)
-    bindings = bind(df.drop(*own), model, inputs)
-    columns = [name for name in df.columns if name not in own]
+    checks = (REASONS, RAW)
+    bindings = bind(df.drop(*checks), model, inputs)
+    columns = [name for name in df.columns if name not in checks]
     if keep is None:
         keys = list(contract.keys if contract else model.keys)
         if keys and set(keys) <= set(columns):
@@ -99,7 +99,7 @@ def bound_to(
             used = {column for binding in bindings for column in binding.columns}
             rest = [name for name in columns if name.lower() not in own]
             keep = [name for name in rest if name not in used] or rest
-    return BoundModel(model, bindings, kept_columns(df.drop(*own), keep))
+    return BoundModel(model, bindings, kept_columns(df.drop(*checks), keep))
 
 
 def check_own(where: str, bound: BoundModel, own: Iterable[str], option: str) -> None:
