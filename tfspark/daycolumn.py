@@ -72,9 +72,14 @@ def day_of(df: DataFrame, name: str) -> Column:
     if not isinstance(df.schema[name].dataType, T.StringType):
         return F.col(quote(name)).cast("date")
     text = F.trim(F.col(quote(name)))
-    # Spark takes a zone only behind seconds.
-    whole = F.regexp_replace(text, "^(.{16})([^:].*)$", "$1:00$2")
-    return F.when(text.rlike(_TIME), whole.try_cast("timestamp").cast("date"))
+    return F.when(text.rlike(_TIME), with_seconds(text).try_cast("timestamp").cast("date"))
+
+
+def with_seconds(text: Column) -> Column:
+    """A time with its seconds: Spark's casts take a zone only behind them."""
+    from pyspark.sql import functions as F
+
+    return F.regexp_replace(text, "^(.{16})([^:].*)$", "$1:00$2")
 
 
 def no_day(df: DataFrame, name: str) -> Column:

@@ -18,7 +18,7 @@ from tfspark.contracts.dateformat import rewriting
 from tfspark.contracts.fit import columns_fit, unique
 from tfspark.contracts.patterns import anchored
 from tfspark.contracts.types import family, spark_type
-from tfspark.daycolumn import no_day
+from tfspark.daycolumn import no_day, with_seconds
 from tfspark.tables import CORRUPT, JSON, RAW, REASONS, quote
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ def _parsed(text: Expression, target: T.DataType) -> Expression:
         return F.from_json(object, T.StructType().add("a", target)).getField("a")
     if isinstance(target, T.BinaryType):
         return F.unbase64(text)
-    cast = text.try_cast(target)
+    is_time = isinstance(target, T.TimestampType)
+    cast = (with_seconds(text) if is_time else text).try_cast(target)
     if isinstance(target, T.FloatType | T.DoubleType):
         endless = F.abs(cast) == float("inf")
         return F.when(~endless | _is(text, values.INFINITE), cast)

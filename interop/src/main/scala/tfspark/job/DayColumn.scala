@@ -52,6 +52,10 @@ private[tfspark] object DayColumn {
     when(of(df, name).isNull, said)
   }
 
+  /** A time with its seconds: Spark's casts take a zone only behind them. */
+  def withSeconds(text: Expression): Expression =
+    regexp_replace(text, "^(.{16})([^:].*)$", "$1:00$2")
+
   /** The day of a row; null where there is none, or none that can be read: a number is none. */
   private def of(df: DataFrame, name: String): Expression =
     if (
@@ -60,9 +64,7 @@ private[tfspark] object DayColumn {
       col(quote(name)).cast("date")
     else {
       val said = trim(text(df, name))
-      // Spark takes a zone only behind seconds.
-      val whole = regexp_replace(said, "^(.{16})([^:].*)$", "$1:00$2")
-      when(said.rlike(Time), whole.try_cast("timestamp").cast("date"))
+      when(said.rlike(Time), withSeconds(said).try_cast("timestamp").cast("date"))
     }
 
   private def text(df: DataFrame, name: String): Expression =

@@ -173,7 +173,10 @@ private[tfspark] object RowChecks {
 
   /** A text that has the form of a type; null where a digit would be lost. */
   private def parsed(text: Expression, target: DataType): Expression = {
-    val cast = text.try_cast(target)
+    val cast = target match {
+      case TimestampType => DayColumn.withSeconds(text).try_cast(target)
+      case _ => text.try_cast(target)
+    }
     target match {
       case list: ArrayType =>
         // As a field, so that text behind the list is no JSON.
