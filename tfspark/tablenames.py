@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import posixpath
+
 from tfspark import storage
 
 RAW = "_tfspark_raw"
@@ -29,7 +32,10 @@ def is_delta(path: str) -> bool:
 
 def delta_around(path: str) -> str | None:
     """The Delta table whose folder a path lies in; None: in none."""
-    parts = storage.absolute(path).rstrip("/").split("/")
+    place = storage.absolute(path)
+    scheme, remote, rest = place.partition("://")
+    place = f"{scheme}://{posixpath.normpath(rest)}" if remote else os.path.realpath(place)
+    parts = place.split("/")
     for end in range(len(parts) - 1, 0, -1):
         above = "/".join(parts[:end])
         if not above or above.endswith(("/", ":")):

@@ -23,7 +23,7 @@ from tfspark.tfrecord.codec.stream import Compression
 from tfspark.tfrecord.codec.write import Written
 from tfspark.tfrecord.folder.commit import Commit, Mode, StagedFile, begin
 from tfspark.tfrecord.folder.parts import FILE_BYTES, Cut, partition_schema, write_parts
-from tfspark.tfrecord.spark.source import holds_data, own_errors
+from tfspark.tfrecord.spark.source import holds_data, holds_records, own_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -78,7 +78,7 @@ def convert(
     if mode == "ignore" and holds_data(target):
         return Written(0, 0)
     refuse_overlap(target, [source] if isinstance(source, str) else source, "TARGET")
-    if not holds_data(target):
+    if not holds_records(target):
         refuse_others(target)
     schema, groups = _row_groups(_files(source), columns)
     records, by = partition_schema(schema, partition_by)

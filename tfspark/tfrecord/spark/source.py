@@ -23,11 +23,12 @@ from tfspark import errors, storage
 from tfspark.compat.catalyst import root_paths
 from tfspark.errors import ConfigError, StorageError
 from tfspark.sparkerrors import first_line
-from tfspark.targets import refuse_overlap
+from tfspark.targets import refuse_others, refuse_overlap
 from tfspark.tfrecord.folder.manifest import Folder, list_folder, look
 from tfspark.tfrecord.spark.options import Options
 from tfspark.tfrecord.spark.scan import Reader, schema_of
 from tfspark.tfrecord.spark.sink import Writer
+from tfspark.wording import BESIDE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -133,6 +134,8 @@ def write_tfrecord(
     if mode == "ignore" and holds_data(path):
         return
     refuse_overlap(path, root_paths(df), "path")
+    if not holds_records(path):
+        refuse_others(path, "path")
     from tfspark.compat.spark import make_active
 
     texts = {
@@ -181,3 +184,15 @@ def holds_data(path: str) -> bool:
         return False
     there, _ = look(storage.absolute(path))
     return bool(there.files or there.layout)
+
+
+def holds_records(path: str) -> bool:
+    """Whether a folder is one of TFRecord files, and not of tables and texts of others."""
+    if not storage.exists(path):
+        return False
+    there, is_ours = look(storage.absolute(path))
+    return (
+        is_ours
+        or there.layout is not None
+        or any(not name.lower().endswith(BESIDE) for name in there.files)
+    )

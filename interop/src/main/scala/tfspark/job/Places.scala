@@ -135,8 +135,7 @@ private[tfspark] object Places {
 
   /** The Delta table whose folder a path lies in; None: in none. */
   private def deltaAround(path: String, conf: Configuration): Option[String] = {
-    val shown = if (path.contains("://")) path else new Storage(path, conf).shown
-    val parts = shown.replaceAll("/+$", "").split("/", -1)
+    val parts = place(path).replaceAll("/+$", "").split("/", -1)
     val folders = (parts.length - 1).to(1, -1).map(parts.take(_).mkString("/"))
     folders.takeWhile(above => above.nonEmpty && !above.endsWith("/") && !above.endsWith(":"))
       .filter(above => Glob.findFirstIn(above).isEmpty)
