@@ -83,9 +83,30 @@ private[tfspark] object TextOptions {
     for ((one, other) <- same if chosen.contains(one) && chosen.contains(other))
       refuse("option_twice", "name" -> one, "other" -> other)
     val found = TextOptions(chosen)
+    for (name <- Seq("dateFormat", "timestampFormat"); pattern <- found.texts(name))
+      checkPattern(pattern)
+    if (found.text("decimal", default = ".") == found.text("thousands")) refuse("option_marks")
+    val plain = format == "json" && chosen.contains("trueValues")
+    val yes = found.texts("trueValues").map(_.toLowerCase) ++ Option.when(plain)("true")
+    val no = found.texts("falseValues").map(_.toLowerCase) ++ Option.when(plain)("false")
+    if (yes.intersect(no).nonEmpty || yes.isEmpty != no.isEmpty) refuse("option_words")
     val repeated = found.columns.distinct.size < found.columns.size
     if (found.columns.nonEmpty && (found.header || repeated)) refuse("option_columns")
     found
+  }
+
+  private val Letters = "'[^']*'|([A-Za-z])\\1*|[^A-Za-z']".r
+  private val Parts =
+    Set("yyyy", "MM", "M", "MMM", "dd", "d", "HH", "H", "mm", "ss", "XXX") ++ (1 to 6).map("S" * _)
+
+  /** A date's pattern, of which every part is known, and a day is told by it. */
+  private def checkPattern(text: String): Unit = {
+    val parts = Letters.findAllIn(text).toSeq
+    val letters = parts.filter(_.matches("[A-Za-z]+"))
+    val kinds = letters.map(_.head)
+    val whole = parts.mkString == text && letters.forall(Parts) && kinds.distinct == kinds
+    if (!whole || !"yMd".forall(kinds.contains(_)))
+      refuse("option_pattern", "pattern" -> text)
   }
 
   private final class Refused(said: String) extends IllegalArgumentException(said)

@@ -22,7 +22,8 @@ class TextFilesSuite extends Local {
         val taken = list(spec.getOrElse("fields", Vector.empty)).map(_.toString)
         val all =
           if (taken.isEmpty) raw else RowChecks.withFields(raw, taken).drop(Tables.Json)
-        val names = list(spec("columns")).map(_.toString) :+ Tables.Corrupt
+        val told = spec.get("columns").map(list(_).map(_.toString) :+ Tables.Corrupt)
+        val names = told.getOrElse(all.columns.toVector)
         assert(all.columns.toSet == names.toSet)
         all.select(names.map(name => all(Tables.quote(name))): _*).collect().map(_.toSeq.toVector)
       }

@@ -35,8 +35,8 @@ class ModelFolderSuite extends Local {
 
   test("the signature, from the SavedModel itself") {
     val mixed = resolve(model("mixed")).signature
-    assert(mixed.inputs.map(_.name) == Seq("age", "paid", "sex", "siblings"))
-    assert(mixed.inputs.map(_.dtype) == Seq("float32", "bool", "string", "int64"))
+    assert(mixed.inputs.map(_.name) == Seq("age", "sex", "siblings", "paid"))
+    assert(mixed.inputs.map(_.dtype) == Seq("float32", "string", "int64", "bool"))
     assert(mixed.outputs.map(output => output.name -> output.shape) ==
       Seq("label" -> Nil, "p" -> Nil, "parts" -> Seq(2L)))
     assert(resolve(model("fixed_batch")).signature.batch.contains(3))

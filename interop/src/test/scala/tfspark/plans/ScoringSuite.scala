@@ -55,7 +55,7 @@ class ScoringSuite extends Local {
     val sql = s"SELECT tf_score('${model("mixed")}', age, sex, siblings, paid).p FROM people"
     val inSql = intercept[Exception](spark.sql(sql).collect())
     assert(inSql.getMessage.contains("a row cannot be scored: siblings: null"))
-    assert(inSql.getMessage.contains("its values: 20.0, true, male, None"))
+    assert(inSql.getMessage.contains("its values: 20.0, male, None, true"))
   }
 
   test("every dtype, one value and lists") {

@@ -92,6 +92,6 @@ class TfScoreSuite extends Local {
       spark.sql(s"SELECT tf_score('$mixed', struct(*)) FROM ($poisoned)").collect()
     )
     assert(error.getMessage.contains("a row cannot be scored: siblings: null, and nothing"))
-    assert(error.getMessage.contains("its values: 20.0, true, x, None"))
+    assert(error.getMessage.contains("its values: 20.0, x, None, true"))
   }
 }
