@@ -25,6 +25,7 @@ private[tfspark] object SparkErrors {
     "DELTA_TABLE_ONLY_OPERATION"
   )
   private val ModelFails = s"Caused by: ${classOf[ModelFailed].getName}: "
+  private val OfTheTable = s"Caused by: ${classOf[ContractViolation].getName}: "
   private val Plain = Set("SparkRuntimeException", "SparkUpgradeException")
   private val Cause = "Caused by: (.+)".r
   private val Class = """^(?:tfspark\.\w+|(?:[a-z]+\.)+[\w$]+(?:Exception|Error)): """.r
@@ -61,6 +62,7 @@ private[tfspark] object SparkErrors {
             new ContractViolation(s"$table: holds no file of this format with rows")
           else if (said.contains("CSV header does not conform"))
             new ContractViolation(s"$table: files with different headers: ${line(error)}")
+          else if (said.contains(OfTheTable)) new ContractViolation(line(error))
           else new StorageError(s"$table: cannot be read: ${line(error)}", error)
         )
     }
