@@ -152,9 +152,9 @@ def test_a_process_that_goes_on_outside(folder: Path) -> None:
 def test_honest_models_score_as_before(tmp_path: Path) -> None:
     mixed = [
         pa.array([20.0, None]),
-        pa.array([False, True]),
         pa.array(["f", "ü"]),
         pa.array([1, 2], pa.int32()),
+        pa.array([False, True]),
     ]
     words = [pa.array(["red", "blue", "none"])]
     two = [
