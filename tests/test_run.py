@@ -35,8 +35,8 @@ class Ended(Exception):
 @pytest.mark.parametrize(
     ("job", "settings"),
     [
-        (run.score, {"score": {**ASKED, "input": "in", "output": "out"}, "date": "2026-11-20"}),
-        (run.stream, {"stream": {**ASKED, "input": "in", "output": "out", "checkpoint": "c"}}),
+        (run.score, {"score": {**ASKED, "input": "in", "output": "./out"}, "date": "2026-11-20"}),
+        (run.stream, {"stream": {**ASKED, "input": "in", "output": "./out", "checkpoint": "c"}}),
     ],
 )
 def test_settings_reach_the_model(job: Any, settings: Any, monkeypatch: Any) -> None:

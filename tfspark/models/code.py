@@ -104,7 +104,8 @@ def _spec(module: str) -> ModuleSpec | None:
     """Where a module is; no package of it is imported."""
     top, *parts = module.split(".")
     try:
-        spec = find_spec(top)
+        # On the path of now: a module that was imported may have been another one.
+        spec = PathFinder.find_spec(top) or find_spec(top)
     except (ImportError, ValueError):
         return None
     for part in parts:

@@ -9,7 +9,7 @@ gets its files under its number. Only then does a version get its alias, and las
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import tfspark
@@ -70,21 +70,22 @@ def train(
     with steps.step("open registry"):
         version = _complete(maker)
     reused = version is not None
-    if version is None:
-        storage.make_dir(maker.checkpoints)
-        with storage.locked(maker.checkpoints, must=False):
+    with ExitStack() as turn:
+        if version is None:
+            storage.make_dir(maker.checkpoints)
+            turn.enter_context(storage.locked(maker.checkpoints, must=False))
             version = _complete(maker)  # of a job that trained the same while this one waited
             reused = version is not None
             version = version or _make(maker)
-    if reused:
-        join_ranks().tell(None)  # nothing to train, for ranks that horovodrun started
-        own = ", ".join(code(settings))
-        same = f"dataset, recipe and code ({own})" if own else "dataset and recipe"
-        steps.note(f"version {version.number} was trained from this very {same}")
-    with steps.step("register", version=version.number) as info:
-        manifest = _publish(maker, version)
-        aliases = sorted(a for a, number in store.aliases().items() if number == version.number)
-        info["aliases"] = ", ".join(aliases) or "none"
+        if reused:
+            join_ranks().tell(None)  # nothing to train, for ranks that horovodrun started
+            own = ", ".join(code(settings))
+            same = f"dataset, recipe and code ({own})" if own else "dataset and recipe"
+            steps.note(f"version {version.number} was trained from this very {same}")
+        with steps.step("register", version=version.number) as info:
+            manifest = _publish(maker, version)
+            aliases = sorted(a for a, number in store.aliases().items() if number == version.number)
+            info["aliases"] = ", ".join(aliases) or "none"
     return {
         "model": settings.name,
         "version": version.number,

@@ -73,8 +73,10 @@ def refuse_lost(spark: SparkSession, target: str) -> None:
     Raises:
         ConfigError: it would be one.
     """
+    if tables.is_path(target):
+        return
     lasts = spark.conf.get("spark.sql.catalogImplementation") != "in-memory"
-    if lasts or tables.is_path(target) or tables.is_there(spark, target):
+    if lasts or tables.is_there(spark, target):
         return
     if table_location(spark, target) is not None:
         raise ConfigError(say("target_lost", target=target))
