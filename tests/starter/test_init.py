@@ -133,6 +133,17 @@ def test_other_ways_to_write_text(tmp_path: Path) -> None:
     assert types(columns) == {"id": "bigint", "x": "bigint", "y": "boolean"}
 
 
+def test_names_that_mean_something_in_yaml(tmp_path: Path) -> None:
+    """A table called no; a header with a line break, which would be a line of the recipe."""
+    lines = ['id,"a\n  x: 1",yes,y']
+    lines += [f"{n},{n}{n}-of-{n},{n % 3},{n % 2}" for n in range(20)]
+    (tmp_path / "no.csv").write_text("\n".join(lines))
+    columns, recipe = made(tmp_path / "no.csv")
+    assert list(columns) == ["id", "a\n  x: 1", "yes", "y"]
+    assert (recipe["name"], recipe["score"]["keep"]) == ("no", ["id"])
+    assert columns["a\n  x: 1"]["role"] == "ignore"
+
+
 def test_typed_tables(tmp_path: Path) -> None:
     rows = pa.table(
         {

@@ -34,7 +34,7 @@ class Facts:
         rows, nulls, distinct: numbers of rows, of those without a value, of different values.
         common: the most frequent values and how often they are there.
         least, most: of numbers, days and times.
-        longest, mean: length of text, in characters.
+        mean: length of text, in characters.
         odd: values that are not of the type.
         missing: words that stand for a missing value.
         zeros: whether it is text for the zeros that its digits begin with.
@@ -48,7 +48,6 @@ class Facts:
     common: tuple[tuple[Any, int], ...] = ()
     least: Any = None
     most: Any = None
-    longest: int = 0
     mean: float = 0.0
     odd: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -160,9 +159,7 @@ def _seen(name: str, values: pa.Array, physical: str, **more: Any) -> Facts:
         for i in order[:10]
     )
     if pa.types.is_string(values.type):
-        lengths = pc.utf8_length(there)
-        more["longest"] = pc.max(lengths).as_py() or 0
-        more["mean"] = pc.mean(lengths).as_py() or 0.0
+        more["mean"] = pc.mean(pc.utf8_length(there)).as_py() or 0.0
     elif not pa.types.is_binary(values.type) and not pa.types.is_boolean(values.type):
         ends = pc.min_max(there)
         more["least"], more["most"] = ends["min"].as_py(), ends["max"].as_py()
@@ -174,5 +171,4 @@ def told(value: Any) -> str:
     if isinstance(value, dt.datetime):
         return value.isoformat(" ", "seconds")
     text = f"{value:g}" if isinstance(value, float) else str(value)
-    text = text.encode("unicode_escape").decode() if not text.isprintable() else text
     return text if len(text) <= 24 else f"{text[:23]}…"

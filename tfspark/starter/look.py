@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
+import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from tfspark.csvfiles.read import CORRUPT, Form, read_csv, read_header
+from tfspark.csvfiles.read import Form, read_csv, read_header
 from tfspark.errors import ConfigError, SourceMissing, StorageError
-from tfspark.textblocks import Coding
+from tfspark.textblocks import CORRUPT, UTF8, Coding, opened
 from tfspark.textfiles.table import names_of
 
 MOST = 200_000
@@ -197,17 +198,15 @@ def _json(path: str, files: list[str], most: int) -> Looked:
 def _records(files: list[str]) -> Iterator[Any]:
     for file in files:
         with _text(file) as lines:
-            if lines.read(_PEEK).lstrip().startswith("["):
-                lines.seek(0)
-                yield from _listed(lines)
-                continue
-            lines.seek(0)
-            for line in lines:
-                if line.strip():
+            is_list = lines.read(_PEEK).lstrip().startswith("[")
+        with _text(file) as lines:
+            for text in [lines.read()] if is_list else lines:
+                if text.strip():
                     try:
-                        yield json.loads(line, parse_float=str, parse_int=str)
+                        read = json.loads(text, parse_float=str, parse_int=str)
                     except ValueError:
-                        yield None
+                        read = None
+                    yield from read if is_list and read is not None else [read]
 
 
 def _said(value: Any) -> str | None:
@@ -216,17 +215,9 @@ def _said(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _listed(text: Any) -> Iterator[Any]:
-    """The values of a list that is the whole file."""
-    try:
-        yield from json.load(text, parse_float=str, parse_int=str)
-    except ValueError:
-        yield None
-
-
 def _encoding(file: str) -> str:
     """UTF-8 where the file begins with it; else what other programs on Windows write."""
-    with _opened(file, "rb") as stream:
+    with opened(file, UTF8) as stream:
         begin = stream.read(1 << 20)
     if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
@@ -237,14 +228,8 @@ def _encoding(file: str) -> str:
     return "utf-8"
 
 
-def _text(file: str, encoding: str = "utf-8") -> Any:
+@contextmanager
+def _text(file: str, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]:
     encoding = "utf-8-sig" if encoding == "utf-8" else encoding
-    return _opened(file, "rt", encoding=encoding, errors="replace", newline="")
-
-
-def _opened(file: str, mode: str, **how: Any) -> Any:
-    opened: Any = gzip.open if file.endswith(_PACKED) else open
-    try:
-        return opened(file, mode, **how)
-    except OSError as error:
-        raise StorageError(f"{file}: {error.strerror}") from None
+    with opened(file, UTF8) as stream:
+        yield io.TextIOWrapper(stream, encoding, "replace", newline="")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import yaml
+
+from tfspark.console import printable
 from tfspark.starter.facts import Facts, told
 from tfspark.starter.guess import Guess
 from tfspark.starter.look import Looked
@@ -26,14 +29,14 @@ def contract_text(
     rows = looked.rows.num_rows
     seen = f"all {rows:,} rows" if looked.whole else f"the first {rows:,} rows"
     lines = [
-        f"# What {where} must look like, guessed from {seen}.",
+        f"# What {printable(where)} must look like, guessed from {seen}.",
         "# Each line says what was seen. Correct what you know better: docs/contracts.md.",
         "apiVersion: v3.0.2",
         "kind: DataContract",
-        f"id: {name}",
+        f"id: {_yaml(name)}",
         "version: 1.0.0",
         "schema:",
-        f"  - name: {name}",
+        f"  - name: {_yaml(name)}",
         "    # More bad rows than this share stop a job; fewer go to the quarantine table.",
         f"    quarantine: {{maxShare: {_share(rows, looked, columns, of)}}}",
         "    properties:",
@@ -41,7 +44,7 @@ def contract_text(
     for column in columns:
         lines.append(f"      # {_about(column, of)}")
         if column.type:
-            lines.append(f"      - {_flow(_property(column, of))}")
+            lines.append(f"      - {_yaml(_property(column, of))}")
     return "\n".join(lines) + "\n"
 
 
@@ -62,13 +65,14 @@ def recipe_text(
     test = 0.2 if rows < 10_000 else 0.1
     batch = min(1024, max(32, 2 ** round(math.log2(max(rows, 1) / 100))))
     lines = [
-        f"# From {where} to a scored table. All settings: docs/training.md, docs/features.md.",
-        f"name: {name}",
-        f"contract: {_scalar(contract)}",
+        f"# From {printable(where)} to a scored table.",
+        "# All settings: docs/training.md, docs/features.md.",
+        f"name: {_yaml(name)}",
+        f"contract: {_yaml(contract)}",
         "# The day that prepare and score work on; --date replaces it.",
         f"date: {day.isoformat()}",
         "",
-        f"source: {_flow(source)}",
+        f"source: {_yaml(source)}",
         "",
         "prepare:",
         "  split:",
@@ -82,12 +86,12 @@ def recipe_text(
     used: set[str] = set()
     for column in columns:
         role, why = of.roles[column.name]
-        if role in ("feature", "time") and (feature := _feature(column, used)):
-            lines.append(f"  - {_flow(feature)}")
+        if role in ("feature", "time"):
+            lines.append(f"  - {_yaml(_feature(column, used))}")
         elif role == "ignore":
-            lines.append(f"  # {column.name}: not used, {why}")
+            lines.append(f"  # {printable(column.name)}: not used, {why}")
         elif why == "text":
-            lines.append(f"  # {column.name}: not used, prose needs a model of your own")
+            lines.append(f"  # {printable(column.name)}: not used, prose needs a model of your own")
     lines += [
         "",
         "model:",
@@ -103,7 +107,7 @@ def recipe_text(
         "",
         "score:",
         f"  model: models:/{name}@champion",
-        f"  keep: {_scalar(list(of.key))}",
+        f"  keep: {_yaml(list(of.key))}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -112,8 +116,7 @@ def _share(rows: int, looked: Looked, columns: Sequence[Facts], of: Guess) -> fl
     """Room for twice as many bad rows as there are now, and at least a hundredth."""
     bad = looked.odd + of.doubled
     for column in columns:
-        if column.odd:
-            bad += sum(1 for _ in column.odd)
+        bad += len(column.odd)
         if of.roles[column.name][0] in ("key", "label"):
             bad += column.nulls
     return max(0.01, min(0.5, math.ceil(200 * bad / max(rows, 1)) / 100))
@@ -127,9 +130,10 @@ def _property(column: Facts, of: Guess) -> dict[str, Any]:
     elif role == "label":
         said |= {"required": True, "role": "label"}
         if of.task != "regression" and column.type != "boolean":
-            said["validValues"] = sorted(
-                value for value in column.values.unique().to_pylist() if value is not None
-            )
+            values = sorted(column.values.drop_null().unique().to_pylist())
+            said["validValues"] = [
+                v if isinstance(v, str | int | float) else str(v) for v in values
+            ]
     elif role in ("ignore", "time"):
         said["role"] = role
     if column.type.startswith("decimal"):
@@ -161,7 +165,7 @@ def _round(number: float, down: bool) -> int | float:
     return int(found) if abs(found) >= 1 and float(found).is_integer() else float(f"{found:.3g}")
 
 
-def _feature(column: Facts, used: set[str]) -> dict[str, Any] | None:
+def _feature(column: Facts, used: set[str]) -> dict[str, Any]:
     name = re.sub(r"[^A-Za-z0-9_]+", "_", column.name).strip("_") or "column"
     name = name if name[0].isalpha() else f"c_{name}"
     base, number = name, 2
@@ -187,9 +191,9 @@ def _feature(column: Facts, used: set[str]) -> dict[str, Any] | None:
 
 
 def _skewed(column: Facts) -> bool:
-    values = sorted(v for v in column.values.drop_null().to_pylist() if math.isfinite(v))
-    middle = values[len(values) // 2] if values else 0
-    return bool(values) and values[-1] > _SKEWED * max(middle, 1e-9)
+    values = np.asarray(column.values.drop_null(), "float64")
+    values = np.sort(values[np.isfinite(values)])
+    return len(values) > 0 and bool(values[-1] > _SKEWED * max(values[len(values) // 2], 1e-9))
 
 
 def _about(column: Facts, of: Guess) -> str:
@@ -220,27 +224,12 @@ def _about(column: Facts, of: Guess) -> str:
         said.append(f"{of.doubled:,} rows have the key of another one: bad rows;")
     if role == "label":
         said.append("what is predicted;")
-    return " ".join(said).rstrip(";").replace("\n", " ")
+    return printable(" ".join(said).rstrip(";"))
 
 
-def _flow(said: Any) -> str:
-    if isinstance(said, dict):
-        return "{" + ", ".join(f"{_scalar(k)}: {_flow(v)}" for k, v in said.items()) + "}"
-    return _scalar(said)
-
-
-_PLAIN = re.compile(r"[A-Za-z_/.][A-Za-z0-9_/.@-]*")
-_WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "nan", "inf"}
-
-
-def _scalar(said: Any) -> str:
-    if isinstance(said, bool):
-        return "true" if said else "false"
-    if isinstance(said, list):
-        return "[" + ", ".join(_scalar(one) for one in said) + "]"
-    if isinstance(said, int | float):
-        return repr(said)
-    text = str(said)
-    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS and not text.startswith("."):
-        return text
-    return json.dumps(text, ensure_ascii=False)
+def _yaml(said: Any) -> str:
+    """A value in one line."""
+    text = yaml.safe_dump(
+        [said], default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf
+    )
+    return text.strip()[1:-1]
