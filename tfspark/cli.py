@@ -20,7 +20,7 @@ from tfspark.console import FORMS, Steps, print_summary, printable
 from tfspark.errors import ConfigError, StorageError, TfsparkError
 from tfspark.flags import Parser
 from tfspark.mask import mask_text
-from tfspark.wording import near, say
+from tfspark.wording import meant, near, say
 from tfspark.yamlfile import load_yaml
 
 
@@ -105,7 +105,7 @@ def _usage(given: list[str]) -> int:
     about |= {name: entry[1] for name, entry in OTHERS.items()}
     if not asked:
         name = given[0]
-        like = f" (did you mean {MEANT[name]}?)" if name in MEANT else near(name, about)
+        like = meant([MEANT[name]]) if name in MEANT else near(name, about)
         print(f"tfspark: no command {printable(name)!r}{like}", file=out)
     print("usage: tfspark COMMAND [--help] [OPTIONS]; tfspark --version\n", file=out)
     for name, said in about.items():

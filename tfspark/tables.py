@@ -59,7 +59,7 @@ def read_source(
         raise ConfigError("source.path: names no table; set it in the file or with --source.path")
     if day is None and ("{date}" in source.path or source.day_column):
         raise ConfigError(f"source {source.path}: is by day: give --date YYYY-MM-DD")
-    path = source.path.replace("{date}", str(day))
+    path = source.place(day)
     source = as_it_is(source, path)
     with reading(path):
         if source.format in ("csv", "json"):
@@ -110,7 +110,7 @@ def source_rows(
 ) -> DataFrame | TextTable:
     """As `read_source`; of text files the table itself, which tasks read."""
     if source.format in ("csv", "json") and source.day_column is None and source.path:
-        path = source.path.replace("{date}", str(day))
+        path = source.place(day)
         with reading(path):
             return _text(spark, source, path, columns)
     return read_source(spark, source, day, columns)

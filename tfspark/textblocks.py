@@ -14,6 +14,8 @@ import pyarrow as pa
 from tfspark import storage
 from tfspark.errors import StorageError
 
+CORRUPT = "_tfspark_corrupt"
+"""The column of records that do not have the fields of the table: their text."""
 BLOCK = 8 << 20
 PACKED = {
     "gzip": (".gz", ".gzip"),

@@ -379,17 +379,17 @@ def hinted(said: str, given: Any, known: Iterable[str]) -> str:
     """The text, and the known name that is nearest to the given one, if one is near."""
     if not isinstance(given, str):
         return said
-    distance, name = min(
-        ((_distance(given.lower(), n.lower()), n) for n in known),
+    apart, name = min(
+        ((distance(given.lower(), n.lower()), n) for n in known),
         default=(99, ""),
         key=lambda found: found[0],
     )
-    near = 0 < distance <= min(3, 1 + len(given) // 5)
+    near = 0 < apart <= min(3, 1 + len(given) // 5)
     return say("did_you_mean", said=said, name=name) if near else said
 
 
-def _distance(one: str, other: str) -> int:
-    """How many characters to put in, take out or change."""
+def distance(one: str, other: str) -> int:
+    """How many characters to put in, take out or change (Levenshtein)."""
     row = list(range(len(other) + 1))
     for i, a in enumerate(one, 1):
         above, row[0] = row[0], i

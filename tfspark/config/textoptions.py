@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tfspark.textblocks import PACKED, is_encoding
-from tfspark.wording import say
+from tfspark.wording import distance, say
 
 Option = str | bool | int | float | list[str]
 
@@ -181,17 +181,6 @@ def _known(format: str, name: str) -> str:
         raise ValueError(say("option_near", name=name, format=format, near=near[0]))
     known = ", ".join(lower.values())
     raise ValueError(say("option_unknown", name=name, format=format, known=known))
-
-
-def distance(one: str, other: str) -> int:
-    """How many letters are put in, left out or changed (Levenshtein)."""
-    before = list(range(len(other) + 1))
-    for i, letter in enumerate(one, 1):
-        row = [i]
-        for j, there in enumerate(other, 1):
-            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (letter != there)))
-        before = row
-    return before[-1]
 
 
 def _value(name: str, kind: str, value: Option) -> Option:

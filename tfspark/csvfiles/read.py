@@ -19,10 +19,7 @@ import pyarrow.compute as pc
 
 from tfspark.csvfiles import kernels
 from tfspark.errors import ContractViolation
-from tfspark.textblocks import UTF8, Coding, as_text, blocks
-
-CORRUPT = "_tfspark_corrupt"
-"""The column of records that do not have the columns of the table: their text."""
+from tfspark.textblocks import CORRUPT, UTF8, Coding, as_text, blocks
 
 _BLOCK: int | None = None  # bytes that are read at once; None: as `blocks` has it
 _LONGEST = 256 << 20  # bytes of a record

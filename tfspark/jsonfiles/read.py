@@ -17,12 +17,10 @@ import pyarrow.compute as pc
 from tfspark.errors import ContractViolation
 from tfspark.jsonfiles import cutting, kernels, values
 from tfspark.tensors import Array
-from tfspark.textblocks import UTF8, Block, Coding, blocks, decoded, strings
+from tfspark.textblocks import CORRUPT, UTF8, Block, Coding, blocks, decoded, strings
 
 TEXT = "_tfspark_json"
 """The column of the records as they are."""
-CORRUPT = "_tfspark_corrupt"
-"""The column of records that are no objects with fields: their text."""
 
 _BLOCK: int | None = None  # bytes that are read at once; None: as `blocks` has it
 _LONGEST = 256 << 20  # bytes of a record

@@ -72,7 +72,7 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
     if settings.prepare.format == "tfrecord":
         layout = narrowed_layout(contract, settings.prepare.narrow)
     if settings.source.format != "jdbc":
-        source = settings.source.path.replace("{date}", str(settings.date))
+        source = settings.source.place(settings.date)
         read = [source] if settings.source.format != "table" else _places(spark, source)
         for target in (settings.datasets, settings.quarantine):
             refuse_overlap(target, read, "warehouse")

@@ -12,14 +12,13 @@ from tfspark.config.textoptions import TextOptions
 from tfspark.csvfiles import read as csv
 from tfspark.errors import ContractViolation, StorageError
 from tfspark.jsonfiles import read as json
+from tfspark.textblocks import CORRUPT as CORRUPT
 from tfspark.textblocks import Coding, strings
 from tfspark.textfiles.files import TextFile, list_files, shares
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-CORRUPT = csv.CORRUPT
-"""The column of records that do not have the columns of the table: their text."""
 JSON = json.TEXT
 """The column of JSON records as they are."""
 

@@ -44,7 +44,7 @@ def pinned(spark: SparkSession, source: Source, day: dt.date) -> Source:
     from delta.tables import DeltaTable
     from pyspark.errors import AnalysisException
 
-    path = source.path.replace("{date}", str(day))
+    path = source.place(day)
     source = tables.as_it_is(source, path)
     if source.format not in ("delta", "table") or "versionAsOf" in source.options:
         return source

@@ -31,7 +31,7 @@ def check_places(asked: TableAsked) -> None:
     if not isinstance(source, Source):
         read = root_paths(source)
     elif source.format != "jdbc" and source.path:
-        named = [source.path.replace("{date}", asked.day.isoformat())]
+        named = [source.place(asked.day)]
     if model is not None:
         read.append(model.path)
     refuse_places(asked.spark, asked.target, asked.quarantine, named, read)

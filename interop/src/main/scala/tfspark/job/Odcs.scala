@@ -40,15 +40,15 @@ private[tfspark] object Hint {
   def hinted(said: String, name: Any, known: Iterable[String]): String = name match {
     case text: String if known.nonEmpty =>
       val lower = text.toLowerCase
-      val (distance, near) = known.map(n => (between(lower, n.toLowerCase), n)).minBy(_._1)
-      if (distance > 0 && distance <= math.min(3, 1 + text.length / 5))
+      val (apart, near) = known.map(n => (distance(lower, n.toLowerCase), n)).minBy(_._1)
+      if (apart > 0 && apart <= math.min(3, 1 + text.length / 5))
         say("did_you_mean", "said" -> said, "name" -> near)
       else said
     case _ => said
   }
 
-  /** How many characters to put in, take out or change. */
-  private def between(one: String, other: String): Int = {
+  /** How many characters to put in, take out or change (Levenshtein). */
+  def distance(one: String, other: String): Int = {
     val row = Array.range(0, other.length + 1)
     for (i <- 1 to one.length) {
       var above = row(0)

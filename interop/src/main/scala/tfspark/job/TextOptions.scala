@@ -127,21 +127,12 @@ private[tfspark] object TextOptions {
     taken.find(_.equalsIgnoreCase(name)).getOrElse {
       for ((other, why) <- needless if other.equalsIgnoreCase(name))
         refuse("option_needless", "name" -> name, "why" -> say(why))
-      for (near <- taken.find(k => distance(k.toLowerCase, name.toLowerCase) <= Near))
+      for (near <- taken.find(k => Hint.distance(k.toLowerCase, name.toLowerCase) <= Near))
         refuse("option_near", "name" -> name, "format" -> format, "near" -> near)
       val all = taken.mkString(", ")
       refuse("option_unknown", "name" -> name, "format" -> format, "known" -> all)
     }
   }
-
-  /** How many letters are put in, left out or changed (Levenshtein). */
-  private def distance(one: String, other: String): Int =
-    one.foldLeft((0 to other.length).toVector) { (before, letter) =>
-      other.indices.foldLeft(Vector(before.head + 1)) { (row, j) =>
-        val changed = before(j) + (if (letter == other(j)) 0 else 1)
-        row :+ Seq(before(j + 1) + 1, row.last + 1, changed).min
-      }
-    }.last
 
   private def value(name: String, kind: String, chosen: Any): Any = kind match {
     case "flag" =>
