@@ -134,13 +134,13 @@ def test_days_are_those_of_the_calendar(year: int) -> None:
 
 def test_zones_are_offsets() -> None:
     start = "2026-11-20T10:00:00"
-    zones = ["", "Z", "+0130", "+01:30", "-01", " UTC", "GMT", "+18:00"]
+    zones = ["", "Z", "+01:30", "-01", " UTC", "GMT", "+18:00"]
     values, reasons = text("timestamp", *(start + zone for zone in zones))
     assert not any(reasons)
-    hours = [10, 10, 8.5, 8.5, 11, 10, 10, -8]
+    hours = [10, 10, 8.5, 11, 10, 10, -8]
     midnight = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
     assert values == [midnight + dt.timedelta(hours=h) for h in hours]
-    wrong = ["CET", "Europe/Berlin", "+1", "+18:01", "+01:60", "z", " +01 ", "  Z", "+"]
+    wrong = ["CET", "Europe/Berlin", "+1", "+0130", "+18:01", "+01:60", "z", " +01 ", "  Z", "+"]
     values, reasons = text("timestamp", *(start + zone + "." for zone in wrong), *wrong)
     assert set(values) == {None}
     values, _ = text("timestamp", *(start + z for z in wrong if z != " +01 "))

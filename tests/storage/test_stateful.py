@@ -17,6 +17,7 @@ from hypothesis.stateful import precondition, rule
 from tests.sizes import size
 from tests.stateful import Process, World, here, histories, walk
 from tfspark import storage
+from tfspark.config.settings import Source
 from tfspark.dataset import SPLITS, open_dataset, versions
 from tfspark.errors import StorageError
 from tfspark.prepare import job
@@ -245,7 +246,7 @@ def settings(root: Any) -> Any:
         models=str(root / "models"),
         model=Fake(output_name="y"),
         prepare=Fake(format="parquet", split=split, compression=None, narrow={}, vocabulary=1),
-        source=Fake(path="source", format="parquet"),
+        source=Source(path="source", format="parquet"),
         date=None,
         quarantine="quarantine",
     )

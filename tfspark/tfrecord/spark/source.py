@@ -188,7 +188,7 @@ def holds_data(path: str) -> bool:
 
 def holds_records(path: str) -> bool:
     """Whether a folder is one of TFRecord files, and not of tables and texts of others."""
-    if not storage.exists(path):
+    if not storage.is_dir(path):
         return False
     there, is_ours = look(storage.absolute(path))
     return (
