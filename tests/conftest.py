@@ -24,7 +24,7 @@ PASSENGERS = ROOT / "examples" / "passengers" / "passengers.csv"
 # Spark's workers must be this interpreter, and see this checkout.
 os.environ["PYSPARK_PYTHON"] = sys.executable
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-os.environ.setdefault("SPARK_SUBMIT_OPTS", SHORT_LIVED)
+os.environ["SPARK_SUBMIT_OPTS"] = SHORT_LIVED
 # Of this run alone; what is unpacked goes when it ends.
 _models = tempfile.TemporaryDirectory(prefix="tfspark-models-")
 atexit.register(_models.cleanup)  # and not with a warning, after pytest's last line

@@ -1,5 +1,11 @@
 """Java for tests: it lives for seconds or minutes."""
 
-SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseParallelGC"
+import sys
+from pathlib import Path
+
+# As scripts/env.sh has it.
+_ARCHIVE = Path(sys.prefix) / "spark.jsa"
+KEPT = f"-XX:SharedArchiveFile={_ARCHIVE} -Xlog:disable -Xlog:all=error:stderr"
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseParallelGC " + KEPT
 """An optimising compiler would take half of the time. Without it the code cache is 48 MB, which
 Spark fills within minutes, and a third of the time goes into sweeping it."""

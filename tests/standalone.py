@@ -95,8 +95,9 @@ class _Daemon:
             "SPARK_WORKER_OPTS": " ".join(options),
             "SPARK_LOCAL_DIRS": str(log.parent / "local"),
             "PYSPARK_PYTHON": sys.executable,
-            # A folder without settings: none of a surrounding installation count.
-            "SPARK_CONF_DIR": str(log.parent),
+            # A folder that is not there: no settings of a surrounding installation count, and
+            # Java finds its archive of classes made for this very path.
+            "SPARK_CONF_DIR": str(SPARK_HOME / "conf"),
         }
         self.process = subprocess.Popen(
             command,

