@@ -74,14 +74,15 @@ def _job(name: str, argv: list[str]) -> int:
             return 0
     command = COMMANDS[name]
     given = vars(_parser(name).parse(argv))
-    config, dry_run, spark, log = (given.pop(key) for key in ("config", "dry_run", "conf", "log"))
+    common = ("config", "recipe", "dry_run", "conf", "log")
+    config, recipe, dry_run, spark, log = (given.pop(key) for key in common)
     overrides = {key: value for key, value in given.items() if value is not None}
     for setting in spark:
         key, found, value = setting.partition("=")
         if not found or not key.startswith("spark."):
             raise ConfigError(say("no_spark_setting", text=key))
         overrides[f"spark.{key}"] = value
-    effective = load_settings(config, overrides)
+    effective = load_settings(config, overrides, recipe)
     if dry_run:
         print(yaml.safe_dump(masked(effective), sort_keys=False, allow_unicode=True), end="")
         return 0
@@ -116,6 +117,7 @@ def _usage(given: list[str]) -> int:
 def _parser(name: str) -> Parser:
     parser = Parser(prog=name, add_help=False)
     parser.add_argument("--config")
+    parser.add_argument("--recipe")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--log", type=_form)
     parser.add_argument("--conf", action="append", default=[])

@@ -103,6 +103,7 @@ MEANT = {
 
 COMMON = {
     "--config FILE": "configuration file, e.g. conf/x.yaml",
+    "--recipe FILE": "its sections take the place of the configuration's: tune's best.yaml",
     "--dry-run": "print the effective settings, secrets masked",
     "--log FORM": "of the steps on stderr: plain, json, auto (plain for a person); default auto",
     "--conf spark.X=Y": "a setting of Spark; may be repeated",

@@ -113,6 +113,9 @@ def test_what_the_mlflow_run_holds(settings_of: Make, steps: Steps, store: Any) 
     assert len(run.data.tags["tfspark.dataset.digest"]) == 64
     files = {entry.path for entry in store.list_artifacts(run.info.run_id, "model")}
     assert {"model/saved_model.pb", "model/tfspark.json"} <= files
+    assert run.info.run_name == "small v1"
+    beside = {entry.path for entry in store.list_artifacts(run.info.run_id)}
+    assert beside == {"model", "recipe.yaml", "contract.yaml"}
     folders = Path(summary["tensorboard"])
     assert {path.name for path in folders.iterdir()} == {"train", "validation"}
 
@@ -430,13 +433,15 @@ def test_a_version_that_was_not_finished_cannot_be_scored_with(
         download("models:/small/1", settings_of().tracking_uri)
 
 
-def test_what_must_be_there(settings_of: Make, steps: Steps, tmp_path: Path) -> None:
+def test_what_must_be_there(settings_of: Make, steps: Steps, store: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="train needs a name"):
         train(settings_of(name=""), steps)
     with pytest.raises(ConfigError, match="no dataset for 2020-01-01 there; run prepare"):
         train(settings_of(date="2020-01-01"), steps)
     with pytest.raises(ConfigError, match="contract small has no column nope"):
         train(settings_of(features=[{"kind": "numeric", "column": "nope"}]), steps)
+    known = store.get_experiment_by_name("small")
+    assert store.search_runs([known.experiment_id]) == []  # nothing was trained
     file = tmp_path / "datasets" / "small" / "1" / "train" / "part-0.parquet"
     file.write_bytes(file.read_bytes() + b"x")
     with pytest.raises(IntegrityError, match=r"train/part-0.parquet was changed"):

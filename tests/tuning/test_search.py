@@ -67,8 +67,9 @@ def test_the_best_recipe_is_found_and_written(
     assert found["best_value"] == pytest.approx(
         0.9 - 0.1 * abs(math.log10(found["best"]["training.learning_rate"]) + 2)
     )
-    pasted = yaml.safe_load(Path(found["recipe"]).read_text())
-    again = load_settings(None, {"name": "small", "warehouse": str(tmp_path), **pasted})
+    given = {"name": "small", "warehouse": str(tmp_path), "training": {"epochs": 999}}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(given))
+    again = load_settings(str(tmp_path / "c.yaml"), {}, found["recipe"])
     assert again.training.learning_rate == found["best"]["training.learning_rate"]
     assert again.model.params == {**settings.model.params, "dropout": 0.0}
     assert again.features == settings.features

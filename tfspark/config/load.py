@@ -28,17 +28,25 @@ OWN_VARIABLES = [
 ]
 
 
-def load_settings(path: str | None = None, overrides: dict[str, Any] | None = None) -> Settings:
-    """Settings from a file, the environment and overrides (dotted names, as on the command line).
+def load_settings(
+    path: str | None = None, overrides: dict[str, Any] | None = None, recipe: str | None = None
+) -> Settings:
+    """Settings from files, the environment and overrides (dotted names, as on the command line).
 
     Args:
         path: of the configuration file; None: without one.
-        overrides: dotted names → values; they win over the environment and the file.
+        overrides: dotted names → values; they win over the environment and the files.
+        recipe: of a file whose sections take the place of the configuration's, as wholes.
 
     Raises:
         ConfigError: an unknown key, a wrong value or a broken file, with its place.
     """
-    file, lines = ({}, {}) if path is None else _read(path)
+    file: dict[str, Any] = {}
+    places: dict[str, tuple[str, dict[Any, int]]] = {}  # section → its file, lines
+    for name in filter(None, (path, recipe)):
+        sections, lines = _read(name)
+        file |= sections
+        places |= dict.fromkeys(sections, (name, lines))
     nested = _nest(overrides or {})
     _refuse_unknown_variables()
     scoped = type("Settings", (Settings,), {"_file": file, "__module__": __name__})
@@ -50,7 +58,7 @@ def load_settings(path: str | None = None, overrides: dict[str, Any] | None = No
         if (first := error.errors(include_url=False)[0])["type"] == "extra_forbidden":
             known = _known(Settings, first["loc"][:-1])
             said = say("unknown_setting", near=near(str(first["loc"][-1]), known))
-        where = _where(place, path, lines, nested)
+        where = _where(place, path, places, nested)
         name = ".".join(map(str, place))
         raise ConfigError(say("at", where=where, path=name, said=said)) from None
     return Settings.model_construct(**dict(settings))
@@ -119,7 +127,10 @@ def _known(kind: Any, place: tuple[Any, ...]) -> list[str]:
 
 
 def _where(
-    place: tuple[Any, ...], path: str | None, lines: dict[Any, int], given: dict[str, Any]
+    place: tuple[Any, ...],
+    path: str | None,
+    places: dict[str, tuple[str, dict[Any, int]]],
+    given: dict[str, Any],
 ) -> str:
     """Which of the three says so: the first that names the place."""
     inner: Any = given
@@ -131,4 +142,7 @@ def _where(
         variable = ENV_PREFIX + "__".join(map(str, place[:end])).upper()
         if variable in os.environ:
             return f"environment {variable}"
-    return f"{path}:{line_of(lines, place)}" if path else "settings"
+    if place and place[0] in places:
+        name, lines = places[place[0]]
+        return f"{name}:{line_of(lines, place)}"
+    return f"{path}:1" if path else "settings"

@@ -128,6 +128,18 @@ class Store:
             if self.client.get_run(run_id).info.status != status:
                 self.client.set_terminated(run_id, status)
 
+    def describe(self, run_id: str, name: str, texts: Mapping[str, str]) -> None:
+        """Give a run its name, and files (name → text) that show what it was made of."""
+        with self.asking():
+            self.client.update_run(run_id, name=name)
+            for file, text in texts.items():
+                self.client.log_text(run_id, text, file)
+
+    def drop_run(self, run_id: str) -> None:
+        """Take a run away that trained nothing."""
+        with self.asking():
+            self.client.delete_run(run_id)
+
     def versions(self, train_key: str) -> list[Version]:
         """The versions that this training has made, ascending."""
         versions = self._indexed(train_key)

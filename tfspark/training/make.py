@@ -13,13 +13,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import yaml
 from pyarrow import fs as pafs
 
 import tfspark
 from tfspark import storage
 from tfspark.config import Settings
 from tfspark.console import Steps
-from tfspark.dataset import SPLITS, Dataset
+from tfspark.dataset import CONTRACT, SPLITS, Dataset
 from tfspark.errors import SignatureError, TrainingError, UnsafeModelError
 from tfspark.quality.evaluate import evaluate, predictor
 from tfspark.quiet import quiet
@@ -162,6 +163,10 @@ class Maker:
             info["version"] = number
             write_manifest(folder, self._manifest(number, run_id, model))
             self.store.upload(run_id, folder)
+            contract = storage.read_bytes(storage.join(self.dataset.path, CONTRACT))
+            written = yaml.safe_dump(recipe(self.settings), sort_keys=False)
+            texts = {"recipe.yaml": written, "contract.yaml": contract.decode()}
+            self.store.describe(run_id, f"{name} v{number}", texts)
         storage.make_dir(storage.join(self.settings.models, name))
         storage.move(storage.join(staging, "model"), self.folder(number))
         storage.delete(staging)

@@ -146,9 +146,12 @@ def _make(maker: Maker) -> Version:
     try:
         model = maker.fit(run_id)
         number = maker.write(version, run_id, model)
-    except Exception:
+    except Exception as error:
         with suppress(StorageError):
-            maker.store.end_run(run_id, "FAILED")
+            if isinstance(error, ConfigError):  # a mistake of the recipe: nothing was trained
+                maker.store.drop_run(run_id)
+            else:
+                maker.store.end_run(run_id, "FAILED")
         raise
     return Version(number, run_id, complete=False, gate=None)
 

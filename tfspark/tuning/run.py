@@ -214,7 +214,7 @@ class Search:
         return Path(self.study.folder, "best.yaml")
 
     def _write_best(self, best: FrozenTrial) -> None:
-        """The recipe of the best trial so far, to paste into a configuration."""
+        """The recipe of the best trial so far, as `--recipe` takes it."""
         from optuna.trial import FixedTrial
 
         fixed: Any = FixedTrial(best.params)
@@ -265,6 +265,8 @@ class Search:
         metric = self.study.metric
         with_run = {f"best_{metric}": float(best.value or 0.0), "best_trial": float(best.number)}
         self.tracker.store.log_metrics(self.tracker.run, with_run)
+        text = storage.read_bytes(str(self.best_file)).decode()
+        self.tracker.store.describe(self.tracker.run, self.study.name, {"best.yaml": text})
         return {
             "study": self.study.name,
             "metric": f"validation {metric}",
