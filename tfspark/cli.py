@@ -14,7 +14,16 @@ from typing import Any
 
 import yaml
 
-from tfspark.commands import COMMANDS, MEANT, OTHERS, help_of, is_container, settings, spellings
+from tfspark.commands import (
+    COMMANDS,
+    MEANT,
+    OTHERS,
+    TRAINS,
+    help_of,
+    is_container,
+    settings,
+    spellings,
+)
 from tfspark.config import load_settings, masked
 from tfspark.console import FORMS, Steps, print_summary, printable
 from tfspark.errors import ConfigError, StorageError, TfsparkError
@@ -74,8 +83,8 @@ def _job(name: str, argv: list[str]) -> int:
             return 0
     command = COMMANDS[name]
     given = vars(_parser(name).parse(argv))
-    common = ("config", "recipe", "dry_run", "conf", "log")
-    config, recipe, dry_run, spark, log = (given.pop(key) for key in common)
+    config, dry_run, spark, log = (given.pop(key) for key in ("config", "dry_run", "conf", "log"))
+    recipe = given.pop("recipe", None)
     overrides = {key: value for key, value in given.items() if value is not None}
     for setting in spark:
         key, found, value = setting.partition("=")
@@ -117,7 +126,8 @@ def _usage(given: list[str]) -> int:
 def _parser(name: str) -> Parser:
     parser = Parser(prog=name, add_help=False)
     parser.add_argument("--config")
-    parser.add_argument("--recipe")
+    if name in TRAINS:
+        parser.add_argument("--recipe")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--log", type=_form)
     parser.add_argument("--conf", action="append", default=[])

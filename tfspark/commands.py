@@ -101,9 +101,12 @@ MEANT = {
 }
 """What others call our commands."""
 
+TRAINS = ("prepare", "train", "tune")
+RECIPE = {
+    "--recipe FILE": "its sections take the place of the configuration's: tune's best.yaml",
+}
 COMMON = {
     "--config FILE": "configuration file, e.g. conf/x.yaml",
-    "--recipe FILE": "its sections take the place of the configuration's: tune's best.yaml",
     "--dry-run": "print the effective settings, secrets masked",
     "--log FORM": "of the steps on stderr: plain, json, auto (plain for a person); default auto",
     "--conf spark.X=Y": "a setting of Spark; may be repeated",
@@ -131,7 +134,7 @@ def help_of(name: str, everything: bool = False) -> str:
     command = COMMANDS[name]
     shorts = command.short.values()
     own = {*shorts, *command.own}
-    lines = list(COMMON.items())
+    lines = [*COMMON.items(), *(RECIPE.items() if name in TRAINS else ())]
     # The command's short flags first: what it cannot do without.
     for path, info in sorted(settings(), key=lambda s: not everything and s[0] not in shorts):
         if everything or path in own:
