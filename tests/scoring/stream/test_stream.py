@@ -186,6 +186,12 @@ def test_it_can_be_taken_back(spark: SparkSession, tmp_path: Path) -> None:
     source, target, checkpoint = named
     again = tfspark.score_stream(spark, source, good, target, checkpoint, keep=["id"])
     assert again.wait().batches == 0
+    running = tfspark.score_stream(
+        spark, source, good, target, checkpoint, keep=["id"], every="1 hour"
+    )
+    with pytest.raises(ConfigError, match="another stream is using this checkpoint now"):
+        score(spark, tmp_path, good)
+    running.stop()
     for every in ("continuous", "1 fortnight", "-5 seconds"):
         with pytest.raises(ConfigError, match=f"every '{every}': is no interval"):
             score(spark, tmp_path, good, every=every)

@@ -143,7 +143,7 @@ class ScoreStream:
         frame = self._read(options)
         self._check(frame)
         writer = frame.writeStream.option("checkpointLocation", asked.checkpoint.folder)
-        with starting(every, asked.checkpoint.folder):
+        with starting(asked.spark, every, asked.checkpoint.folder):
             writer = (
                 writer.trigger(processingTime=every) if every else writer.trigger(availableNow=True)
             )

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from tfspark.errors import ConfigError, StorageError, TfsparkError
 from tfspark.sparkerrors import first_line
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 _CHANGES = ("readchangefeed", "readchangedata", "ignorechanges")
+_ENDS_THE_FIRST = "spark.sql.streaming.stopActiveRunOnRestart"
 _TWICE = (
     "ConcurrentModificationException",
     "CONCURRENT_STREAM",
@@ -33,7 +38,7 @@ def check_options(source: str, options: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def starting(every: str | None, checkpoint: str) -> Iterator[None]:
+def starting(spark: SparkSession, every: str | None, checkpoint: str) -> Iterator[None]:
     """Spark's errors of a start as ours.
 
     Raises:
@@ -42,6 +47,9 @@ def starting(every: str | None, checkpoint: str) -> Iterator[None]:
     """
     from tfspark.compat.spark import ERRORS
 
+    # Spark's default ends a stream without a word where a second one takes its checkpoint.
+    before = spark.conf.get(_ENDS_THE_FIRST)
+    spark.conf.set(_ENDS_THE_FIRST, "false")
     try:
         yield
     except ERRORS as error:
@@ -51,6 +59,8 @@ def starting(every: str | None, checkpoint: str) -> Iterator[None]:
                 "'5 minutes'"
             ) from None
         raise told(error, checkpoint, "the stream could not be started") from error
+    finally:
+        spark.conf.set(_ENDS_THE_FIRST, before or "true")
 
 
 def told(error: Exception, checkpoint: str, what: str) -> TfsparkError:
