@@ -133,7 +133,9 @@ def _parser(name: str) -> Parser:
     parser.add_argument("--conf", action="append", default=[])
     for path, info in settings():
         kind = _value if is_container(info) else str
-        parser.add_argument(*spellings(COMMANDS[name], path), dest=path, type=kind)
+        # `--evolve` alone is `--evolve true`.
+        alone: dict[str, Any] = {"nargs": "?", "const": "true"} if info.annotation is bool else {}
+        parser.add_argument(*spellings(COMMANDS[name], path), dest=path, type=kind, **alone)
     return parser
 
 

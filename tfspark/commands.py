@@ -66,6 +66,7 @@ COMMANDS = {
             "--output": "score.output",
             "--keep": "score.keep",
             "--plan": "score.plan",
+            "--evolve": "score.evolve",
         },
         ("date", "score.inputs", "contract", "registry.tracking_uri", "warehouse"),
     ),

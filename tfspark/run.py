@@ -80,6 +80,7 @@ def score(settings: Settings, steps: Steps) -> dict[str, Any]:
         outputs=_outputs(asked),
         tracking_uri=settings.tracking_uri,
         signature=asked.signature or None,
+        evolve=asked.evolve,
         steps=steps,
     )
     return summary.to_dict()

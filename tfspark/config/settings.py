@@ -186,6 +186,9 @@ class Score(Section):
     max_bad_rows: int | None = Field(
         None, ge=0, description="default: the contract's limit, else 1 row in 100"
     )
+    evolve: bool = Field(
+        False, description="the table gets columns that it lacks, and rows without some of its own"
+    )
     plan: str = Field("auto", description="auto, scan, arrow, pandas, or jvm: the Scala module")
 
     @field_validator("keep", mode="before")

@@ -30,6 +30,7 @@ class TableAsked:
         plan: its name; `auto` is one.
         quarantine: the table of bad rows.
         limit: how many bad rows are too many.
+        evolve: whether the target may get columns, and go without some in the run's rows.
     """
 
     spark: SparkSession
@@ -45,6 +46,7 @@ class TableAsked:
     limit: Quarantine
     run_id: str
     steps: Steps | None
+    evolve: bool = False
 
     @property
     def named(self) -> Source | None:

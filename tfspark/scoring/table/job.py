@@ -81,6 +81,7 @@ def score_table(
     outputs: Outputs | None = None,
     tracking_uri: str | None = None,
     signature: str | None = None,
+    evolve: bool = False,
     run_id: str | None = None,
     steps: Steps | None = None,
 ) -> Summary:
@@ -108,6 +109,8 @@ def score_table(
         outputs: as for `tfspark.score`.
         tracking_uri: the MLflow server; default: MLflow's own, else the jobs' in `warehouse`.
         signature: name of the signature; default: the manifest's, else `serving_default`.
+        evolve: columns that the target lacks are added to it, and those that the run lacks are
+            null in its rows. Without it only columns that were added so may be missing.
         run_id: the run's name in the tables; default: a new one.
         steps: where the log of the steps goes; default: stderr, where a person reads it (a
             terminal, a notebook), else nowhere.
@@ -146,6 +149,7 @@ def score_table(
         limit or (contract.table.quarantine if contract else Quarantine()),
         run_id or (steps.run_id if steps else uuid.uuid4().hex),
         steps,
+        evolve,
     )
     return _run(asked, started)
 

@@ -101,13 +101,19 @@ def check_target(target: str, schema: T.StructType) -> None:
         or (name == "delta.columnMapping.mode" and value != "none")
     )
     fields = json.loads(table.schema().to_json())["fields"]
-    set_up += [f"{f['name']}: {', '.join(sorted(f['metadata']))}" for f in fields if f["metadata"]]
+    about = {f["name"]: sorted(set(f["metadata"]) - {ADDED}) for f in fields}
+    set_up += [f"{name}: {', '.join(keys)}" for name, keys in about.items() if keys]
     if unknown := sorted(features - _WRITER_FEATURES) + set_up:
         raise NotPlain(f"the target has {', '.join(unknown)}")
     if vectors:
         raise NotPlain("the target has deletion vectors")
-    if differs(table, delta_schema(schema)):
+    known = T.StructType([field for field in schema if field.name in about])
+    if differs(table, delta_schema(known)):
         raise NotPlain("the target has columns that take no null")
+
+
+ADDED = "tfspark.added"
+"""Key of the metadata of a column that a run has added to the table: the run."""
 
 
 def delta_schema(schema: T.StructType) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from tfspark.scoring.plans.registry import choose
 from tfspark.scoring.table.asked import TableAsked
 from tfspark.scoring.table.checks import spark_checks, task_checks, typed_frame
 from tfspark.scoring.table.direct import FilesRun
+from tfspark.scoring.table.grow import fitted, grow
 from tfspark.scoring.table.planner import TableLook
 from tfspark.scoring.table.source import bound_to, check_own, for_scoring, pinned
 from tfspark.scoring.table.staged import StagedRun
@@ -38,6 +39,7 @@ from tfspark.tables import CORRUPT, RAW, REASONS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+    from pyspark.sql import types as T
 
 
 class TableRun:
@@ -58,6 +60,7 @@ class TableRun:
     def __init__(self, asked: TableAsked) -> None:
         self.asked = asked
         self._contract: Contract | None = None
+        self._added: list[T.StructField] = []
         self._scored_at = dt.datetime.now(dt.UTC)
 
     def stage(self, staging: str) -> None:
@@ -66,7 +69,7 @@ class TableRun:
         raw = self._read()
         typed, checks = self._typed(raw)
         output = self._output(typed)
-        self._check_target(output)
+        output = self._fit_target(output)
         used = output.bound.used
         by_contract = self._contract is not None or asked.by is not None
         look = TableLook(typed, used, by_contract, asked.target, output.schema, raw, checks)
@@ -146,7 +149,11 @@ class TableRun:
 
     def commit(self) -> int:
         """Replace the day by the good rows that are staged; the table's new version."""
-        with self.asked.step("commit") as info:
+        asked = self.asked
+        with asked.step("commit") as info:
+            if self._added:
+                grow(asked.spark, asked.target, self._added, asked.run_id)
+                info["added"] = ", ".join(field.name for field in self._added)
             version = info["version"] = self._way.commit()
         return version
 
@@ -206,15 +213,16 @@ class TableRun:
             f"scoring {asked.where} with {asked.model.path}",
         )
 
-    def _check_target(self, output: Output) -> None:
+    def _fit_target(self, output: Output) -> Output:
         """Refuse names that are taken and a target of other columns, before anything is scored."""
         asked, bound = self.asked, output.bound
         check_own(asked.where, bound, [*output.about, "day"], "keep, --keep")
         check_outputs(bound.model, bound.kept)
         old = tables.target_schema(asked.spark, asked.target)
-        tables.check_columns(old, output.schema, asked.target)
+        left, self._added = fitted(old, output.schema, asked.target, asked.evolve)
         tables.check_partitions(asked.spark, asked.target, ["day"])
         tables.check_partitions(asked.spark, asked.quarantine, ["day", "table", "job"])
+        return replace(output, null=tuple(left))
 
     def _way_of(
         self,

@@ -54,7 +54,8 @@ class StagedRun:
     def commit(self) -> int:
         out = self._output
         alike = [F.lit(value).alias(name) for name, value in out.about.items()]
-        rows = self._staged.good().select("*", *alike)
+        null = [F.lit(None).cast(field.dataType).alias(field.name) for field in out.null]
+        rows = self._staged.good().select("*", *alike, *null)
         return tables.write_day(rows, out.target, out.day, run_id=out.run_id)
 
 

@@ -23,6 +23,7 @@ class Output:
         kept: the fields of the kept columns.
         about: the columns that every row of the run has alike.
         doing: description of the run, used in messages.
+        null: the table's columns that the run has no values for.
     """
 
     spark: SparkSession
@@ -33,6 +34,7 @@ class Output:
     day: dt.date
     run_id: str
     doing: str
+    null: tuple[T.StructField, ...] = ()
 
     @property
     def schema(self) -> T.StructType:
@@ -43,7 +45,8 @@ class Output:
             T.StructField(name, T.StringType() if isinstance(v, str) else T.TimestampType())
             for name, v in self.about.items()
         ]
-        return T.StructType([*self.kept, *made, *alike, T.StructField("day", T.DateType())])
+        day = T.StructField("day", T.DateType())
+        return T.StructType([*self.kept, *made, *alike, *self.null, day])
 
 
 class Way(Protocol):

@@ -45,7 +45,7 @@ private[tfspark] object Score {
     checkPlan(settings.plan)
     for (name <- settings.onlyPython)
       throw new ConfigError(
-        s"score.$name: the Scala module feeds columns and gives text; use jobs/score.py"
+        s"score.$name: is of the job in Python alone: use jobs/score.py"
       )
     val source =
       if (settings.input.isEmpty) settings.source

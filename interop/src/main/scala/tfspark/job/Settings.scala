@@ -71,9 +71,10 @@ private[tfspark] final class Settings(val all: VectorMap[String, Any]) {
   val outputs: Map[String, String] = texts(score("outputs"))
 
   /** Settings that the job in Python alone knows, if they are set. */
-  val onlyPython: Seq[String] = Seq("constants", "binary").filter { name =>
+  val onlyPython: Seq[String] = Seq("constants", "binary", "evolve").filter { name =>
     score(name) match {
       case map: Map[_, _] => map.nonEmpty
+      case flag: Boolean => flag
       case list => list.asInstanceOf[Seq[_]].nonEmpty
     }
   }
