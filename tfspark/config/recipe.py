@@ -158,6 +158,9 @@ Feature: TypeAlias = Annotated[
 docs/features.md."""
 
 
+Rule: TypeAlias = Literal["f1"] | dict[Literal["precision", "recall"], float]
+
+
 class Model(Section):
     """Which function builds the Keras model: `module:function`, ours or the user's own."""
 
@@ -169,6 +172,28 @@ class Model(Section):
         pattern=r"^([A-Za-z][A-Za-z0-9_]*)?$",
         description="name of the prediction; default probability, probabilities or prediction",
     )
+
+    threshold: float | Rule = Field(
+        0.5,
+        description="binary: above it a row is positive; f1, {precision: 0.9} or {recall: 0.9}: "
+        "chosen on the validation split",
+    )
+    target_transform: Literal["none", "log1p"] = Field(
+        "none", description="regression: learn log(1 + label); predictions stay in its own units"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Model:
+        if self.threshold != 0.5 and self.task != "binary":
+            raise ValueError(f"threshold is for task: binary, not {self.task}")
+        if self.target_transform != "none" and self.task != "regression":
+            raise ValueError(f"target_transform is for task: regression, not {self.task}")
+        if isinstance(self.threshold, dict) and len(self.threshold) != 1:
+            raise ValueError("threshold: give precision or recall, one of them")
+        least = self.threshold.values() if isinstance(self.threshold, dict) else [self.threshold]
+        if not all(isinstance(one, str) or 0 <= one < 1 for one in least):
+            raise ValueError("threshold: give numbers from 0 to below 1")
+        return self
 
     @field_validator("builder")
     @classmethod
