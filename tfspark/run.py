@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tfspark.config import Settings, Source, require_date
@@ -71,7 +72,7 @@ def score(settings: Settings, steps: Steps) -> dict[str, Any]:
         model,
         settings.scored,
         day,
-        inputs=_inputs(asked),
+        inputs=_inputs(asked, _threshold(asked)),
         keep=asked.keep or None,
         plan=asked.plan,
         contract=contract,
@@ -79,7 +80,7 @@ def score(settings: Settings, steps: Steps) -> dict[str, Any]:
         limit=_limit(asked),
         outputs=_outputs(asked),
         tracking_uri=settings.tracking_uri,
-        signature=asked.signature or None,
+        signature=_signature(asked),
         evolve=asked.evolve,
         steps=steps,
     )
@@ -120,8 +121,23 @@ def stream(settings: Settings, steps: Steps) -> dict[str, Any]:
     return summary
 
 
-def _inputs(asked: Score | Stream) -> dict[str, Any] | None:
-    constants = {name: {"constant": value} for name, value in asked.constants.items()}
+def _signature(asked: Score) -> str | None:
+    from tfspark.registry.export import CLASSES, CLASSES_AT
+
+    if asked.classes:
+        return CLASSES if asked.threshold is None else CLASSES_AT
+    return asked.signature or None
+
+
+def _threshold(asked: Score) -> dict[str, Any]:
+    from tfspark.registry.export import THRESHOLD
+
+    return {} if asked.threshold is None else {THRESHOLD: asked.threshold}
+
+
+def _inputs(asked: Score | Stream, more: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    given = {**asked.constants, **(more or {})}
+    constants = {name: {"constant": value} for name, value in given.items()}
     return {**asked.inputs, **constants} or None
 
 

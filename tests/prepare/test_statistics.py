@@ -1,9 +1,10 @@
 """Statistics from summaries of parts. About 15 s, most of it Spark's start and one stage."""
 
 import datetime as dt
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tfspark.contracts import parse_contract
+from tfspark.features.words import Counted
 from tfspark.prepare import statistics as module
 from tfspark.prepare import summary as summaries
 from tfspark.prepare.statistics import statistics
@@ -52,14 +54,18 @@ BIG = 2**60 + 1
 
 
 def parts_of(
-    folder: Path, rows: list[tuple[Any, ...]], parts: int = 3, exact: bool = True
+    folder: Path,
+    rows: list[tuple[Any, ...]],
+    parts: int = 3,
+    exact: bool = True,
+    words: Sequence[Counted] = (),
 ) -> list[summaries.Summary]:
     columns = list(zip(*rows, strict=True))
     arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
     table = pa.table(arrays, schema=SCHEMA)
     edges = np.linspace(0, len(rows), parts + 1).astype(int)
     return [
-        summarise(table.slice(start, end - start), CONTRACT, str(folder / str(number)), exact)
+        summarise(table.slice(start, end - start), CONTRACT, f"{folder}/{number}", exact, words)
         for number, (start, end) in enumerate(pairwise(edges))
     ]
 
@@ -161,3 +167,25 @@ def test_infinities_and_the_largest_doubles(tmp_path: Path, spark: Any) -> None:
             assert found["std"] / 2.0**600 == pytest.approx(np.std(whole))
             assert np.isfinite(found["quantiles"]).all()
             assert found["quantiles"][0] == min(values)
+
+
+def test_words_of_texts_are_counted_over_parts_and_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["The cat, the DOG", None, "", "a dog. A cat?", "the cat"] * 4
+    rows = [(i, None, None, text, None, None, None, None) for i, text in enumerate(texts)]
+    words = (
+        Counted("s", "lower_and_strip", 1, 3, alone=True),
+        Counted("s", "none", 2, 100, alone=True),
+    )
+    monkeypatch.setattr(summaries, "_PIECE", 20)
+    monkeypatch.setattr(summaries, "_MANY", 2)
+    entry = statistics(
+        cast("Any", None), parts_of(tmp_path, rows, words=words), CONTRACT, 10, words
+    )["s"]
+    counted = entry["words"]["lower_and_strip 1"]
+    assert counted == {"distinct": 4, "values": [["cat", 12], ["the", 12], ["a", 8]]}
+    pairs = dict(entry["words"]["none 2"]["values"])
+    assert (pairs["the cat"], pairs["dog. A"], pairs["The"]) == (4, 4, 4)
+    assert "values" not in entry
+    assert entry["count"] == 16

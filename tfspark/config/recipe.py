@@ -120,10 +120,45 @@ class Cross(_Feature):
     encode: Encode = "indicator"
 
 
+class Text(_Feature):
+    """The words of a text, each an id, in their order."""
+
+    kind: Literal["text"]
+    column: str
+    length: int = Field(200, ge=1, description="words of a row; what follows is cut off")
+    standardize: Literal["lower_and_strip", "lower", "strip", "none"] = Field(
+        "lower_and_strip", description="strip: of punctuation, symbols and HTML's line breaks"
+    )
+    ngrams: int = Field(1, ge=1, le=5, description="also runs of up to so many words")
+    size: int = Field(20_000, ge=1, description="statistics: the most frequent so many")
+    min_count: int = Field(1, ge=1, description="statistics: how often a word is there at least")
+    file: str | None = Field(None, description="one word a line, instead of the statistics'")
+    buckets: int | None = Field(None, ge=1, description="hash words to so many ids instead")
+    oov: int = Field(1, ge=1, description="ids for words that are not in the vocabulary")
+    encode: Embedding = Embedding(embedding=16, shared=None)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Text:
+        if self.file is not None and self.buckets is not None:
+            raise ValueError("text takes file or buckets, not both")
+        if self.ngrams > self.length:
+            raise ValueError("ngrams is more than length, the words of a row")
+        return self
+
+    @property
+    def counted(self) -> bool:
+        """Whether its vocabulary is of the statistics."""
+        return self.file is None and self.buckets is None
+
+
 Feature: TypeAlias = Annotated[
-    Numeric | Bucketize | Vocabulary | Hash | Identity | Cross, Field(discriminator="kind")
+    Numeric | Bucketize | Vocabulary | Hash | Identity | Cross | Text, Field(discriminator="kind")
 ]
-"""One feature. Kinds and encodings are TensorFlow's nine feature columns: docs/features.md."""
+"""One feature. Kinds and encodings are TensorFlow's nine feature columns, and texts:
+docs/features.md."""
+
+
+Rule: TypeAlias = Literal["f1"] | dict[Literal["precision", "recall"], float]
 
 
 class Model(Section):
@@ -137,6 +172,28 @@ class Model(Section):
         pattern=r"^([A-Za-z][A-Za-z0-9_]*)?$",
         description="name of the prediction; default probability, probabilities or prediction",
     )
+
+    threshold: float | Rule = Field(
+        0.5,
+        description="binary: above it a row is positive; f1, {precision: 0.9} or {recall: 0.9}: "
+        "chosen on the validation split",
+    )
+    target_transform: Literal["none", "log1p"] = Field(
+        "none", description="regression: learn log(1 + label); predictions stay in its own units"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Model:
+        if self.threshold != 0.5 and self.task != "binary":
+            raise ValueError(f"threshold is for task: binary, not {self.task}")
+        if self.target_transform != "none" and self.task != "regression":
+            raise ValueError(f"target_transform is for task: regression, not {self.task}")
+        if isinstance(self.threshold, dict) and len(self.threshold) != 1:
+            raise ValueError("threshold: give precision or recall, one of them")
+        least = self.threshold.values() if isinstance(self.threshold, dict) else [self.threshold]
+        if not all(isinstance(one, str) or 0 <= one < 1 for one in least):
+            raise ValueError("threshold: give numbers from 0 to below 1")
+        return self
 
     @field_validator("builder")
     @classmethod

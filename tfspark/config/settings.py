@@ -183,6 +183,10 @@ class Score(Section):
     )
     outputs: dict[str, str] = Field({}, description="model output: name of its column")
     binary: list[str] = Field([], description="text outputs that are left as bytes")
+    classes: bool = Field(False, description="also the column predicted, the class of a row")
+    threshold: float | None = Field(
+        None, ge=0, lt=1, description="of two classes, with classes; default: the model's own"
+    )
     max_bad_rows: int | None = Field(
         None, ge=0, description="default: the contract's limit, else 1 row in 100"
     )
@@ -195,6 +199,14 @@ class Score(Section):
     @classmethod
     def _comma_list(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_signature(self) -> Score:
+        if self.threshold is not None and not self.classes:
+            raise ValueError("threshold is for the class of a row; set classes: true too")
+        if self.classes and self.signature:
+            raise ValueError("classes and signature both choose the signature; give one")
+        return self
 
 
 class Stream(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,12 +15,13 @@ from tfspark.config.recipe import (
     Hash,
     Identity,
     Numeric,
+    Text,
     Vocabulary,
 )
 from tfspark.contracts import Contract
 from tfspark.errors import ConfigError
 from tfspark.features.numbers import bucket_bounds, numbers_settings
-from tfspark.features.vocabulary import check_expression, vocabulary_values
+from tfspark.features.vocabulary import check_expression, text_values, vocabulary_values
 from tfspark.tensors import INT_NULL, TensorSpec
 from tfspark.tensors.names import plain_names
 
@@ -33,11 +34,14 @@ class Features:
 
     Attributes:
         inputs: raw column → Keras input [rows, ...] in the column's own dtype.
-        by_name: feature → float32 [rows, width], in the recipe's order.
+        by_name: feature → float32 [rows, width], in the recipe's order; of a text the mean of its
+            words' vectors.
+        texts: feature of a text → its words in their order: `ids`, `embedded`, `mask`, `depth`.
     """
 
     inputs: dict[str, Any]
     by_name: dict[str, Any]
+    texts: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def encoded(self) -> Any:
@@ -116,7 +120,7 @@ def build_features(
         if feature.name in builder.by_name:
             raise ConfigError(f"features: two are named {feature.name}; give one another `name`")
         builder.by_name[feature.name] = builder.build(feature)
-    return Features(inputs, builder.by_name)
+    return Features(inputs, builder.by_name, builder.texts)
 
 
 class _Builder:
@@ -132,6 +136,7 @@ class _Builder:
         self.inputs, self.specs, self.statistics, self.names = inputs, specs, statistics, names
         self.by_name: dict[str, Any] = {}
         self.ids: dict[str, Any] = {}
+        self.texts: dict[str, Any] = {}
         self.shared: dict[str, tuple[Any, Any]] = {}
 
     def build(self, feature: Feature) -> Any:
@@ -144,6 +149,8 @@ class _Builder:
         if isinstance(feature, Numeric):
             settings = numbers_settings(feature, self.specs, self.statistics)
             return layers.Numbers(nulls, name=f"{name}_numbers", **settings)(columns)
+        if isinstance(feature, Text):
+            return self._text(feature, name, nulls[0])
         if isinstance(feature, Bucketize):
             bounds = bucket_bounds(feature, self.statistics)
             ids, depth = layers.Buckets(nulls, bounds, name=f"{name}_ids")(columns), len(bounds) + 2
@@ -185,33 +192,55 @@ class _Builder:
         depth = 1 + feature.oov + len(values)
         return self._encode(feature, ids, depth, (feature.kind, feature.oov, tuple(values)))
 
+    def _text(self, feature: Text, name: str, null: Any) -> Any:
+        import keras
+
+        from tfspark.features.text import TextIds, Words, word_ids
+
+        words = Words(
+            feature.length, feature.standardize, feature.ngrams, null, name=f"{name}_words"
+        )(self.inputs[feature.column])
+        values = text_values(feature, self.statistics) if feature.buckets is None else None
+        ids, depth = word_ids(words, name, values, feature.oov, feature.buckets or 0)
+        space = (feature.kind, feature.oov, tuple(values) if values else depth)
+        mask = keras.ops.cast(keras.ops.not_equal(ids, 0), "float32")
+        embedded = self._embedding(feature.encode, feature.name, depth, space)(ids)
+        self.texts[feature.name] = TextIds(ids, depth, embedded, mask)
+        return self.texts[feature.name].mean()
+
     def _encode(self, feature: Any, ids: Any, depth: int, space: object) -> Any:
         """One-hot or embedding of ids below `depth`; `space` tells what the ids mean."""
         import keras
 
         self.ids[feature.name] = ids
-        name = self.names[feature.name]
         if not isinstance(feature.encode, Embedding):
             return keras.ops.one_hot(ids, depth, dtype="float32")
-        size, shared = feature.encode.embedding, feature.encode.shared
+        return self._embedding(feature.encode, feature.name, depth, space)(ids)
+
+    def _embedding(self, encode: Embedding, feature: str, depth: int, space: object) -> Any:
+        import keras
+
+        size, shared = encode.embedding, encode.shared
         if shared is None:
-            return keras.layers.Embedding(depth, size, name=f"{name}_embedding")(ids)
+            return keras.layers.Embedding(depth, size, name=f"{self.names[feature]}_embedding")
         if shared not in self.shared:
             layer = keras.layers.Embedding(depth, size, name=f"{self.names[shared]}_embedding")
             self.shared[shared] = (layer, (space, size))
         layer, first = self.shared[shared]
         if first != (space, size):
             raise ConfigError(
-                f"feature {feature.name}: it cannot share the embedding {shared}: its ids or size "
+                f"feature {feature}: it cannot share the embedding {shared}: its ids or size "
                 "differ; give all its features the same values (or file, or buckets) and size"
             )
-        return layer(ids)
+        return layer
 
     def _part(self, name: str, cross: str) -> Any:
         from tfspark.features import layers
 
         if name in self.ids:
             return self.ids[name]
+        if name in self.texts:
+            raise ConfigError(f"feature {cross}: {name} is a text, which is no category to cross")
         if name not in self.inputs:
             raise ConfigError(f"feature {cross}: {name} comes later; list it before the cross")
         text = layers.Text(self._null(name), name=f"{cross}_{self.names[name]}_text")
@@ -253,6 +282,8 @@ def _misfit(feature: Feature, spec: TensorSpec) -> str | None:
         return "takes lists of one known length: say it in the contract, tensor: {shape: [n]}"
     if isinstance(feature, Numeric | Bucketize):
         return "needs numbers: use vocabulary or hash" if spec.dtype == "string" else None
+    if isinstance(feature, Text):
+        return None if spec.dtype == "string" else "needs strings: use numeric or vocabulary"
     if spec.dtype.startswith("float"):
         return "needs strings or integers: use bucketize, and cross that feature"
     if isinstance(feature, Identity) and spec.dtype == "string":

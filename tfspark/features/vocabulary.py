@@ -6,9 +6,12 @@ import re
 from collections import Counter
 from typing import Any
 
+import pyarrow as pa
+
 from tfspark import storage
-from tfspark.config.recipe import Vocabulary
+from tfspark.config.recipe import Text, Vocabulary
 from tfspark.errors import ConfigError
+from tfspark.features.words import key_of, words_of
 from tfspark.tensors import TensorSpec
 
 
@@ -43,6 +46,33 @@ def vocabulary_values(
             "training split, or min_count is too high; lower it, give `values`, or use hash"
         )
     return values
+
+
+def text_values(feature: Text, statistics: dict[str, Any]) -> list[str]:
+    """The words that get an id of their own, in the order of their ids.
+
+    Raises:
+        ConfigError: there are none, or they were not counted.
+    """
+    place = f"feature {feature.name}"
+    if feature.file is not None:
+        lines = (pa.array([line]) for line in _lines(feature.file, place))
+        words = (" ".join(words_of(line, feature.standardize, 1).to_pylist()) for line in lines)
+        return list(dict.fromkeys(filter(None, words)))
+    counted = statistics.get(feature.column, {}).get("words", {}).get(key_of(feature))
+    short = counted and counted["distinct"] > len(counted["values"]) < feature.size
+    if counted is None or short:
+        raise ConfigError(
+            f"{place}: the dataset {'kept too few' if short else 'has not counted the'} words of "
+            f"{feature.column}; prepare it again with this recipe"
+        )
+    values = [word for word, count in counted["values"] if count >= feature.min_count]
+    if not values:
+        raise ConfigError(
+            f"{place}: no word is left for the vocabulary: {feature.column} is empty in the "
+            "training split, or min_count is too high; lower it, give `file`, or use `buckets`"
+        )
+    return values[: feature.size]
 
 
 def _extracted(expression: str, counted: list[list[Any]]) -> list[tuple[str, int]]:

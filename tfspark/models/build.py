@@ -24,7 +24,7 @@ def build_model(
 
     Args:
         units: how many numbers the prediction of a row has.
-        mean, std: of the label of a regression.
+        mean, std: of the label of a regression, transformed as it is learned.
 
     Raises:
         ConfigError: the builder is not there, fails, or gives something else than a model from
@@ -33,7 +33,8 @@ def build_model(
     import keras
 
     builder = find_builder(settings.builder)
-    output = Output(settings.output_name, units, _ACTIVATIONS[settings.task], mean, std)
+    log = settings.target_transform == "log1p"
+    output = Output(settings.output_name, units, _ACTIVATIONS[settings.task], mean, std, log)
     place = f"model.builder {settings.builder}"
     try:
         inspect.signature(builder).bind(features, output, **settings.params)

@@ -14,6 +14,7 @@ from tfspark.console import Steps
 from tfspark.contracts import Contract, load_contract
 from tfspark.contracts.load import content as contract_bytes
 from tfspark.contracts.load import named
+from tfspark.contracts.types import family
 from tfspark.dataset import (
     CONTRACT,
     MANIFEST,
@@ -25,6 +26,7 @@ from tfspark.dataset import (
     versions,
 )
 from tfspark.errors import ConfigError, SourceMissing, StorageError
+from tfspark.features.words import Counted, counted_words
 from tfspark.keys import duplicates
 from tfspark.plainfiles.raw import RawTable
 from tfspark.prepare.files import described, other_files, place_files
@@ -86,7 +88,7 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
         new = storage.join(staging, "new")
         with steps.step("statistics"):
             summaries = [one.summary for one in made if one.summary]
-            found = statistics(spark, summaries, contract, settings.prepare.vocabulary)
+            found = statistics(spark, summaries, contract, settings.prepare.vocabulary, run.words)
             storage.write_json(storage.join(new, STATISTICS), {"columns": found})
         with steps.step("publish") as info:
             storage.write_bytes(storage.join(new, CONTRACT), contract_bytes(settings.contract))
@@ -121,6 +123,7 @@ class _Run:
     """One run: rows checked into slices, bad ones quarantined, slices made into files.
 
     Attributes:
+        words: that are counted.
         rows, bad: number of rows that came in, and of those that are bad.
         files: what the manifest says of the files of rows.
     """
@@ -137,6 +140,9 @@ class _Run:
         self._spark, self._settings, self._steps = spark, settings, steps
         self._contract, self._layout, self._staging = contract, layout, staging
         self._source = settings.source.place(settings.date)
+        self.words = counted_words(settings.features)
+        for one in self.words:
+            _check_text(one, contract)
         self.rows = self.bad = 0
         self.files: dict[str, dict[str, Any]] = {}
         self._parts: list[Spilled] = []
@@ -203,6 +209,7 @@ class _Run:
             storage.join(self._staging, "checked"),
             self._layout,
             exact=train <= EXACT_ROWS,
+            words=self.words,
         )
         with self._steps.step("write splits", self.rows - self.bad) as info, reading(self._source):
             shares = shares_of(slices, self._settings.prepare, self._bits)
@@ -222,6 +229,16 @@ class _Run:
         if files := [part.bad_file for part in self._parts if part.bad_file]:
             return self._spark.read.options(**LITERAL).schema(BAD).parquet(*files)
         return self._spark.createDataFrame([], BAD)
+
+
+def _check_text(words: Counted, contract: Contract) -> None:
+    texts = (c for c in contract.columns if family(c.physical_type) == "string")
+    known = [c.name for c in texts if c.role == "feature" and not c.key]
+    if words.column not in known:
+        raise ConfigError(
+            f"features: kind text: contract {contract.name} has no column {words.column} of type "
+            f"string; it has {', '.join(known) or 'none'}"
+        )
 
 
 def _rows(made: Sequence[Made]) -> dict[str, int]:

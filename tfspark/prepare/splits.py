@@ -21,6 +21,7 @@ from tfspark.dataset import SPLITS
 from tfspark.errors import StorageError
 from tfspark.exchange.hashes import row_hashes
 from tfspark.exchange.slices import Slice, attempt, read_slices
+from tfspark.features.words import Counted
 from tfspark.prepare.narrow import as_stored
 from tfspark.prepare.spill import HIGH, LOW
 from tfspark.prepare.summary import Summary, one_array, summarise
@@ -76,6 +77,7 @@ class SplitTask:
         folder: takes the files.
         layout: of TFRecord files.
         exact: whether every value of the training split is kept, for exact quantiles.
+        words: that are counted in the training split.
     """
 
     contract: Contract
@@ -84,6 +86,7 @@ class SplitTask:
     folder: str
     layout: Layout | None
     exact: bool
+    words: tuple[Counted, ...] = ()
 
     def __call__(self, share: Share) -> Made:
         """Write the files of a share.
@@ -106,7 +109,7 @@ class SplitTask:
         hashes = row_hashes(columns)
         summary = None
         if share.split == SPLITS[0]:
-            summary = summarise(rows, self.contract, where, self.exact)
+            summary = summarise(rows, self.contract, where, self.exact, self.words)
         return Made(
             share.split,
             share.number,

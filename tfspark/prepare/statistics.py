@@ -5,6 +5,8 @@ By column: `type`, `count` (not null), `nulls`, `distinct`, `values` (the most f
 `max`, `quantiles` (101 of them: 0 %, 1 %, ... 100 %), and `log1p_mean`, `log1p_std` where no
 value is negative. Booleans count as 0 and 1, dates as days, timestamps as microseconds since
 1970. NaN and infinities count as null.
+Of a text whose words a feature asks for: `words`, by the feature's way to split, each with
+`distinct` and `values`.
 
 The tasks that write the files say it of their rows (`summary`), and it is put together in the order
 of the files, so that the same files give the same bits.
@@ -25,6 +27,7 @@ from tfspark.contracts.types import family
 from tfspark.exchange.duplicates import slice_numbers
 from tfspark.exchange.hashes import row_hashes
 from tfspark.exchange.slices import Slice, read_slices
+from tfspark.features.words import Counted
 from tfspark.prepare.summary import (
     BITS,
     COUNTS,
@@ -49,13 +52,18 @@ _HELD = 1_000_000  # counts that the driver puts together itself
 
 
 def statistics(
-    spark: SparkSession, parts: Sequence[Summary], contract: Contract, most_values: int
+    spark: SparkSession,
+    parts: Sequence[Summary],
+    contract: Contract,
+    most_values: int,
+    words: Sequence[Counted] = (),
 ) -> dict[str, Any]:
     """Statistics of every column that is not an array or ignored.
 
     Args:
         parts: summaries of all rows, in the order of the files.
         most_values: how many of a column's values are kept, the most frequent first.
+        words: that were counted.
 
     Raises:
         StorageError: a file of a summary cannot be read.
@@ -63,28 +71,29 @@ def statistics(
     rows = sum(part.rows for part in parts)
     exact = all(part.exact for part in parts)
     columns = described(contract)
-    counted = [number for number, column in enumerate(columns) if is_counted(column)]
-    values = _values(spark, parts, counted, most_values)
+    most = {n: most_values for n, column in enumerate(columns) if is_counted(column, words)}
+    most |= {number: one.most for number, one in enumerate(words, len(columns))}
+    values = _values(spark, parts, most)
     result: dict[str, Any] = {}
     for number, column in enumerate(columns):
         entry = {"type": column.physical_type, **_moments(parts, number, rows, is_number(column))}
         if number in values:
-            distinct, most = values[number]
-            text = family(column.physical_type) == "string"
-            entry["distinct"] = distinct
-            entry["values"] = [
-                [value, count]
-                for value, count in zip(
-                    most["text" if text else "whole"].to_pylist(),
-                    most["count"].to_pylist(),
-                    strict=True,
-                )
-            ]
+            entry |= _told(*values[number], family(column.physical_type) == "string")
         if is_number(column):
             points = [one for part in parts for one in part.points if one.number == number]
             entry["quantiles"] = _quantiles(points, exact, entry["min"], entry["max"])
         result[column.name] = entry
+    for number, one in enumerate(words, len(columns)):
+        found = result[one.column].setdefault("words", {})
+        found[one.key] = _told(*values[number], text=True)
     return result
+
+
+def _told(distinct: int, most: pa.Table, text: bool) -> dict[str, Any]:
+    counts = zip(
+        most["text" if text else "whole"].to_pylist(), most["count"].to_pylist(), strict=True
+    )
+    return {"distinct": distinct, "values": [[value, count] for value, count in counts]}
 
 
 def _moments(parts: Sequence[Summary], number: int, rows: int, numeric: bool) -> dict[str, Any]:
@@ -138,15 +147,15 @@ def _quantiles(
 
 
 def _values(
-    spark: SparkSession, parts: Sequence[Summary], numbers: Sequence[int], most: int
+    spark: SparkSession, parts: Sequence[Summary], most: dict[int, int]
 ) -> dict[int, tuple[int, pa.Table]]:
-    """Column → how many values it has, and the most frequent ones."""
+    """Column → how many values it has, and the most frequent ones, so many as are asked for."""
     result: dict[int, tuple[int, pa.Table]] = {}
     shares: list[tuple[int, int, list[Slice], list[Slice]]] = []
-    for number in numbers:
+    for number in most:
         slices = [one for part in parts for one in part.counts if column_of(one) == number]
         if sum(one.rows for one in slices) <= _HELD:
-            result[number] = _counted(_read(slices), most)
+            result[number] = _counted(_read(slices), most[number])
             continue
         whole = [one for one in slices if part_of(one) is None]
         shares += [
@@ -158,14 +167,14 @@ def _values(
         for number, bits, whole, cut in inside:
             rest = _read(whole)
             rest = rest.filter(pa.array(_bits(rest) == bits))
-            yield number, *_counted(pa.concat_tables([rest, _read(cut)]), most)
+            yield number, *_counted(pa.concat_tables([rest, _read(cut)]), most[number])
 
     if shares:
         sent = spark.sparkContext.parallelize(shares, min(len(shares), 1 << BITS))
         for number, distinct, table in sent.mapPartitions(run).toLocalIterator():
             before = result.get(number, (0, table.slice(0, 0)))
             both = pa.concat_tables([before[1], table])
-            result[number] = before[0] + distinct, _most(both, most)
+            result[number] = before[0] + distinct, _most(both, most[number])
     return result
 
 

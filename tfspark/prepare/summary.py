@@ -6,6 +6,7 @@ of slices, by column, so that whoever merges them holds one column at a time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from tfspark.contracts.types import family
 from tfspark.exchange.duplicates import slice_numbers
 from tfspark.exchange.hashes import row_hashes
 from tfspark.exchange.slices import Slice, SliceWriter
+from tfspark.features.words import Counted, words_of
 from tfspark.prepare import kernels
 from tfspark.tensors import Array
 
@@ -32,6 +34,7 @@ BITS = 6
 _FLOATS = ("float", "double", "decimal")
 _HUGE, _UNIT = 1e150, 2.0**600
 _MANY = 1 << 16
+_PIECE = 16 << 20  # bytes of texts
 
 
 class Moments(NamedTuple):
@@ -82,17 +85,22 @@ def is_number(column: Column) -> bool:
     return family(column.physical_type) not in ("string", "binary")
 
 
-def is_counted(column: Column) -> bool:
-    """Whether its values are counted."""
-    return not column.key and family(column.physical_type) not in (*_FLOATS, "binary")
+def is_counted(column: Column, words: Sequence[Counted] = ()) -> bool:
+    """Whether its values are counted: not where only its words are asked for."""
+    if column.key or any(one.alone and one.column == column.name for one in words):
+        return False
+    return family(column.physical_type) not in (*_FLOATS, "binary")
 
 
-def summarise(rows: pa.Table, contract: Contract, path: str, exact: bool) -> Summary:
+def summarise(
+    rows: pa.Table, contract: Contract, path: str, exact: bool, words: Sequence[Counted] = ()
+) -> Summary:
     """The summary of rows; its slices are written to two files.
 
     Args:
         path: of the files, without their endings.
         exact: give every value as a point, for exact quantiles.
+        words: that are counted; their numbers follow those of the columns.
 
     Raises:
         StorageError: a file cannot be written.
@@ -112,8 +120,10 @@ def summarise(rows: pa.Table, contract: Contract, path: str, exact: bool) -> Sum
             else:
                 found = Moments(len(array) - array.null_count)
             moments.append(found)
-            if is_counted(column):
+            if is_counted(column, words):
                 _write_counts(counts, array, number)
+        for number, one in enumerate(words, len(columns)):
+            _write_words(counts, one_array(rows[one.column]), one, number)
     return Summary(rows.num_rows, exact, tuple(moments), tuple(points.slices), tuple(counts.slices))
 
 
@@ -171,7 +181,31 @@ def _points(values: Array, exact: bool) -> pa.RecordBatch:
 def _write_counts(writer: SliceWriter, array: pa.Array, number: int) -> None:
     text = pa.types.is_string(array.type)
     found = pc.value_counts((array if text else whole_numbers(array)).drop_null())
-    values, count = found.field("values"), found.field("counts")
+    _write_found(writer, found.field("values"), found.field("counts"), number)
+
+
+def _write_words(writer: SliceWriter, array: pa.Array, asked: Counted, number: int) -> None:
+    """Piece by piece: a text's words take several times its room."""
+    texts, parts = array.drop_null(), list[pa.Table]()
+    step = max(1, len(texts) * _PIECE // max(1, texts.nbytes))
+    for start in range(0, len(texts), step):
+        piece = texts.slice(start, step)
+        found = pc.value_counts(words_of(piece, asked.standardize, asked.ngrams))
+        parts.append(pa.table({"word": found.field("values"), "count": found.field("counts")}))
+        if sum(part.num_rows for part in parts[1:]) > parts[0].num_rows + _MANY:
+            parts = [_summed(parts)]
+    if parts:
+        whole = _summed(parts).combine_chunks()
+        _write_found(writer, one_array(whole["word"]), one_array(whole["count"]), number)
+
+
+def _summed(parts: Sequence[pa.Table]) -> pa.Table:
+    together = pa.concat_tables(parts).group_by("word", use_threads=False)
+    return together.aggregate([("count", "sum")]).rename_columns(["word", "count"])
+
+
+def _write_found(writer: SliceWriter, values: pa.Array, count: pa.Array, number: int) -> None:
+    text = pa.types.is_string(values.type)
     none = pa.nulls(len(values), pa.int64() if text else pa.string())
     rows = pa.record_batch(
         {"text": values if text else none, "whole": none if text else values, "count": count}

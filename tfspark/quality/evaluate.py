@@ -7,14 +7,29 @@ from typing import Any
 
 import numpy as np
 
+from tfspark.quality.details import (
+    calibration_error,
+    class_ids,
+    confusion,
+    reliability,
+    shares,
+)
+from tfspark.quality.threshold import HALF
 from tfspark.tensors import Array
 
-METRICS = {
+EPOCH_METRICS = {
     "binary": ("auc", "accuracy", "logloss"),
     "multiclass": ("accuracy", "logloss"),
     "regression": ("rmse", "mae"),
 }
-LOWER_IS_BETTER = ("logloss", "rmse", "mae")
+"""Those that are also known of every epoch, of the validation split."""
+METRICS = {
+    "binary": (*EPOCH_METRICS["binary"], "pr_auc", "precision", "recall", "f1", "ece"),
+    "multiclass": (*EPOCH_METRICS["multiclass"], "top_5", "macro_f1", "ece"),
+    "regression": (*EPOCH_METRICS["regression"], "r2"),
+}
+LOWER_IS_BETTER = ("logloss", "rmse", "mae", "ece")
+_TOP = 5
 _TINY = 1e-7
 
 
@@ -33,13 +48,16 @@ def predictor(model: Any) -> Callable[[Mapping[str, Any]], Array]:
     return predict
 
 
-def evaluate(task: str, label: Array, prediction: Array) -> dict[str, float]:
+def evaluate(
+    task: str, label: Array, prediction: Array, threshold: float = HALF
+) -> dict[str, float]:
     """The metrics of a task, and `rows`. What cannot be computed (no rows, an AUC with one
     class) is left out.
 
     Args:
         label: [rows, units], as `training.data.Label.encode` gives it.
         prediction: [rows, units].
+        threshold: above it a row of two classes counts as positive.
     """
     rows = len(label)
     result: dict[str, float] = {"rows": rows}
@@ -50,18 +68,51 @@ def evaluate(task: str, label: Array, prediction: Array) -> dict[str, float]:
         error = (p - y)[:, 0]
         result["rmse"] = float(np.sqrt(np.mean(error**2)))
         result["mae"] = float(np.mean(np.abs(error)))
+        spread = float(np.sum((y - y.mean()) ** 2))
+        if spread > 0:
+            result["r2"] = 1.0 - float(np.sum(error**2)) / spread
         return result
     held = np.clip(p, _TINY, 1 - _TINY)
     if task == "binary":
         ranked = auc(y[:, 0], p[:, 0])
         if ranked is not None:
             result["auc"] = ranked
-        result["accuracy"] = float(np.mean((p[:, 0] > 0.5) == (y[:, 0] > 0.5)))
+        table = confusion(class_ids(y, HALF), class_ids(prediction, threshold), 2)
+        precision, recall, f1 = (share[1] for share in shares(table))
+        result["accuracy"] = float(np.trace(table) / rows)
         result["logloss"] = float(-np.mean(y * np.log(held) + (1 - y) * np.log(1 - held)))
+        ranked = average_precision(y[:, 0], p[:, 0])
+        if ranked is not None:
+            result["pr_auc"] = ranked
+        result |= {"precision": float(precision), "recall": float(recall), "f1": float(f1)}
+        result["ece"] = calibration_error(reliability(y[:, 0], p[:, 0]))
         return result
-    result["accuracy"] = float(np.mean(p.argmax(1) == y.argmax(1)))
+    truth, predicted, units = y.argmax(1), p.argmax(1), y.shape[1]
+    result["accuracy"] = float(np.mean(predicted == truth))
     result["logloss"] = float(-np.mean(np.sum(y * np.log(held), 1)))
+    if units > _TOP:
+        better = (p > p[np.arange(rows), truth][:, None]).sum(1)
+        result["top_5"] = float(np.mean(better < _TOP))
+    table = confusion(truth, predicted, units)
+    there = table.sum(0) + table.sum(1) > 0
+    result["macro_f1"] = float(shares(table)[2][there].mean())
+    result["ece"] = calibration_error(reliability(predicted == truth, p.max(1)))
     return result
+
+
+def average_precision(label: Array, score: Array) -> float | None:
+    """Area under the curve of precision by recall, as steps (average precision).
+
+    None where no row is positive.
+    """
+    positive = label > HALF
+    if not positive.any():
+        return None
+    order = np.argsort(-score, kind="stable")
+    hits, ranked = np.cumsum(positive[order]), score[order]
+    last = np.flatnonzero(np.append(ranked[:-1] != ranked[1:], True))
+    found = np.diff(hits[last], prepend=0) * hits[last] / (last + 1)
+    return float(found.sum() / hits[-1])
 
 
 def auc(label: Array, score: Array) -> float | None:

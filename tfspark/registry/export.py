@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,58 @@ from tfspark.tensors import Array, TensorSpec
 from tfspark.tensors.names import plain_names
 
 SIGNATURE = "serving_default"
+CLASSES, CLASSES_AT = "classes", "classes_at"
+PREDICTED, THRESHOLD = "predicted", "threshold"
 
 
-def export(model: Any, folder: str, inputs: Mapping[str, TensorSpec], output: str) -> None:
-    """Write the SavedModel with one signature, `serving_default`.
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a model, in the order of its output.
+
+    Attributes:
+        values: none of a number.
+        threshold: of two classes: above it a row is of the second one.
+    """
+
+    values: Sequence[Any]
+    threshold: float
+
+    def of(self, prediction: Any, threshold: Any) -> Any:
+        """The class of each row, in a graph: strings, int64, booleans or doubles [rows]."""
+        import tensorflow as tf
+
+        values = list(self.values)
+        plain = isinstance(values[0], bool | int | float | str)
+        kinds = {bool: tf.bool, int: tf.int64, float: tf.float64}
+        names = tf.constant(
+            values if plain else [str(value) for value in values],
+            kinds.get(type(values[0]), tf.string),
+        )
+        if len(values) == 2:
+            ids = tf.cast(prediction[:, 0] > tf.cast(threshold, prediction.dtype), tf.int64)
+        else:
+            ids = tf.argmax(prediction, 1)
+        return tf.gather(names, ids)
+
+
+def export(
+    model: Any,
+    folder: str,
+    inputs: Mapping[str, TensorSpec],
+    output: str,
+    classes: Classes | None = None,
+) -> None:
+    """Write the SavedModel with the signature `serving_default`.
+
+    A model of classes also has `classes`, which gives the class of a row beside the prediction, and
+    one of two classes has `classes_at`, which takes the threshold.
 
     Args:
         model: takes a dictionary of the inputs.
         folder: local; TensorFlow Serving's layout.
         inputs: name → tensor: each [None, *shape], a single value [None].
         output: name of the prediction.
+        classes: of the label.
     """
     import keras
     import tensorflow as tf
@@ -41,12 +84,37 @@ def export(model: Any, folder: str, inputs: Mapping[str, TensorSpec], output: st
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(SIGNATURE, serve, [specs])
+    if classes is not None and classes.values and output != PREDICTED:
+        _add_classes(archive, serve, specs, output, classes)
     archive.write_out(folder, verbose=False)
     _restore_names(folder, plain)
 
 
+def _add_classes(
+    archive: Any,
+    serve: Callable[[dict[str, Any]], dict[str, Any]],
+    specs: dict[str, Any],
+    output: str,
+    classes: Classes,
+) -> None:
+    import tensorflow as tf
+
+    def with_class(columns: dict[str, Any]) -> dict[str, Any]:
+        given = serve(columns)
+        return {**given, PREDICTED: classes.of(given[output], classes.threshold)}
+
+    def with_class_at(columns: dict[str, Any]) -> dict[str, Any]:
+        given = serve({name: columns[name] for name in specs})
+        return {**given, PREDICTED: classes.of(given[output], columns[THRESHOLD])}
+
+    archive.add_endpoint(CLASSES, with_class, [specs])
+    if len(classes.values) == 2 and THRESHOLD not in specs:
+        threshold = tf.TensorSpec([], tf.float32, name=THRESHOLD)
+        archive.add_endpoint(CLASSES_AT, with_class_at, [{**specs, THRESHOLD: threshold}])
+
+
 def _restore_names(folder: str, plain: Mapping[str, str]) -> None:
-    """Give the inputs of the signature their columns' names again.
+    """Give the inputs of the signatures their columns' names again.
 
     They stand in two places: TensorFlow Serving and Java read the signature, Python's loader
     the arguments of its function.
@@ -59,18 +127,19 @@ def _restore_names(folder: str, plain: Mapping[str, str]) -> None:
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString(path.read_bytes())
     graph = saved.meta_graphs[0]
-    found = graph.signature_def[SIGNATURE].inputs
-    entries = {name: type(found[other])() for name, other in plain.items()}
-    for name, other in plain.items():
-        entries[name].CopyFrom(found[other])
-    found.clear()
-    for name, entry in entries.items():
-        found[name].CopyFrom(entry)
     columns = {other: name for name, other in plain.items()}
+    for signature in {SIGNATURE, CLASSES, CLASSES_AT} & set(graph.signature_def):
+        found = graph.signature_def[signature].inputs
+        entries = {columns.get(key, key): type(entry)() for key, entry in found.items()}
+        for key, entry in found.items():
+            entries[columns.get(key, key)].CopyFrom(entry)
+        found.clear()
+        for name, entry in entries.items():
+            found[name].CopyFrom(entry)
     for node in graph.object_graph_def.nodes:
         words = node.bare_concrete_function.argument_keywords
-        if sorted(words) == sorted(columns):
-            words[:] = [columns[word] for word in words]
+        if sorted({*words} - {THRESHOLD}) == sorted({*columns} - {THRESHOLD}):
+            words[:] = [columns.get(word, word) for word in words]
     path.write_bytes(saved.SerializeToString(deterministic=True))
 
 

@@ -12,12 +12,11 @@ from typing import Any
 import tfspark
 from tfspark import storage
 from tfspark.config import Settings
-from tfspark.config.recipe import Vocabulary
 from tfspark.dataset import Dataset
 from tfspark.errors import StorageError
 from tfspark.models.code import code_of
 
-_OURS = "tfspark.models.structured:mlp"
+_OURS = ("tfspark.models.structured:mlp", "tfspark.models.text:bag", "tfspark.models.text:conv")
 _RANDOM = ("dropout", "input_dropout")  # its parameters
 
 _NO_MATTER = {
@@ -52,7 +51,7 @@ def code(settings: Settings) -> dict[str, str]:
 
 def files(settings: Settings) -> dict[str, str]:
     """Path → sha256 of the files that the recipe names: vocabularies, parameters of the builder."""
-    named = [f.file for f in settings.features if isinstance(f, Vocabulary) and f.file]
+    named: list[str] = [getattr(feature, "file", None) or "" for feature in settings.features]
     named += _texts(settings.model.params)
     found: dict[str, str] = {}
     for path in filter(None, named):
@@ -93,7 +92,7 @@ def ranks_matter(settings: Settings) -> bool:
     Each rank draws its own random numbers, and a builder of the user's may hold anything.
     """
     model, training = settings.model, settings.training
-    random = model.builder != _OURS or any(model.params.get(name) for name in _RANDOM)
+    random = model.builder not in _OURS or any(model.params.get(name) for name in _RANDOM)
     digits = training.compression != "none" or training.precision != "float32"
     return random or digits or training.resample is not None
 

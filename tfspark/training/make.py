@@ -22,9 +22,11 @@ from tfspark.config import Settings
 from tfspark.console import Steps
 from tfspark.dataset import CONTRACT, SPLITS, Dataset
 from tfspark.errors import SignatureError, TrainingError, UnsafeModelError
+from tfspark.quality.details import describe
 from tfspark.quality.evaluate import evaluate, predictor
+from tfspark.quality.threshold import HALF, choose
 from tfspark.quiet import quiet
-from tfspark.registry.export import SIGNATURE, check_export, export
+from tfspark.registry.export import SIGNATURE, Classes, check_export, export
 from tfspark.registry.manifest import read_manifest, write_manifest
 from tfspark.registry.mlmodel import write_mlmodel
 from tfspark.registry.resolve import resolve_model
@@ -52,6 +54,8 @@ class Trained:
         metrics: metrics of `validation` and `test`.
         sample: some rows of the training split, to compare the exported model with.
         label: with its classes in the order of the output.
+        threshold: of two classes.
+        details: of the test split, by class.
         epochs: `trained` and `best`.
     """
 
@@ -61,6 +65,8 @@ class Trained:
     metrics: dict[str, dict[str, float]]
     sample: dict[str, Any]
     label: Label
+    threshold: float
+    details: dict[str, Any]
     epochs: dict[str, int]
 
 
@@ -123,7 +129,13 @@ class Maker:
             self.store.log_curves(run_id, state.history)
             task = self.settings.model.task
             predict = predictor(model)
-            metrics = {split: _measure(parts, predict, split, task) for split in SPLITS[1:]}
+            label = parts.encoder.label
+            seen = {split: _predictions(parts, predict, split) for split in SPLITS[1:]}
+            threshold = HALF
+            if task == "binary":
+                scores = (column[:, 0] for column in seen[SPLITS[1]])
+                threshold = choose(self.settings.model.threshold, *scores)
+            metrics = {split: evaluate(task, *of, threshold) for split, of in seen.items()}
             info |= metrics["test"]
             named = {f"{name}_{key}": v for name, m in metrics.items() for key, v in m.items()}
             self.store.log_metrics(run_id, {**named, "best_epoch": state.best_epoch + 1})
@@ -133,7 +145,9 @@ class Maker:
             inputs=parts.inputs,
             metrics=metrics,
             sample=head(self.dataset, parts.encoder, _CHECK_ROWS),
-            label=parts.encoder.label,
+            label=label,
+            threshold=threshold,
+            details=describe(*seen[SPLITS[2]], label.classes, threshold),
             epochs={"trained": state.epoch, "best": state.best_epoch + 1},
         )
 
@@ -153,7 +167,8 @@ class Maker:
         staging = storage.new_staging(self.settings.models, name)
         with self.steps.step("export") as info, _local(staging) as local:
             folder = storage.join(local, "model")
-            export(model.keras, folder, model.inputs, output)
+            classes = Classes(model.label.classes or [], model.threshold)
+            export(model.keras, folder, model.inputs, output, classes)
             _check_scored(folder)
             expected = model.predict(model.sample)
             info["apart"] = check_export(folder, model.sample, output, expected)
@@ -185,6 +200,7 @@ class Maker:
             "inputs": {name: spec.to_json() for name, spec in model.inputs.items()},
             "outputs": {self.settings.model.output_name: output.to_json()},
             "classes": model.label.classes,
+            **({"threshold": model.threshold} if self.settings.model.task == "binary" else {}),
             "contract": contract.digest(),
             "keys": contract.keys,
             "dataset": {
@@ -194,6 +210,7 @@ class Maker:
             },
             "recipe": recipe(self.settings),
             "metrics": model.metrics,
+            "evaluation": model.details,
             "epochs": model.epochs,
             "versions": {
                 "tensorflow": tf.__version__,
@@ -256,10 +273,10 @@ def _check_scored(folder: str) -> None:
         ) from error
 
 
-def _measure(
-    parts: Parts, predict: Callable[[Mapping[str, Any]], Array], split: str, task: str
-) -> dict[str, float]:
-    """The metrics of a split; only labels and predictions are held in memory."""
+def _predictions(
+    parts: Parts, predict: Callable[[Mapping[str, Any]], Array], split: str
+) -> tuple[Array, Array]:
+    """Labels and predictions of a split, [rows, units] each; only these are held in memory."""
     labels, predictions = [], []
     for inputs, label, *_ in parts.reader(split, World(), shuffle=False).once():
         labels.append(label.numpy())
@@ -273,7 +290,7 @@ def _measure(
             f"of the {split} split; look for missing or extreme values in them that the features "
             "let through"
         )
-    return evaluate(task, np.concatenate([empty, *labels]), predicted)
+    return np.concatenate([empty, *labels]), predicted
 
 
 @contextmanager

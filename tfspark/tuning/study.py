@@ -21,7 +21,7 @@ from tfspark.config import Settings
 from tfspark.dataset import Dataset
 from tfspark.errors import ConfigError, TrainingError
 from tfspark.extras import need
-from tfspark.quality.evaluate import LOWER_IS_BETTER, METRICS
+from tfspark.quality.evaluate import EPOCH_METRICS, LOWER_IS_BETTER
 from tfspark.training.key import code, files, recipe
 
 if TYPE_CHECKING:
@@ -182,9 +182,10 @@ class Study:
 def _metric(settings: Settings) -> str:
     """The metric to search by, checked."""
     task = settings.model.task
-    metric = settings.tune.metric or METRICS[task][0]
-    if metric not in METRICS[task]:
+    metric = settings.tune.metric or EPOCH_METRICS[task][0]
+    if metric not in EPOCH_METRICS[task]:
         raise ConfigError(
-            f"tune.metric: {metric} is no metric of a {task} model; use {', '.join(METRICS[task])}"
+            f"tune.metric: {metric} is not known of every epoch of a {task} model; use "
+            + ", ".join(EPOCH_METRICS[task])
         )
     return metric

@@ -12,6 +12,8 @@ from tfspark.errors import ConfigError
 from tfspark.training.loop.metrics import LOSS, keep_loss, metric_variables, own_step
 from tfspark.training.loop.sync import Sync
 
+_ABOVE = -1 + 1e-6  # what log1p takes
+
 
 def compile_model(
     model: Any, settings: Model, training: Training, rate: float, std: float = 1.0
@@ -20,7 +22,7 @@ def compile_model(
 
     Args:
         rate: the learning rate after warm-up.
-        std: of the label of a regression, whose errors count relative to it.
+        std: of the label of a regression (transformed), whose errors count relative to it.
 
     Raises:
         ConfigError: settings that do not fit the task or the optimizer.
@@ -31,7 +33,7 @@ def compile_model(
     if settings.task == "regression":
         if smoothing:
             raise ConfigError("training.label_smoothing: is for classes, not for a regression")
-        loss = _relative(std)
+        loss = _relative(std, settings.target_transform == "log1p")
         metrics = [
             keras.metrics.MeanAbsoluteError("mae"),
             keras.metrics.RootMeanSquaredError("rmse"),
@@ -130,14 +132,20 @@ def _default_step(model: Any, sync: Sync, xla: bool) -> Callable[[Any], Any]:
     return train_step
 
 
-def _relative(std: float) -> Any:
-    """Squared errors in units of the label's spread: steps are as large for labels of any size."""
+def _relative(std: float, log: bool) -> Any:
+    """Squared errors in units of the label's spread: steps are as large for labels of any size.
+
+    Args:
+        log: whether errors of log(1 + label) count.
+    """
     import keras
 
-    if std == 1.0:
+    if std == 1.0 and not log:
         return keras.losses.MeanSquaredError()
 
     def relative(y: Any, predicted: Any) -> Any:
+        if log:
+            y, predicted = (keras.ops.log1p(keras.ops.maximum(x, _ABOVE)) for x in (y, predicted))
         return keras.ops.mean(keras.ops.square((y - predicted) / std), axis=-1)
 
     return relative

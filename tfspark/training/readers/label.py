@@ -26,7 +26,7 @@ class Label:
     """The label column, and its classes in the order of the model's output (None: a number).
 
     Attributes:
-        mean, std: of a number in the training split.
+        mean, std: of a number in the training split, transformed as it is learned.
     """
 
     column: str
@@ -104,6 +104,8 @@ def label_of(counted: dict[Any, int], dataset: Dataset, model: Model) -> tuple[L
     """The label, and the rows of each of its classes."""
     name = str(dataset.contract.label)
     if model.task == "regression":
+        if model.target_transform == "log1p":
+            return Label(name, None, *_spread_of_logs(dataset, name)), None
         return Label(name, None, *_spread(dataset, name)), None
     there = sorted(value for value in counted if value is not None)
     listed = dataset.contract.column(name).valid_values
@@ -147,6 +149,22 @@ def _spread(dataset: Dataset, name: str) -> tuple[float, float]:
             "a constant away from the label, in a column of its own"
         )
     return mean, std
+
+
+def _spread_of_logs(dataset: Dataset, name: str) -> tuple[float, float]:
+    """Mean and standard deviation of log(1 + x); (0, 1) where there is no spread.
+
+    Raises:
+        ConfigError: a value is negative.
+    """
+    known = dataset.statistics.get(name, {})
+    if known.get("log1p_mean") is None:
+        raise ConfigError(
+            f"model.target_transform: {name} has values below 0 in the training split (or none at "
+            "all), and log1p needs 0 or more; leave it out"
+        )
+    mean, std = float(known["log1p_mean"]), float(known["log1p_std"])
+    return (mean, std) if std > 0 else (0.0, 1.0)
 
 
 def class_weights(counts: Array | None, label: Label, training: Training) -> Array | None:

@@ -57,7 +57,10 @@ private[tfspark] final class Settings(val all: VectorMap[String, Any]) {
 
   /** A text, or a name → text mapping. */
   val model: Any = score("model")
-  val signature: Option[String] = Some(text(score, "signature")).filter(_.nonEmpty)
+  val signature: Option[String] =
+    Some(text(score, "signature"))
+      .filter(_.nonEmpty)
+      .orElse(Some("classes").filter(_ => score("classes") == true))
   val segmentColumn: String = text(score, "segment_column")
   val output: String = text(score, "output")
   val keep: Seq[String] = score("keep").asInstanceOf[Seq[String]]
@@ -71,11 +74,12 @@ private[tfspark] final class Settings(val all: VectorMap[String, Any]) {
   val outputs: Map[String, String] = texts(score("outputs"))
 
   /** Settings that the job in Python alone knows, if they are set. */
-  val onlyPython: Seq[String] = Seq("constants", "binary", "evolve").filter { name =>
+  val onlyPython: Seq[String] = Seq("constants", "binary", "threshold", "evolve").filter { name =>
     score(name) match {
       case map: Map[_, _] => map.nonEmpty
+      case list: Seq[_] => list.nonEmpty
       case flag: Boolean => flag
-      case list => list.asInstanceOf[Seq[_]].nonEmpty
+      case other => other != null
     }
   }
 

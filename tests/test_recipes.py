@@ -1,0 +1,117 @@
+"""The recipes of conf/ beside that of passengers: prepare, train, score, a command each.
+
+About 30 s, most of it Spark's and TensorFlow's.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from examples.houses import make as houses
+from examples.reviews import make as reviews
+from tests.conftest import ROOT
+from tests.sizes import size
+from tfspark import score
+from tfspark.cli import main
+from tfspark.config import Split
+from tfspark.prepare.split import split_of
+from tfspark.registry.manifest import read_manifest
+from tfspark.scoring import score_udf
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path, empty_store: Path) -> Path:
+    (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())
+    return tmp_path
+
+
+def run(
+    warehouse: Path, recipe: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], **more: Any
+) -> tuple[dict[str, Any], pa.Table, str]:
+    """Prepare, train and score; the manifest, the scored table, the model's folder."""
+    table = warehouse / "table.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([columns, *([_text(value) for value in row] for row in rows)])
+    flags = {
+        "config": ROOT / "conf" / f"{recipe}.yaml",
+        "contract": ROOT / "schemas" / f"{recipe}.yaml",
+        "source.path": table,
+        "warehouse": warehouse,
+        "registry.gate": "{}",
+        **{name.replace("__", "."): value for name, value in more.items()},
+    }
+    given = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
+    for job in ("prepare", "train", "score"):
+        assert main(job, given) == 0, job
+    folder = str(warehouse / "models" / recipe / "1")
+    scored = DeltaTable(str(warehouse / "scored" / recipe)).to_pyarrow_table()
+    return read_manifest(folder) or {}, scored.sort_by("id"), folder
+
+
+def _text(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def test_reviews_reach_their_ceiling_and_raw_strings_score_alike(
+    spark: SparkSession, warehouse: Path
+) -> None:
+    rows = list(reviews.rows(size(3_000, soak=30_000), seed=1))
+    columns = ("id", "review", "sentiment")
+    manifest, scored, folder = run(
+        warehouse, "reviews", columns, [row[:3] for row in rows], training__epochs=8
+    )
+    split = Split(test=0.2, validation=0.1)
+    test = [row for row in rows if split_of([row[0]], split) == "test"]
+    ceiling = np.mean([label == said for _, _, label, said in test])
+    assert manifest["metrics"]["test"]["rows"] == len(test)
+    assert manifest["metrics"]["test"]["accuracy"] >= ceiling - 0.01
+
+    p = scored["probability"].to_numpy()
+    names = ["positive" if one else "negative" for one in p > np.float32(manifest["threshold"])]
+    assert scored["predicted"].to_pylist() == names
+
+    few = spark.createDataFrame([(n, text) for n, text, *_ in rows[:40]], "id long, review string")
+    for plan in ("arrow", "pandas", "jvm"):
+        found = score(few, folder, keep=["id"], plan=plan, signature="classes")
+        told = sorted(found.collect())
+        assert np.allclose([row["probability"] for row in told], p[:40], atol=1e-6)
+        assert [row["predicted"] for row in told] == names[:40]
+    strict = score(
+        few,
+        folder,
+        {"threshold": {"constant": 1.0}},
+        keep=["id"],
+        plan="arrow",
+        signature="classes_at",
+    )
+    assert {row["predicted"] for row in strict.collect()} == {"negative"}
+    spark.udf.register("reviewed", score_udf(folder))
+    few.createOrReplaceTempView("few_reviews")
+    in_sql = spark.sql("SELECT reviewed(review) AS p FROM few_reviews ORDER BY id").collect()
+    assert np.allclose([_number(row["p"]) for row in in_sql], p[:40], atol=1e-6)
+
+
+def _number(value: Any) -> float:
+    return float(value if isinstance(value, float) else value[0])
+
+
+def test_houses_are_scored_in_prices(spark: SparkSession, warehouse: Path) -> None:
+    rows = list(houses.rows(size(800, soak=8_000), seed=1))
+    manifest, scored, _ = run(
+        warehouse, "houses", houses.COLUMNS, rows, training__epochs=40, training__patience=40
+    )
+    assert manifest["metrics"]["test"]["r2"] > 0.85
+    apart = np.log(scored["price"].to_numpy() / np.array([row[-1] for row in rows]))
+    assert np.sqrt(np.mean(apart**2)) < 2.5 * houses.NOISE
