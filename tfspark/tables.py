@@ -14,6 +14,7 @@ from tfspark.daywrite import is_there as is_there
 from tfspark.daywrite import target_schema as target_schema
 from tfspark.daywrite import write_day as write_day
 from tfspark.errors import ConfigError
+from tfspark.images.table import ImageTable, image_table
 from tfspark.sparkerrors import reading
 from tfspark.storage import glob
 from tfspark.tablenames import RAW as RAW
@@ -65,6 +66,8 @@ def read_source(
         if source.format in ("csv", "json"):
             table = _text(spark, source, path, columns or ())
             df = table.frame(spark, checked=columns is not None)
+        elif source.format == "images":
+            df = image_table(path).frame(spark)
         elif source.format == "parquet":
             df = _read_parquet(spark, path, spark_options(source.options), columns is not None)
         else:
@@ -107,8 +110,10 @@ def day_column(source: Source, day: dt.date | None) -> DayColumn | None:
 
 def source_rows(
     spark: SparkSession, source: Source, day: dt.date | None, columns: Sequence[str]
-) -> DataFrame | TextTable:
-    """As `read_source`; of text files the table itself, which tasks read."""
+) -> DataFrame | TextTable | ImageTable:
+    """As `read_source`; of text files and images the table itself, which tasks read."""
+    if source.format == "images" and source.day_column is None and source.path:
+        return image_table(source.place(day))
     if source.format in ("csv", "json") and source.day_column is None and source.path:
         path = source.place(day)
         with reading(path):

@@ -33,7 +33,7 @@ ENV_PREFIX = "TFSPARK_"
 class Source(Section):
     """The raw table. `{date}` in `path` is replaced by the logical date."""
 
-    format: Literal["csv", "json", "parquet", "delta", "jdbc", "table"] = "parquet"
+    format: Literal["csv", "json", "parquet", "delta", "jdbc", "table", "images"] = "parquet"
     path: str = Field("", description="folder, file or glob; for jdbc and table: the table's name")
     options: dict[str, str | bool | int | float | list[str]] = Field(
         {}, description="of the format; those of csv and json: docs/contracts.md"
@@ -48,6 +48,8 @@ class Source(Section):
     def _known_options(self) -> Source:
         if self.format in ("csv", "json"):
             text_options(self.format, self.options)
+        if self.format == "images" and self.options:
+            raise ValueError(f"options.{next(iter(self.options))}: images have no options")
         for name, value in self.options.items():
             if isinstance(value, list) and self.format not in ("csv", "json"):
                 raise ValueError(say("option_list", name=name))
