@@ -201,7 +201,7 @@ def test_values_that_are_not_of_the_type(tmp_path: Path) -> None:
         ("t.json", "[1]\n", [], "no line with a JSON object"),
         ("t.xlsx", "x", [], "known endings are .csv"),
         ("t.parquet", "x", [], "cannot be read as Parquet"),
-        ("t.png", "x", [], "images have no recipe yet"),
+        ("t.png", "x", [], "one image is no table"),
         ("t.csv", "a,y\n1,0\n2,1\n", ["--date", "20261120"], "must be a date, YYYY-MM-DD"),
     ],
 )

@@ -83,6 +83,12 @@ def fault(image: bytes, rule: ImageRule) -> str | None:
     return f"is a {kind} that cannot be decoded: {said}"
 
 
+def size_of(image: bytes) -> tuple[int, int] | None:
+    """Height and width, as the first bytes say; None: they do not."""
+    kind = next((name for name, starts in _KINDS.items() if image.startswith(starts)), None)
+    return None if kind is None else _SIZES[kind](image)
+
+
 def _other(image: bytes) -> str:
     for name, marks in _OTHERS.items():
         if any(image[at : at + len(mark)] == mark for at, mark in marks):

@@ -1,0 +1,102 @@
+"""conf/cifar2.yaml on small images, good and bad: prepared, trained, scored."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from deltalake import DeltaTable
+
+from tests.conftest import ROOT
+from tests.images import pictures
+from tests.sizes import size
+from tfspark.cli import main
+from tfspark.dataset import find_dataset
+from tfspark.registry.savedmodel import FILE, parse
+from tfspark.scoring import score
+from tfspark.session import spark_session
+
+PLANS = ("scan", "arrow", "pandas", "jvm")
+
+
+@pytest.mark.usefixtures("passengers")
+def test_images_from_a_zip_to_a_scored_table(tmp_path: Path) -> None:
+    good = pictures.good(size(44, soak=2_000))
+    bad = {name: content for name, (content, _) in pictures.bad().items()}
+    doubled = next(iter(good))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the name that is there twice
+        packed = pictures.zipped(
+            tmp_path / "t.zip",
+            [*good.items(), *bad.items(), (doubled, good[doubled]), ("read me.txt", b"x")],
+        )
+    warehouse = tmp_path / "warehouse"
+    given = [
+        *("--config", str(ROOT / "conf" / "cifar2.yaml")),
+        *("--contract", str(_contract(tmp_path, share=0.5))),
+        *("--source.path", str(packed), "--warehouse", str(warehouse)),
+        *("--training.epochs", "2", "--distributed.ranks", "1", "--registry.gate", "{}"),
+        *("--training.batch_size", "8", "--model.params", '{"filters": [4, 8]}'),
+        *("--prepare.split.test", "0.2", "--prepare.split.validation", "0.2"),
+        *("--prepare.format", "tfrecord"),
+    ]
+    assert main("prepare", given) == 0
+    reasons = _reasons(warehouse)
+    for name, (_, said) in pictures.bad().items():
+        assert any(said in why for why in reasons[name]), (name, reasons.get(name))
+    assert reasons.pop(doubled) == ["path: there 2 times"] * 2
+    assert reasons.keys() == bad.keys()
+    dataset = find_dataset(str(warehouse / "datasets" / "cifar2"))
+    assert sum(dataset.manifest["rows"].values()) == len(good) - 1
+
+    assert main("train", given) == 0
+    folder = warehouse / "models" / "cifar2" / "1"
+    ops = {node.op for node in _nodes(folder)}
+    assert "DecodeImage" in ops
+    assert not {op for op in ops if "Random" in op or op == "ReverseV2"}  # in training alone
+
+    assert main("score", [*given, "--score.max_bad_rows", "100", "--score.model", str(folder)]) == 0
+    scored = DeltaTable(str(warehouse / "scored" / "cifar2")).to_pyarrow_table()
+    found = dict(zip(scored["path"].to_pylist(), scored["probability"].to_pylist(), strict=True))
+    names = sorted(set(good) - {doubled})
+    call = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    expected = call(image=tf.constant([good[name] for name in names]))["probability"].numpy()[:, 0]
+    # Nobody needs the label of what is scored, and the model itself decodes WebP too.
+    assert set(names) <= found.keys() <= {*names, "top.jpg", "airplane/web.jpg"}
+    np.testing.assert_allclose([found[name] for name in names], expected, atol=1e-6)
+
+    spark = spark_session("tests")
+    rows = [(n, bytearray(good[n])) for n in names] + [("bad", bytearray(b"hello"))]
+    table = str(tmp_path / "rows.parquet")
+    spark.createDataFrame(rows, "path string, image binary").write.parquet(table)
+    for plan in PLANS:
+        df = score(spark.read.parquet(table), str(folder), plan=plan, on_bad_row="null")
+        by_path = {row["path"]: row["probability"] for row in df.collect()}
+        assert by_path["bad"] is None
+        np.testing.assert_allclose([by_path[n] for n in names], expected, atol=1e-6, err_msg=plan)
+
+
+def _contract(folder: Path, share: float) -> Path:
+    text = (ROOT / "schemas" / "cifar2.yaml").read_text("utf-8")
+    path = folder / "contract.yaml"
+    path.write_text(text.replace("maxShare: 0.01", f"maxShare: {share}"), "utf-8")
+    return path
+
+
+def _reasons(warehouse: Path) -> dict[str, list[str]]:
+    """Path → what is said of it, of the quarantine."""
+    table = DeltaTable(str(warehouse / "quarantine")).to_pyarrow_table()
+    found: dict[str, list[str]] = {}
+    for row in table.to_pylist():
+        found.setdefault(json.loads(row["raw"])["path"], []).extend(row["reasons"])
+    return found
+
+
+def _nodes(folder: Path) -> list[Any]:
+    graph = parse((folder / FILE).read_bytes(), "model").meta_graphs[0].graph_def
+    return [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
