@@ -8,24 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import tensorflow as tf
 from deltalake import DeltaTable
 
 from tests.conftest import ROOT
 from tests.images import pictures
 from tests.sizes import size
-from tfspark.cli import main
+from tfspark.config import load_settings
+from tfspark.console import Steps
+from tfspark.contracts import load_contract
 from tfspark.dataset import find_dataset
+from tfspark.prepare import prepare
 from tfspark.registry.savedmodel import FILE, parse
-from tfspark.scoring import score
-from tfspark.session import spark_session
+from tfspark.scoring import score, score_table
+from tfspark.training.train import train
 
 PLANS = ("scan", "arrow", "pandas", "jvm")
 
 
-@pytest.mark.usefixtures("passengers")
-def test_images_from_a_zip_to_a_scored_table(tmp_path: Path) -> None:
+def test_images_from_a_zip_to_a_scored_table(spark: Any, tmp_path: Path) -> None:
     good = pictures.good(size(44, soak=2_000))
     bad = {name: content for name, (content, _) in pictures.bad().items()}
     doubled = next(iter(good))
@@ -36,16 +37,21 @@ def test_images_from_a_zip_to_a_scored_table(tmp_path: Path) -> None:
             [*good.items(), *bad.items(), (doubled, good[doubled]), ("read me.txt", b"x")],
         )
     warehouse = tmp_path / "warehouse"
-    given = [
-        *("--config", str(ROOT / "conf" / "cifar2.yaml")),
-        *("--contract", str(_contract(tmp_path, share=0.5))),
-        *("--source.path", str(packed), "--warehouse", str(warehouse)),
-        *("--training.epochs", "2", "--distributed.ranks", "1", "--registry.gate", "{}"),
-        *("--training.batch_size", "8", "--model.params", '{"filters": [4, 8]}'),
-        *("--prepare.split.test", "0.2", "--prepare.split.validation", "0.2"),
-        *("--prepare.format", "tfrecord"),
-    ]
-    assert main("prepare", given) == 0
+    given = {
+        "contract": str(_contract(tmp_path, share=0.5)),
+        "source.path": str(packed),
+        "warehouse": str(warehouse),
+        "training.epochs": 2,
+        "training.batch_size": 8,
+        "model.params": {"filters": [4, 8]},
+        "distributed.ranks": 1,
+        "registry.gate": {},
+        "prepare.split.test": 0.2,
+        "prepare.split.validation": 0.2,
+    }
+    settings = load_settings(str(ROOT / "conf" / "cifar2.yaml"), given)
+    prepared = prepare(spark, settings, Steps("prepare"))
+    assert prepared["quarantined"] == len(bad) + 2
     reasons = _reasons(warehouse)
     for name, (_, said) in pictures.bad().items():
         assert any(said in why for why in reasons[name]), (name, reasons.get(name))
@@ -54,14 +60,23 @@ def test_images_from_a_zip_to_a_scored_table(tmp_path: Path) -> None:
     dataset = find_dataset(str(warehouse / "datasets" / "cifar2"))
     assert sum(dataset.manifest["rows"].values()) == len(good) - 1
 
-    assert main("train", given) == 0
+    train(settings, Steps("train"))
     folder = warehouse / "models" / "cifar2" / "1"
     ops = {node.op for node in _nodes(folder)}
     assert "DecodeImage" in ops
     assert not {op for op in ops if "Random" in op or op == "ReverseV2"}  # in training alone
 
-    assert main("score", [*given, "--score.max_bad_rows", "100", "--score.model", str(folder)]) == 0
-    scored = DeltaTable(str(warehouse / "scored" / "cifar2")).to_pyarrow_table()
+    summary = score_table(
+        spark,
+        settings.source,
+        str(folder),
+        settings.scored,
+        "2026-11-20",
+        contract=load_contract(settings.contract),
+        quarantine=settings.quarantine,
+    )
+    assert summary.rows_in == len(good) + len(bad) + 1
+    scored = DeltaTable(settings.scored).to_pyarrow_table()
     found = dict(zip(scored["path"].to_pylist(), scored["probability"].to_pylist(), strict=True))
     names = sorted(set(good) - {doubled})
     call = tf.saved_model.load(str(folder)).signatures["serving_default"]
@@ -70,7 +85,6 @@ def test_images_from_a_zip_to_a_scored_table(tmp_path: Path) -> None:
     assert set(names) <= found.keys() <= {*names, "top.jpg", "airplane/web.jpg"}
     np.testing.assert_allclose([found[name] for name in names], expected, atol=1e-6)
 
-    spark = spark_session("tests")
     rows = [(n, bytearray(good[n])) for n in names] + [("bad", bytearray(b"hello"))]
     table = str(tmp_path / "rows.parquet")
     spark.createDataFrame(rows, "path string, image binary").write.parquet(table)

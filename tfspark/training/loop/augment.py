@@ -101,6 +101,18 @@ def augmenting(
     columns = [name for name in model.input if name not in decoded or name in others]
     inputs = {name: model.input[name] for name in columns}
     inputs |= {layer.name: layer.output for layer in layers.values()}
-    of_pixels = keras.Model(inputs, model.output)
-    place_of = AugmentedReader(reader, images, layers, training.seed, world.rank, columns)
-    return of_pixels, place_of
+    of_pixels = keras.Model(list(inputs.values()), model.output)
+    changed = AugmentedReader(reader, images, layers, training.seed, world.rank, columns)
+    return _ByName(of_pixels, tuple(inputs)), changed
+
+
+class _ByName:
+    """A model of tensors in an order, called with a dictionary of them."""
+
+    def __init__(self, model: Any, names: tuple[str, ...]) -> None:
+        self._model, self._names = model, names
+
+    def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
+        return self._model([inputs[name] for name in self._names], training=training)
+
+    __call__ = call
