@@ -51,7 +51,7 @@ def cnn(folder: str, dtype: str = "uint8") -> None:
 
 
 def jpegs(folder: str) -> None:
-    """image [n, 1] of JPEG bytes → score [n, 1]: decoded in the graph, the CNN of conf/cifar2.yaml."""
+    """image [n, 1] of JPEG bytes → score [n, 1]: decoded in the graph, then cifar2's CNN."""
     import keras
 
     from tfspark.features.build import Features

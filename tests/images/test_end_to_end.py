@@ -45,7 +45,7 @@ def test_images_from_a_zip_to_a_scored_table(spark: Any, tmp_path: Path) -> None
         "training.batch_size": 8,
         "model.params": {"filters": [4, 8]},
         "distributed.ranks": 1,
-        "registry.gate": {},
+        "registry.gate": {"accuracy": 0.0},
         "prepare.split.test": 0.2,
         "prepare.split.validation": 0.2,
     }

@@ -30,6 +30,14 @@ from tfspark.wording import say
 ENV_PREFIX = "TFSPARK_"
 
 
+class ImagePaths(Section):
+    """A column of paths of images, whose bytes become a column."""
+
+    column: str = Field(description="that names the files")
+    folder: str = Field(description="that the paths are relative to; or a zip")
+    into: str = Field("image", description="the column of the bytes")
+
+
 class Source(Section):
     """The raw table. `{date}` in `path` is replaced by the logical date."""
 
@@ -38,6 +46,7 @@ class Source(Section):
     options: dict[str, str | bool | int | float | list[str]] = Field(
         {}, description="of the format; those of csv and json: docs/contracts.md"
     )
+    images: ImagePaths | None = Field(None, description="files that a column names: docs/images.md")
     day_column: str | None = Field(None, description="take only rows where this column is the date")
 
     def place(self, day: dt.date | None) -> str:

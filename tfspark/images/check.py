@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tfspark.images.table import IMAGE, UNREAD
+from tfspark.images.table import UNREAD
 from tfspark.quiet import quiet
 
 _KINDS = {
@@ -55,9 +56,13 @@ class ImageRule:
             for row, image in enumerate(images)
             if image.is_valid and (why := fault(image.as_py(), self))
         ]
-        if UNREAD in batch.schema.names and self.column == IMAGE:
+        if UNREAD in batch.schema.names:
             told = batch.column(UNREAD).to_pylist()
-            found += [(row, f"{self.column}: {why}") for row, why in enumerate(told) if why]
+            found += [
+                (row, f"{self.column}: {why}")
+                for row, why in enumerate(told)
+                if why and not images[row].is_valid
+            ]
         return found
 
 
@@ -109,7 +114,7 @@ def _jpeg(image: bytes) -> tuple[int, int] | None:
         elif marker in _BARE:
             at += 2
         elif marker in _SOF:
-            return struct.unpack(">HH", image[at + 5 : at + 9])  # type: ignore[return-value]
+            return struct.unpack(">HH", image[at + 5 : at + 9])
         else:
             at += 2 + int.from_bytes(image[at + 2 : at + 4], "big")
     return None
@@ -139,6 +144,7 @@ _SIZES: dict[str, Callable[[bytes], tuple[int, int] | None]] = {
 @functools.cache
 def _decoder() -> Callable[[bytes], str | None]:
     """Decodes as models do, in a graph of its own: it takes no GPU of who trains or scores."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # not a line for each bad image
     with quiet():
         import tensorflow as tf
     v1, graph = tf.compat.v1, tf.Graph()

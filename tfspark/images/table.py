@@ -50,6 +50,10 @@ class ImageFile:
     member: Member | None = None
 
 
+_Row = tuple[ImageFile, bytes | None, str | None]
+"""A file, its bytes, and why it has none."""
+
+
 @dataclass(frozen=True)
 class ImageTable:
     """The rows of a folder or a zip of images.
@@ -95,7 +99,7 @@ class ImageTable:
         names = [name for name in FIELDS if wanted is None or name in wanted]
         schema = pa.schema([(name, FIELDS[name]) for name in names])
         reads = IMAGE in names or UNREAD in names
-        held: list[tuple[ImageFile, bytes | None, str | None]] = []
+        held: list[_Row] = []
         size = 0
         for row in self._read(share) if reads else ((file, None, None) for file in share):
             held.append(row)
@@ -123,9 +127,7 @@ class ImageTable:
         numbers = spark.range(0, len(shares), 1, max(1, len(shares)))
         return numbers.mapInArrow(run, schema)
 
-    def _read(
-        self, share: Iterable[ImageFile]
-    ) -> Iterator[tuple[ImageFile, bytes | None, str | None]]:
+    def _read(self, share: Iterable[ImageFile]) -> Iterator[_Row]:
         fs, inner = storage.filesystem(self.path)
         if self.stamp is None:
             for file in share:
@@ -155,18 +157,14 @@ def image_table(path: str) -> ImageTable:
         StorageError: it cannot be read.
     """
     fs, inner = storage.filesystem(path)
-    info = fs.get_file_info(inner)
-    if info.type == pafs.FileType.NotFound:
+    kind = fs.get_file_info(inner).type
+    if kind == pafs.FileType.NotFound:
         raise SourceMissing(
             f"{path}: is not there (yet); name a folder of images, or a zip of one, with "
             "--source.path: one folder for each label, images in it"
         )
-    stamp = None
-    if info.type == pafs.FileType.File:
-        stamp = _stamp(fs, inner)
-        listed = _zipped(fs, inner, path)
-    else:
-        listed = _below(inner, fs, path)
+    stamp = _stamp(fs, inner) if kind == pafs.FileType.File else None
+    listed = image_files(path)
     seen = [file for file in listed if not is_hidden(file.name)]
     images = tuple(file for file in seen if is_image(file.name))
     others = tuple(file.name for file in seen if not is_image(file.name))
@@ -176,6 +174,18 @@ def image_table(path: str) -> ImageTable:
             f"{path}: holds no image: no file's name ends with {', '.join(ENDINGS)}{rest}"
         )
     return ImageTable(path, images, others, stamp)
+
+
+def image_files(path: str) -> list[ImageFile]:
+    """All files below a folder or in a zip.
+
+    Raises:
+        ConfigError: it is a file, and no zip.
+        StorageError: it cannot be read.
+    """
+    fs, inner = storage.filesystem(path)
+    is_file = fs.get_file_info(inner).type == pafs.FileType.File
+    return _zipped(fs, inner, path) if is_file else _below(inner, fs, path)
 
 
 def _below(inner: str, fs: Any, path: str) -> list[ImageFile]:
@@ -247,9 +257,7 @@ def _check_size(file: ImageFile) -> None:
         raise Unreadable(f"has {file.bytes:,} bytes, more than the {MOST_BYTES:,} of an image")
 
 
-def _batch(
-    rows: Sequence[tuple[ImageFile, bytes | None, str | None]], schema: pa.Schema
-) -> pa.RecordBatch:
+def _batch(rows: Sequence[_Row], schema: pa.Schema) -> pa.RecordBatch:
     columns = {
         PATH: strings([file.name for file, _, _ in rows]),
         LABEL: strings([label_of(file.name) for file, _, _ in rows]),

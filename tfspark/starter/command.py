@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
                 f"{given.table}: of images the label is the folder and the key is the path; leave "
                 "out --label and --key"
             )
-        _done(write_images(given.table, name, *paths, day), *paths)
+        _done(write_images(given.table, name, (paths[0], paths[1]), day), *paths)
         return 0
     looked = look(given.table, given.rows)
     forms = forms_of(looked.rows, looked.format == "csv") if looked.text else TextForms()

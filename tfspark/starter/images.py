@@ -106,10 +106,9 @@ def look_at_images(path: str) -> Seen:
     return Seen(table, known, bare, sizes, faults, len(chosen))
 
 
-def write_images(
-    path: str, name: str, contract: Path, recipe: Path, day: dt.date
-) -> dict[str, Any]:
-    """Write both files; what the summary says."""
+def write_images(path: str, name: str, files: tuple[Path, Path], day: dt.date) -> dict[str, Any]:
+    """Write both files, the contract and the recipe; what the summary says."""
+    contract, recipe = files
     seen = look_at_images(path)
     contract.parent.mkdir(parents=True, exist_ok=True)
     storage.write_bytes(str(contract), _lines(_contract(name, seen)))

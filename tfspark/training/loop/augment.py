@@ -51,8 +51,7 @@ class AugmentedReader:
         first = epoch * self.steps + step
         numbers = tf.data.Dataset.range(first, tf.int64.max)
         pairs = tf.data.Dataset.zip(numbers, self._reader.batches(epoch, step))
-        found = pairs.map(self._changed, num_parallel_calls=2, deterministic=True)
-        return found.prefetch(_AHEAD)
+        return pairs.map(self._changed).prefetch(_AHEAD)  # beside the steps
 
     def _changed(self, number: Any, batch: Any) -> Any:
         import tensorflow as tf
