@@ -21,7 +21,7 @@ def image_layer(feature: Image, null: Any, names: Mapping[str, str]) -> Any:
 
     height, width = feature.size
     factor, offset = _SCALES[feature.scale]
-    return Images(
+    layer = Images(
         height,
         width,
         feature.channels,
@@ -29,9 +29,7 @@ def image_layer(feature: Image, null: Any, names: Mapping[str, str]) -> Any:
         factor,
         offset,
         null,
-        name=layer_name(feature, names),
+        name=f"{names[feature.name]}_pixels",
     )
-
-
-def layer_name(feature: Image, names: Mapping[str, str]) -> str:
-    return f"{names[feature.name]}_pixels"
+    layer.feature = feature.name  # by which training finds it
+    return layer

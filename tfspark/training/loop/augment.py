@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfspark.compat.keras import is_functional
 from tfspark.config.recipe import Feature, Image, Training
 from tfspark.errors import ConfigError
 from tfspark.training.loop.metrics import own_step
@@ -84,21 +85,24 @@ def augmenting(
     place = "features: augment: "
     if training.strategy != "none":
         raise ConfigError(f"{place}is for ranks, not for the strategy {training.strategy}")
-    if not isinstance(model, keras.src.models.Functional) or own_step(model, "train_step"):
+    if not is_functional(model) or own_step(model, "train_step"):
         raise ConfigError(
             f"{place}needs a model that is made of the features' tensors, without a train_step of "
             "its own; change the images there instead"
         )
     layers = {}
     for feature in images:
-        found = [one for one in model.layers if one.name == f"{feature.name}_pixels"]
+        found = [one for one in model.layers if getattr(one, "feature", "") == feature.name]
         if not found:
             raise ConfigError(f"{place}the model does not use the feature {feature.name}")
         layers[feature.name] = found[0]
     decoded = {feature.column for feature in images}
     others = {name for f in features if not isinstance(f, Image) for name in f.columns}
-    columns = [name for name in model.input if name not in decoded or name in others]
-    inputs = {name: model.input[name] for name in columns}
+    given = model.input
+    if not isinstance(given, dict):
+        given = {tensor.name: tensor for tensor in keras.tree.flatten(given)}
+    columns = [name for name in given if name not in decoded or name in others]
+    inputs = {name: given[name] for name in columns}
     inputs |= {layer.name: layer.output for layer in layers.values()}
     of_pixels = keras.Model(list(inputs.values()), model.output)
     changed = AugmentedReader(reader, images, layers, training.seed, world.rank, columns)
