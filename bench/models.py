@@ -50,6 +50,22 @@ def cnn(folder: str, dtype: str = "uint8") -> None:
     _save(keras.Model(pixels, {"score": score}), folder)
 
 
+def jpegs(folder: str) -> None:
+    """image [n, 1] of JPEG bytes → score [n, 1]: decoded in the graph, then cifar2's CNN."""
+    import keras
+
+    from tfspark.features.build import Features
+    from tfspark.features.images import Images
+    from tfspark.models.images import cnn
+    from tfspark.models.output import Output
+
+    keras.utils.set_random_seed(1)
+    image = keras.Input((1,), name="image", dtype="string")
+    features = Features({"image": image}, {"photo": Images(32, 32)(image[:, 0])})
+    model = cnn(features, Output("score", 1, "sigmoid"), filters=(24, 48, 96))
+    _save(keras.Model(image, {"score": model({"image": image})}), folder)
+
+
 def tokens(folder: str) -> None:
     """tokens [n, 200] int32 → score [n, 1]: an embedding of 20,000 by 32, its mean, a layer."""
     import keras

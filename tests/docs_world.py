@@ -15,6 +15,7 @@ from deltalake import write_deltalake
 
 from tests import saved_models as models
 from tests.conftest import PASSENGERS, ROOT
+from tests.images import pictures
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -51,6 +52,9 @@ def make(home: Path) -> None:
     pq.write_table(rows.select(["id", "price"]), home / "parquet" / "a.parquet")
     features = pa.array([[0.1, 0.2, 0.3]] * len(rows), pa.list_(pa.float32()))
     pq.write_table(pa.table({"id": rows["id"], "features": features}), home / "raw/day/a.parquet")
+    (home / "data/cifar2").mkdir()
+    pictures.zipped(home / "data/cifar2/images.zip", pictures.good(40).items())
+    pictures.zipped(home / "photos.zip", pictures.good(4).items())
     for folder in ("models/ranker/7", "models/ranker/8"):
         ranker(home / folder)
     models.mlp(home / "models/mlp", features=3)

@@ -14,6 +14,8 @@ from tfspark.daywrite import is_there as is_there
 from tfspark.daywrite import target_schema as target_schema
 from tfspark.daywrite import write_day as write_day
 from tfspark.errors import ConfigError
+from tfspark.images.paths import with_images
+from tfspark.images.table import ImageTable, image_table
 from tfspark.sparkerrors import reading
 from tfspark.storage import glob
 from tfspark.tablenames import RAW as RAW
@@ -41,6 +43,7 @@ def read_source(
     source: Source,
     day: dt.date | None = None,
     columns: Sequence[str] | None = None,
+    unread: bool = False,
 ) -> DataFrame:
     """The raw table, or its rows of one day.
 
@@ -50,6 +53,7 @@ def read_source(
     Args:
         columns: those of a contract, which the fields of JSON are taken for, and by which values
             that stand in folders' names are left as text.
+        unread: whether it is said of images that a column names why they have no bytes.
 
     Raises:
         SourceMissing: the table is not there.
@@ -65,12 +69,17 @@ def read_source(
         if source.format in ("csv", "json"):
             table = _text(spark, source, path, columns or ())
             df = table.frame(spark, checked=columns is not None)
+        elif source.format == "images":
+            df = image_table(path).frame(spark)
         elif source.format == "parquet":
             df = _read_parquet(spark, path, spark_options(source.options), columns is not None)
         else:
             df = _READERS[source.format](spark, path, spark_options(source.options))
     by = day_column(source, day)
-    return df if by is None else of_day(df, by, path)
+    df = df if by is None else of_day(df, by, path)
+    if (asked := source.images) is not None:
+        df = with_images(df, asked.column, asked.folder, asked.into, unread)
+    return df
 
 
 def as_it_is(source: Source, path: str) -> Source:
@@ -107,8 +116,12 @@ def day_column(source: Source, day: dt.date | None) -> DayColumn | None:
 
 def source_rows(
     spark: SparkSession, source: Source, day: dt.date | None, columns: Sequence[str]
-) -> DataFrame | TextTable:
-    """As `read_source`; of text files the table itself, which tasks read."""
+) -> DataFrame | TextTable | ImageTable:
+    """As `read_source`; of text files and images the table itself, which tasks read."""
+    if source.images is not None:
+        return read_source(spark, source, day, columns, unread=True)
+    if source.format == "images" and source.day_column is None and source.path:
+        return image_table(source.place(day))
     if source.format in ("csv", "json") and source.day_column is None and source.path:
         path = source.place(day)
         with reading(path):

@@ -128,6 +128,22 @@ def _images(floats: bool, start: int, stop: int) -> dict[str, Any]:
     return {"pixels": pa.BinaryArray.from_buffers(pa.binary(), rows, buffers)}
 
 
+def _jpegs(start: int, stop: int) -> dict[str, Any]:
+    """500 different ones, of patches of colour."""
+    import io
+
+    from PIL import Image
+
+    random, files = np.random.default_rng(start), []
+    for _ in range(500):
+        file = io.BytesIO()
+        patches = random.integers(0, 256, (8, 8, 3), "uint8")
+        Image.fromarray(patches).resize((32, 32)).save(file, "JPEG", quality=90)
+        files.append(file.getvalue())
+    chosen = random.integers(0, len(files), stop - start)
+    return {"image": pa.array(files, pa.binary()).take(pa.array(chosen))}
+
+
 def _tokens(start: int, stop: int) -> dict[str, Any]:
     rows = stop - start
     ids = np.random.default_rng(start).integers(0, 20_000, rows * 200, "int32")
@@ -225,6 +241,16 @@ KINDS = {
             partial(models.cnn, dtype="float32"),
             ("scan", "arrow", *SPARK, "horovod", "no Spark"),
             slow=10,
+        ),
+        Kind(
+            "jpegs",
+            "JPEGs of 32 × 32, decoded in the graph, the CNN of conf/cifar2.yaml",
+            40_000,
+            500,
+            (Input("image", ("image",), (1,), "string"),),
+            _jpegs,
+            models.jpegs,
+            ("scan", "arrow", "jvm", *SPARK, "no Spark"),
         ),
         Kind(
             "tokens",

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from deltalake import write_deltalake
 
+from tests.images import pictures
 from tests.starter import tables
 from tfspark.cli import main
 from tfspark.config import load_settings
@@ -201,7 +202,7 @@ def test_values_that_are_not_of_the_type(tmp_path: Path) -> None:
         ("t.json", "[1]\n", [], "no line with a JSON object"),
         ("t.xlsx", "x", [], "known endings are .csv"),
         ("t.parquet", "x", [], "cannot be read as Parquet"),
-        ("t.png", "x", [], "images have no recipe yet"),
+        ("t.png", "x", [], "one image is no table"),
         ("t.csv", "a,y\n1,0\n2,1\n", ["--date", "20261120"], "must be a date, YYYY-MM-DD"),
     ],
 )
@@ -227,3 +228,36 @@ def test_files_that_are_there_stay(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "--force replaces it" in capsys.readouterr().err
     assert (tmp_path / "out" / "recipe.yaml").read_text() == "mine\n"
     assert init(tmp_path / "nothing.csv", tmp_path / "new") == 75
+
+
+def test_a_folder_and_a_zip_of_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {f"{label}/{n}.png": pictures.encoded(n, "PNG") for label in "ab" for n in range(6)}
+    odd = {"a/text.jpg": b"hello", "top.png": files["a/0.png"], "labels.csv": b"x,y\n1,2\n"}
+    where = pictures.folder(tmp_path / "pets", (files | odd).items())
+    columns, recipe = made(where)
+    assert types(columns) == {"path": "string", "label": "string", "image": "binary"}
+    assert columns["label"]["validValues"] == ["a", "b"]
+    assert recipe["name"] == "pets"
+    assert recipe["source"] == {"format": "images", "path": str(where)}
+    assert recipe["features"][0]["size"] == [12, 16]
+    assert recipe["model"]["task"] == "binary"
+    said = capsys.readouterr().out
+    assert "14 (1 of 14 bad)" in said
+    text = (tmp_path / "out" / "contract.yaml").read_text("utf-8")
+    assert "label: the folder; 2 different: a (7), b (6); 1 images lie in no folder" in text
+    assert "height x width 12 x 16 (13)" in text
+    assert "bad rows: one is no image (JPEG, PNG, GIF, BMP); it begins with hello" in text
+    assert "maxShare: 0.29" in text
+    large = {f"{label}/1.jpg": pictures.encoded(1, side=300) for label in "xyz"}
+    packed = pictures.zipped(tmp_path / "large.zip", large.items())
+    _, recipe = made(packed, "--force")
+    assert recipe["features"][0]["size"] == [128, 128]
+    assert recipe["model"]["task"] == "multiclass"
+    alone = pictures.folder(tmp_path / "alone", [("x/1.jpg", large["x/1.jpg"])])
+    for table, more, why in [
+        (alone, [], "the images lie in 1 folders"),
+        (packed, ["--label", "size"], "of images the label is the folder"),
+    ]:
+        assert init(table, tmp_path / "no", *more) == 2
+        assert why in capsys.readouterr().err
+        assert not (tmp_path / "no").exists()

@@ -18,6 +18,13 @@ def moving_statistics(model: Any) -> list[Any]:
     return [v for v in model.non_trainable_weights if id(v) in own]
 
 
+def is_functional(model: Any) -> bool:
+    """Whether a model is made of tensors, so that a part of it is a model too."""
+    from keras.src.models import Functional
+
+    return isinstance(model, Functional)
+
+
 def batch_normalizations(model: Any) -> list[Any]:
     """Its layers of that kind, in an order of their own."""
     import keras

@@ -151,8 +151,45 @@ class Text(_Feature):
         return self.file is None and self.buckets is None
 
 
+class Augment(Section):
+    """How images are changed at every look, in training alone."""
+
+    flip: bool = Field(False, description="left to right, every second time")
+    shift: int = Field(0, ge=0, description="by at most so many pixels; edges are mirrored")
+
+    @property
+    def changes(self) -> bool:
+        return self.flip or self.shift > 0
+
+
+class Image(_Feature):
+    """Encoded images (JPEG, PNG, GIF, BMP): decoded, resized and scaled; [height, width, channels].
+
+    What `prepare` checks of a column of images is said here too.
+    """
+
+    kind: Literal["image"]
+    column: str = "image"
+    size: list[int] = Field(min_length=2, max_length=2, description="[height, width]")
+    channels: Literal[1, 3] = Field(3, description="colour, or grey")
+    resize: Literal["bilinear", "nearest", "bicubic", "area"] = "bilinear"
+    scale: Literal["-1..1", "0..1", "0..255"] = "-1..1"
+    augment: Augment = Augment()
+    least_side: int = Field(1, ge=1, description="pixels; smaller images are bad rows")
+    most_pixels: int = Field(50_000_000, ge=1, description="larger images are bad rows")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Image:
+        if min(self.size) < 1:
+            raise ValueError("size: [height, width], both above 0")
+        if self.augment.shift >= min(self.size):
+            raise ValueError("augment.shift must be smaller than the image")
+        return self
+
+
 Feature: TypeAlias = Annotated[
-    Numeric | Bucketize | Vocabulary | Hash | Identity | Cross | Text, Field(discriminator="kind")
+    Numeric | Bucketize | Vocabulary | Hash | Identity | Cross | Text | Image,
+    Field(discriminator="kind"),
 ]
 """One feature. Kinds and encodings are TensorFlow's nine feature columns, and texts:
 docs/features.md."""

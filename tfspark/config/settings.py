@@ -30,14 +30,23 @@ from tfspark.wording import say
 ENV_PREFIX = "TFSPARK_"
 
 
+class ImagePaths(Section):
+    """A column of paths of images, whose bytes become a column."""
+
+    column: str = Field(description="that names the files")
+    folder: str = Field(description="that the paths are relative to; or a zip")
+    into: str = Field("image", description="the column of the bytes")
+
+
 class Source(Section):
     """The raw table. `{date}` in `path` is replaced by the logical date."""
 
-    format: Literal["csv", "json", "parquet", "delta", "jdbc", "table"] = "parquet"
+    format: Literal["csv", "json", "parquet", "delta", "jdbc", "table", "images"] = "parquet"
     path: str = Field("", description="folder, file or glob; for jdbc and table: the table's name")
     options: dict[str, str | bool | int | float | list[str]] = Field(
         {}, description="of the format; those of csv and json: docs/contracts.md"
     )
+    images: ImagePaths | None = Field(None, description="files that a column names: docs/images.md")
     day_column: str | None = Field(None, description="take only rows where this column is the date")
 
     def place(self, day: dt.date | None) -> str:
@@ -48,6 +57,8 @@ class Source(Section):
     def _known_options(self) -> Source:
         if self.format in ("csv", "json"):
             text_options(self.format, self.options)
+        if self.format == "images" and self.options:
+            raise ValueError(f"options.{next(iter(self.options))}: images have no options")
         for name, value in self.options.items():
             if isinstance(value, list) and self.format not in ("csv", "json"):
                 raise ValueError(say("option_list", name=name))

@@ -14,12 +14,14 @@ from tfspark.config.recipe import (
     Feature,
     Hash,
     Identity,
+    Image,
     Numeric,
     Text,
     Vocabulary,
 )
 from tfspark.contracts import Contract
 from tfspark.errors import ConfigError
+from tfspark.features.imagelayer import image_layer
 from tfspark.features.numbers import bucket_bounds, numbers_settings
 from tfspark.features.vocabulary import check_expression, text_values, vocabulary_values
 from tfspark.tensors import INT_NULL, TensorSpec
@@ -35,7 +37,7 @@ class Features:
     Attributes:
         inputs: raw column → Keras input [rows, ...] in the column's own dtype.
         by_name: feature → float32 [rows, width], in the recipe's order; of a text the mean of its
-            words' vectors.
+            words' vectors; an image is [rows, height, width, channels].
         texts: feature of a text → its words in their order: `ids`, `embedded`, `mask`, `depth`.
     """
 
@@ -45,7 +47,7 @@ class Features:
 
     @cached_property
     def encoded(self) -> Any:
-        """All features side by side: float32 [rows, sum of widths].
+        """All features side by side, images as rows of numbers: float32 [rows, sum of widths].
 
         Raises:
             ConfigError: the recipe has no features.
@@ -57,7 +59,10 @@ class Features:
                 "features: the recipe names none, and this model builder needs some; "
                 "list them, or build from the raw inputs with a builder of your own"
             )
-        tensors = list(self.by_name.values())
+        tensors = [
+            keras.layers.Flatten()(tensor) if len(tensor.shape) > 2 else tensor
+            for tensor in self.by_name.values()
+        ]
         return keras.layers.Concatenate(name="encoded")(tensors) if tensors[1:] else tensors[0]
 
 
@@ -151,6 +156,8 @@ class _Builder:
             return layers.Numbers(nulls, name=f"{name}_numbers", **settings)(columns)
         if isinstance(feature, Text):
             return self._text(feature, name, nulls[0])
+        if isinstance(feature, Image):
+            return image_layer(feature, nulls[0], self.names)(columns[0])
         if isinstance(feature, Bucketize):
             bounds = bucket_bounds(feature, self.statistics)
             ids, depth = layers.Buckets(nulls, bounds, name=f"{name}_ids")(columns), len(bounds) + 2
@@ -280,6 +287,8 @@ def _misfit(feature: Feature, spec: TensorSpec) -> str | None:
         return "takes single values; work on lists in a model builder of your own"
     if spec.shape and (len(spec.shape) > 1 or spec.shape[0] is None):
         return "takes lists of one known length: say it in the contract, tensor: {shape: [n]}"
+    if isinstance(feature, Image):
+        return None if spec.dtype == "string" else "needs encoded images: a column of binary"
     if isinstance(feature, Numeric | Bucketize):
         return "needs numbers: use vocabulary or hash" if spec.dtype == "string" else None
     if isinstance(feature, Text):

@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from tfspark import storage
 from tfspark.exchange.slices import Slice, SliceWriter, attempt, read_slices
+from tfspark.images.table import ImageTable
 from tfspark.plainfiles.asread import NotPlain, arrow_field
 from tfspark.plainfiles.files import Plain, PlainFile, plain
 from tfspark.sparkerrors import reading
-from tfspark.textfiles.files import TextFile
 from tfspark.textfiles.table import TextTable
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _MOST_BITS = 10
 
 
 class RawTable:
-    """The rows of a DataFrame, or of text files.
+    """The rows of a DataFrame, or of text files or images.
 
     Args:
         where: the table's name in messages.
@@ -48,13 +48,17 @@ class RawTable:
     """
 
     def __init__(
-        self, spark: SparkSession, rows: DataFrame | TextTable, where: str, folder: str
+        self,
+        spark: SparkSession,
+        rows: DataFrame | TextTable | ImageTable,
+        where: str,
+        folder: str,
     ) -> None:
         self._spark, self._rows = spark, rows
         self._spilled: list[tuple[Slice, ...]] = []
         self._files: Plain | None = None
         self.rows: int | None = None
-        if isinstance(rows, TextTable):
+        if isinstance(rows, TextTable | ImageTable):
             self.schema, self.bytes = rows.schema, rows.bytes
             return
         df = rows
@@ -85,14 +89,14 @@ class RawTable:
             columns: those that the tasks get; None: all.
         """
         chosen = self.schema.names if columns is None else list(columns)
-        if isinstance(self._rows, TextTable):
+        if isinstance(self._rows, TextTable | ImageTable):
             return self._of_text(self._rows, task, chosen)
         if self._files is not None:
             return self._of_files(self._rows, self._files, task, chosen)
         return self._of_slices(self._spilled, task, chosen)
 
-    def _of_text(self, table: TextTable, task: Any, columns: list[str]) -> list[Any]:
-        def run(share: Sequence[TextFile]) -> Any:
+    def _of_text(self, table: TextTable | ImageTable, task: Any, columns: list[str]) -> list[Any]:
+        def run(share: Sequence[Any]) -> Any:
             return task(table.batches(share, columns))
 
         return self._each(table.shares(self._spark.sparkContext.defaultParallelism), run)

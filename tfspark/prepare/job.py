@@ -27,9 +27,11 @@ from tfspark.dataset import (
 )
 from tfspark.errors import ConfigError, SourceMissing, StorageError
 from tfspark.features.words import Counted, counted_words
+from tfspark.images.table import ImageTable
 from tfspark.keys import duplicates
 from tfspark.plainfiles.raw import RawTable
 from tfspark.prepare.files import described, other_files, place_files
+from tfspark.prepare.images import image_rules
 from tfspark.prepare.narrow import narrowed_layout
 from tfspark.prepare.spill import BAD, Spilled, SpillTask
 from tfspark.prepare.split import by_split
@@ -158,7 +160,10 @@ class _Run:
             raw = RawTable(self._spark, rows, self._source, folder)
             contract = by_split(self._contract, asked.split)
             by = day_column(source, self._settings.date)
-            checks = RowChecks(contract, raw.schema, self._source, forms, tensors=True, by=by)
+            inside = image_rules(self._settings.features, contract)
+            checks = RowChecks(
+                contract, raw.schema, self._source, forms, tensors=True, by=by, inside=inside
+            )
             self._schema, self._bits = checks.schema, raw.bits()
             twice = duplicates(self._spark, raw, contract, self._source, folder, forms)
             keys = tuple(self._contract.keys)
@@ -168,6 +173,8 @@ class _Run:
             self.rows = sum(part.rows for part in self._parts)
             self.bad = sum(part.bad for part in self._parts)
             info |= {"rows": self.rows, "bad": self.bad}
+            if isinstance(rows, ImageTable) and rows.left_out:
+                info |= {"no_images": len(rows.left_out), "such_as": rows.left_out[0]}
         if not self.rows:
             refuse_empty(self._source, self._settings.source, require_date(self._settings))
 

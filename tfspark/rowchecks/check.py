@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -61,6 +61,13 @@ class Checked:
     raw: pa.StringArray
 
 
+class Content(Protocol):
+    """What is looked at inside the values of a column."""
+
+    def broken(self, batch: pa.RecordBatch) -> Iterable[tuple[int, str]]:
+        """Rows of a raw batch that are bad, and why."""
+
+
 class RowChecks:
     """The checks of a contract on the batches of one raw table; picklable.
 
@@ -71,6 +78,7 @@ class RowChecks:
         forms: how text is written.
         tensors: whether values must become the contract's tensors, as scoring asks of them.
         by: the column that tells a row's day: a row without one is bad.
+        inside: checks of what values hold.
 
     Attributes:
         schema: the contract's columns with the types in which Spark hands them over.
@@ -89,8 +97,9 @@ class RowChecks:
         forms: TextForms = USUAL,
         tensors: bool = False,
         by: DayColumn | None = None,
+        inside: Sequence[Content] = (),
     ) -> None:
-        self._by = by
+        self._by, self._inside = by, inside
         self._names = [column.name for column in contract.columns]
         columns_fit(spark_schema(raw), contract, where)
         self.schema = typed_schema(contract)
@@ -113,6 +122,8 @@ class RowChecks:
             if counts is not None and (twice := some(pc.greater(counts, 1))) is not None:
                 said = counts.filter(twice).cast(pa.string())
                 found.add(twice, f"{name}: there ", said, " times")
+        for content in self._inside:
+            found.of_rows(content.broken(batch))
         if self._by is not None:
             no_day(flat(batch.column(self._by.name)), self._by, found)
         bad, reasons = found.told(None if not_cut is None else some(not_cut.is_valid()))

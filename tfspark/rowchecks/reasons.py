@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +30,12 @@ class Reasons:
             self._texts.append(pa.array(["".join(map(str, said))] * len(rows), pa.string()))
         else:
             self._texts.append(pc.binary_join_element_wise(*said, ""))
+
+    def of_rows(self, said: Iterable[tuple[int, str]]) -> None:
+        """A text a row."""
+        pairs = list(said)
+        self._rows.append(np.array([row for row, _ in pairs], "int64"))
+        self._texts.append(pa.array([text for _, text in pairs], pa.string()))
 
     def told(self, not_cut: pa.Array | None) -> tuple[pa.Array | None, pa.Array]:
         """Which rows are bad, None where none is, and the reasons of these rows.

@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tfspark import storage
 from tfspark.config.day import as_day
@@ -14,9 +15,11 @@ from tfspark.console import print_summary
 from tfspark.contracts import load_contract
 from tfspark.errors import ConfigError
 from tfspark.flags import Parser
+from tfspark.images.table import LABEL, PATH
 from tfspark.starter.facts import facts
 from tfspark.starter.forms import forms_of, options_of
 from tfspark.starter.guess import guess
+from tfspark.starter.images import holds_images, write_images
 from tfspark.starter.look import MOST, look
 from tfspark.starter.write import contract_text, recipe_text
 
@@ -27,8 +30,9 @@ def main(argv: Sequence[str]) -> int:
     """See --help."""
     parser = Parser(
         prog="tfspark init",
-        description="Look at a table (CSV, JSON lines, Parquet, Delta) and write DIR/contract.yaml "
-        "and DIR/recipe.yaml, with which prepare, train and score run as they are.",
+        description="Look at a table (CSV, JSON lines, Parquet, Delta) or at images (a folder or a "
+        "zip, one folder for each label) and write DIR/contract.yaml and DIR/recipe.yaml, with "
+        "which prepare, train and score run as they are.",
     )
     parser.add_argument("table", metavar="TABLE", help="a file, or a folder of files of one kind")
     parser.add_argument("--out", required=True, metavar="DIR", help="where the two files go")
@@ -49,6 +53,15 @@ def main(argv: Sequence[str]) -> int:
                 f"{path}: is there already; --force replaces it, or take another --out"
             )
     day = as_day(given.date) if given.date else dt.datetime.now(dt.UTC).date()
+    name = _name(given.name or Path(given.table.rstrip("/")).name.split(".")[0])
+    if holds_images(given.table):
+        if given.label not in (None, LABEL) or key not in ([], [PATH]):
+            raise ConfigError(
+                f"{given.table}: of images the label is the folder and the key is the path; leave "
+                "out --label and --key"
+            )
+        _done(write_images(given.table, name, (paths[0], paths[1]), day), *paths)
+        return 0
     looked = look(given.table, given.rows)
     forms = forms_of(looked.rows, looked.format == "csv") if looked.text else TextForms()
     columns = [facts(name, looked.rows[name], forms) for name in looked.rows.column_names]
@@ -56,7 +69,6 @@ def main(argv: Sequence[str]) -> int:
         missing = {word for column in columns for word in column.missing}
         looked.options.update(options_of(forms, sorted(missing)))
     found = guess(given.table, columns, given.label, key)
-    name = _name(given.name or Path(given.table.rstrip("/")).name.split(".")[0])
     contract, recipe = paths
     Path(given.out).mkdir(parents=True, exist_ok=True)
     said = contract_text(name, given.table, looked, columns, found)
@@ -65,8 +77,7 @@ def main(argv: Sequence[str]) -> int:
     said = recipe_text(name, given.table, str(contract), looked, columns, found, day)
     storage.write_bytes(str(recipe), said.encode())
     rows = looked.rows.num_rows
-    print_summary(
-        "init: done",
+    _done(
         {
             "table": f"{looked.format}, {rows:,} rows" + ("" if looked.whole else " looked at"),
             "key": ", ".join(found.key) + (f" ({found.doubled} doubled)" if found.doubled else ""),
@@ -74,14 +85,17 @@ def main(argv: Sequence[str]) -> int:
             + ("" if given.label else " (guessed: --label)"),
             "not_used": ", ".join(c for c, (role, _) in found.roles.items() if role == "ignore")
             or "none",
-            "contract": str(contract),
-            "recipe": str(recipe),
         },
+        *paths,
     )
+    return 0
+
+
+def _done(said: dict[str, Any], contract: Path, recipe: Path) -> None:
+    print_summary("init: done", {**said, "contract": str(contract), "recipe": str(recipe)})
     print("\nNext:")
     for job in ("prepare", "train", "score"):
         print(f"  tfspark {job} --config {recipe}")
-    return 0
 
 
 def _name(text: str) -> str:

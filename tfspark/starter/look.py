@@ -17,6 +17,7 @@ import pyarrow.dataset as ds
 
 from tfspark.csvfiles.read import Form, read_csv, read_header
 from tfspark.errors import ConfigError, SourceMissing, StorageError
+from tfspark.images.names import ENDINGS
 from tfspark.textblocks import CORRUPT, UTF8, Coding, opened
 from tfspark.textfiles.table import names_of
 
@@ -35,9 +36,8 @@ _ENDINGS = {
 _PACKED = (".gz",)
 _NOT_YET = {
     ".tfrecord": "TFRecord is what prepare writes; look into it with `tfspark tfrecord schema`",
-    **dict.fromkeys(
-        (".jpg", ".jpeg", ".png", ".zip"), "images have no recipe yet; see docs/training.md"
-    ),
+    **dict.fromkeys(ENDINGS, "one image is no table; name the folder, or a zip of it"),
+    ".zip": "it is no zip that can be read",
 }
 _COMMAS = ",;\t|"
 _PEEK = 64

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import yaml
 
 from tfspark.console import printable
 from tfspark.starter.facts import Facts, told
 from tfspark.starter.guess import Guess
 from tfspark.starter.look import Looked
+from tfspark.starter.yamlline import yaml_line
 
 _VOCABULARY = 200
 """Different values up to which each gets a place of its own."""
@@ -33,10 +33,10 @@ def contract_text(
         "# Each line says what was seen. Correct what you know better: docs/contracts.md.",
         "apiVersion: v3.0.2",
         "kind: DataContract",
-        f"id: {_yaml(name)}",
+        f"id: {yaml_line(name)}",
         "version: 1.0.0",
         "schema:",
-        f"  - name: {_yaml(name)}",
+        f"  - name: {yaml_line(name)}",
         "    # More bad rows than this share stop a job; fewer go to the quarantine table.",
         f"    quarantine: {{maxShare: {_share(rows, looked, columns, of)}}}",
         "    properties:",
@@ -44,7 +44,7 @@ def contract_text(
     for column in columns:
         lines.append(f"      # {_about(column, of)}")
         if column.type:
-            lines.append(f"      - {_yaml(_property(column, of))}")
+            lines.append(f"      - {yaml_line(_property(column, of))}")
     return "\n".join(lines) + "\n"
 
 
@@ -67,12 +67,12 @@ def recipe_text(
     lines = [
         f"# From {printable(where)} to a scored table.",
         "# All settings: docs/training.md, docs/features.md.",
-        f"name: {_yaml(name)}",
-        f"contract: {_yaml(contract)}",
+        f"name: {yaml_line(name)}",
+        f"contract: {yaml_line(contract)}",
         "# The day that prepare and score work on; --date replaces it.",
         f"date: {day.isoformat()}",
         "",
-        f"source: {_yaml(source)}",
+        f"source: {yaml_line(source)}",
         "",
         "prepare:",
         "  split:",
@@ -87,7 +87,7 @@ def recipe_text(
     for column in columns:
         role, why = of.roles[column.name]
         if role in ("feature", "time"):
-            lines.append(f"  - {_yaml(_feature(column, used))}")
+            lines.append(f"  - {yaml_line(_feature(column, used))}")
         elif role == "ignore":
             lines.append(f"  # {printable(column.name)}: not used, {why}")
         elif why == "text":
@@ -107,7 +107,7 @@ def recipe_text(
         "",
         "score:",
         f"  model: models:/{name}@champion",
-        f"  keep: {_yaml(list(of.key))}",
+        f"  keep: {yaml_line(list(of.key))}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -225,11 +225,3 @@ def _about(column: Facts, of: Guess) -> str:
     if role == "label":
         said.append("what is predicted;")
     return printable(" ".join(said).rstrip(";"))
-
-
-def _yaml(said: Any) -> str:
-    """A value in one line."""
-    text = yaml.safe_dump(
-        [said], default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf
-    )
-    return text.strip()[1:-1]

@@ -36,7 +36,8 @@ def in_place_of(source: Source, table: str) -> Source:
         return source.model_copy(update={"path": table})
     options = {} if source.path else source.options
     kind = "parquet" if tables.is_path(table) else "table"
-    return Source(format=kind, path=table, options=options, day_column=source.day_column)
+    day, images = source.day_column, source.images
+    return Source(format=kind, path=table, options=options, day_column=day, images=images)
 
 
 def pinned(spark: SparkSession, source: Source, day: dt.date) -> Source:

@@ -49,7 +49,7 @@ def compile_model(
         model.optimizer.build(model.trainable_variables)
 
 
-def watch_steps(model: Any, sync: Sync, xla: bool, fills: bool = False) -> Any:
+def watch_steps(model: Any, sync: Sync, xla: bool, fills: bool = False, forward: Any = None) -> Any:
     """Let every way of training take one and the same step, and count the rows it has trained on.
 
     A `train_step` of the model's own class is kept; else it is Keras's own, with the forward and
@@ -57,6 +57,7 @@ def watch_steps(model: Any, sync: Sync, xla: bool, fills: bool = False) -> Any:
 
     Args:
         fills: whether this rank has steps without a row: the row that fills them counts nowhere.
+        forward: what Keras's own step calls; None: the model.
 
     Returns:
         int64 variable: real rows that this rank has trained on since it was last set to 0.
@@ -72,7 +73,7 @@ def watch_steps(model: Any, sync: Sync, xla: bool, fills: bool = False) -> Any:
             "out, or train with one rank"
         )
     tracker = loss_tracker(model)
-    step = model.train_step if own else _default_step(model, sync, xla)
+    step = model.train_step if own else _default_step(model, sync, xla, forward or model)
     with tf.device("CPU:0"):
         rows = tf.Variable(0, dtype=tf.int64, trainable=False, name="rows")
 
@@ -106,14 +107,14 @@ def _losses(result: dict[str, Any], model: Any) -> list[Any]:
     return told or [tf.reduce_sum(tf.cast(w, tf.float32)) for w in model.trainable_weights]
 
 
-def _default_step(model: Any, sync: Sync, xla: bool) -> Callable[[Any], Any]:
+def _default_step(model: Any, sync: Sync, xla: bool, forward: Any) -> Callable[[Any], Any]:
     import tensorflow as tf
 
-    arguments = {"training": True} if _takes_training(model) else {}
+    arguments = {"training": True} if _takes_training(forward) else {}
 
     def gradients(x: Any, y: Any, weight: Any) -> Any:
         with tf.GradientTape() as tape:
-            predicted = model(x, **arguments)
+            predicted = forward(x, **arguments)
             loss = model.compute_loss(x, y, predicted, weight, training=True)
             scaled = model.optimizer.scale_loss(loss)
         return tape.gradient(scaled, model.trainable_weights), loss, predicted

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from tfspark import storage
 from tfspark.compat.keras import batch_normalizations, stay_built
 from tfspark.config import Settings
-from tfspark.config.recipe import Feature, Model, Training
+from tfspark.config.recipe import Feature, Image, Model, Training
 from tfspark.dataset import Dataset, open_dataset
 from tfspark.errors import ConfigError
 from tfspark.tensors import TensorSpec
@@ -165,6 +165,7 @@ def work(spec: dict[str, Any], world: World, talk: Talk) -> None:
     """
     import tensorflow as tf
 
+    from tfspark.training.loop.augment import augmenting
     from tfspark.training.loop.callbacks import Ender, Keeper, Run, named_callbacks
     from tfspark.training.loop.compile import compile_model, watch_steps
     from tfspark.training.loop.metrics import check_sums
@@ -182,15 +183,16 @@ def work(spec: dict[str, Any], world: World, talk: Talk) -> None:
     if training.strategy != "none":  # ranks have their own: `Sync`
         for layer in batch_normalizations(model):
             layer.synchronized = True
-    reader = parts.reader("train", world, shuffle=True)
+    rows_of = parts.reader("train", world, shuffle=True)
+    forward, reader = augmenting(model, rows_of, given.features, training, world)
     validation = parts.reader("validation", world, shuffle=False)
     state = State()
-    _build_metrics(model, reader, scope, validation.rows > 0)
+    _build_metrics(model, reader, scope, validation.rows > 0, given.features)
     check_sums(model, world)
     state.resume(given.checkpoints, model, world)
     sync = Sync(model, world, training.compression, training.local_steps)
     if training.strategy == "none":
-        rows = watch_steps(model, sync, training.xla, reader.fills)
+        rows = watch_steps(model, sync, training.xla, reader.fills, forward)
     else:
         rows = tf.Variable(0, dtype=tf.int64, trainable=False)
     if state.resumed_at != (0, 0) and world.rank == 0:
@@ -250,7 +252,13 @@ def strategy_scope(name: str) -> Callable[[], Any]:
     return tf.distribute.TPUStrategy(resolver).scope  # type: ignore[no-any-return]
 
 
-def _build_metrics(model: Any, reader: Reader, scope: Callable[[], Any], validated: bool) -> None:
+def _build_metrics(
+    model: Any,
+    reader: Reader,
+    scope: Callable[[], Any],
+    validated: bool,
+    features: list[Feature],
+) -> None:
     """Make the metrics' variables, with a row of zeros, and look whether they tell a loss."""
     import tensorflow as tf
 
@@ -261,6 +269,10 @@ def _build_metrics(model: Any, reader: Reader, scope: Callable[[], Any], validat
         return tf.zeros([size or 1 for size in spec.shape], spec.dtype)
 
     row = tf.nest.map_structure(zeros, reader.element_spec)
+    if images := [feature.column for feature in features if isinstance(feature, Image)]:
+        from tfspark.features.images import BLANK
+
+        row[0].update({name: tf.constant([BLANK]) for name in images})
     with scope():
         test_step(model, row)
     if validated:

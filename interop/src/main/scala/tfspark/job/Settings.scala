@@ -13,7 +13,8 @@ private[tfspark] final case class Source(
     format: String = "parquet",
     path: String = "",
     options: Map[String, Any] = Map.empty,
-    dayColumn: Option[String] = None
+    dayColumn: Option[String] = None,
+    images: Boolean = false
 ) {
 
   /** The path of a day. */
@@ -49,7 +50,8 @@ private[tfspark] final class Settings(val all: VectorMap[String, Any]) {
       text(told, "format"),
       text(told, "path"),
       told("options").asInstanceOf[Map[String, Any]],
-      day
+      day,
+      told.get("images").exists(_ != null)
     )
   }
 

@@ -94,6 +94,11 @@ private[tfspark] object Tables {
         "source.path: names no table; set it in the file or with --source.path"
       )
     val path = source.place(day)
+    if (source.format == "images" || source.images)
+      throw new ConfigError(
+        s"$path: files of images are read by tfspark score; here name a table that holds their " +
+          "bytes"
+      )
     val df = SparkErrors.reading(path)(source.format match {
       case "csv" => TextFiles.csv(spark, path, TextOptions.of("csv", source.options))
       case "json" =>
