@@ -154,6 +154,9 @@ TEXTS = {
     "option_limits": "there is no such limit",
     "option_spaces": "spaces around a value do not count, and in a string they stay",
     "option_empty": "an empty value is null",
+    "option_images": "options.{name}: images have no options",
+    "threshold_alone": "threshold is for the class of a row; set classes: true too",
+    "classes_signature": "classes and signature both choose the signature; give one",
     "option_list": "options.{name}: must be text, a number, true or false",
     "no_date": "date: this job is for one day; give --date YYYY-MM-DD",
     # Sources and targets

@@ -58,7 +58,7 @@ class Source(Section):
         if self.format in ("csv", "json"):
             text_options(self.format, self.options)
         if self.format == "images" and self.options:
-            raise ValueError(f"options.{next(iter(self.options))}: images have no options")
+            raise ValueError(say("option_images", name=next(iter(self.options))))
         for name, value in self.options.items():
             if isinstance(value, list) and self.format not in ("csv", "json"):
                 raise ValueError(say("option_list", name=name))
@@ -214,9 +214,9 @@ class Score(Section):
     @model_validator(mode="after")
     def _one_signature(self) -> Score:
         if self.threshold is not None and not self.classes:
-            raise ValueError("threshold is for the class of a row; set classes: true too")
+            raise ValueError(say("threshold_alone"))
         if self.classes and self.signature:
-            raise ValueError("classes and signature both choose the signature; give one")
+            raise ValueError(say("classes_signature"))
         return self
 
 

@@ -122,12 +122,17 @@ private[tfspark] object Settings {
         case other => other
       }
       override def field(model: String, field: String, value: Any): Option[String] = None
-      override def whole(model: String, fields: Map[String, Any]): Option[String] =
-        if (model != "Source") None
-        else {
+      override def whole(model: String, fields: Map[String, Any]): Option[String] = model match {
+        case "Source" =>
           val options = fields("options").asInstanceOf[Map[String, Any]]
           TextOptions.fault(fields("format").toString, options)
-        }
+        case "Score" =>
+          val classes = fields("classes") == true
+          if (fields("threshold") != null && !classes) Some(say("threshold_alone"))
+          else if (classes && fields("signature") != "") Some(say("classes_signature"))
+          else None
+        case _ => None
+      }
     },
     unknown = "unknown_setting"
   )

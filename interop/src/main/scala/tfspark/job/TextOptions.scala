@@ -119,6 +119,8 @@ private[tfspark] object TextOptions {
     if (format == "csv" || format == "json")
       try { of(format, options): Unit; None }
       catch { case refused: Refused => Some(refused.getMessage) }
+    else if (format == "images")
+      options.keys.headOption.map(name => say("option_images", "name" -> name))
     else
       options.collectFirst { case (name, _: Seq[_]) => say("option_list", "name" -> name) }
 
