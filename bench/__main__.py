@@ -6,7 +6,8 @@ import importlib
 import sys
 
 NAMES = (
-    *("auc", "convert", "mainpath", "opening", "readers", "scaling", "scoring", "soak", "tfrecord"),
+    *("auc", "convert", "mainpath", "opening", "readers", "recipes", "scaling", "scoring"),
+    *("soak", "tfrecord"),
     "wall",
 )
 

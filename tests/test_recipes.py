@@ -6,6 +6,7 @@ About 30 s, most of it Spark's and TensorFlow's.
 from __future__ import annotations
 
 import csv
+import importlib.util
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,6 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from examples.houses import make as houses
-from examples.reviews import make as reviews
 from tests.conftest import ROOT
 from tests.sizes import size
 from tfspark import score
@@ -28,6 +27,19 @@ from tfspark.scoring import score_udf
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+def made_by(example: str) -> Any:
+    """The script that makes an example's table, as a module."""
+    spec = importlib.util.spec_from_file_location(example, ROOT / "examples" / example / "make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+reviews, houses = made_by("reviews"), made_by("houses")
 
 
 @pytest.fixture
@@ -97,7 +109,7 @@ def test_reviews_reach_their_ceiling_and_raw_strings_score_alike(
         signature="classes_at",
     )
     assert {row["predicted"] for row in strict.collect()} == {"negative"}
-    spark.udf.register("reviewed", score_udf(folder))
+    score_udf(spark, folder).register("reviewed")
     few.createOrReplaceTempView("few_reviews")
     in_sql = spark.sql("SELECT reviewed(review) AS p FROM few_reviews ORDER BY id").collect()
     assert np.allclose([_number(row["p"]) for row in in_sql], p[:40], atol=1e-6)

@@ -185,7 +185,7 @@ def _metric(settings: Settings) -> str:
     metric = settings.tune.metric or EPOCH_METRICS[task][0]
     if metric not in EPOCH_METRICS[task]:
         raise ConfigError(
-            f"tune.metric: {metric} is not known of every epoch of a {task} model; use "
+            f"tune.metric: {metric} is no metric of a {task} model's epochs; use "
             + ", ".join(EPOCH_METRICS[task])
         )
     return metric
