@@ -68,9 +68,12 @@ def test_a_missing_image_is_black_and_a_bad_one_fails() -> None:
     found = pixels({**PHOTO, "column": "maybe"}, [b"", image])
     assert (found[0] == -1).all()
     assert (found[1] != -1).any()
-    for content in (b"", b"hello", image[:50]):  # of a required column
+    webp = pictures.encoded(1, "WEBP")
+    for content in (b"", b"hello", image[:50], webp):  # of a required column
         with pytest.raises(tf.errors.InvalidArgumentError):
             pixels(PHOTO, [image, content])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="more than 100 pixels"):
+        pixels({**PHOTO, "most_pixels": 100}, [image])
 
 
 def test_training_flips_and_shifts_by_chance_that_the_seed_decides() -> None:

@@ -29,6 +29,7 @@ def image_layer(feature: Image, null: Any, names: Mapping[str, str]) -> Any:
         factor,
         offset,
         null,
+        feature.most_pixels,
         name=f"{names[feature.name]}_pixels",
     )
     layer.feature = feature.name  # by which training finds it

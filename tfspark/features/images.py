@@ -25,9 +25,13 @@ class Images(_Column):
     Args:
         method: of `tf.image.resize`; smaller images are made with antialiasing.
         null: what stands for a missing image; None: nothing does.
+        most_pixels: an image of more fails before it is resized, which takes many times its bytes.
     """
 
-    _settings = ("height", "width", "channels", "method", "factor", "offset", "null")
+    _settings = (
+        *("height", "width", "channels", "method", "factor", "offset", "null"),
+        "most_pixels",
+    )
 
     def __init__(
         self,
@@ -38,11 +42,13 @@ class Images(_Column):
         factor: float = 1 / 127.5,
         offset: float = -1.0,
         null: str | None = None,
+        most_pixels: int = 50_000_000,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.height, self.width, self.channels = height, width, channels
         self.method, self.factor, self.offset, self.null = method, factor, offset, null
+        self.most_pixels = most_pixels
 
     def call(self, column: tf.Tensor) -> tf.Tensor:
         if self.null is not None:
@@ -53,9 +59,15 @@ class Images(_Column):
 
     def decode(self, image: tf.Tensor) -> tf.Tensor:
         """One image, 0 to 255."""
+        # Not every TensorFlow that may open the model decodes WebP.
+        known = tf.not_equal(tf.strings.substr(image, 0, 4), "RIFF")
         # Three channels whatever the file has: only of these every format is decoded.
         pixels = tf.io.decode_image(image, channels=3, expand_animations=False)
         pixels.set_shape([None, None, 3])
+        few = tf.reduce_prod(tf.shape(pixels, tf.int64)[:2]) <= self.most_pixels
+        refused = f"the image is WebP, or has more than {self.most_pixels:,} pixels"
+        with tf.control_dependencies([tf.debugging.Assert(known & few, [refused])]):
+            pixels = tf.identity(pixels)
         size = (self.height, self.width)
         pixels = tf.image.resize(pixels, size, self.method, antialias=self.method != "nearest")
         pixels = tf.cast(pixels, tf.float32)
