@@ -117,6 +117,8 @@ def decide(measured: list[Measured], least: int) -> tuple[Word, str]:
     rows = first.difference.rows
     if rows < least:
         return "cannot tell", f"{rows} rows, at least {least} are wanted; {first.said}"
+    if first.difference.value is None:
+        return "cannot tell", first.said
     for other in measured[1:]:
         low, _ = other.difference.interval()
         if other.difference.verdict(other.margin) == "worse" and low <= -other.margin:
