@@ -6,9 +6,8 @@ import importlib
 import sys
 
 NAMES = (
-    *("auc", "convert", "mainpath", "opening", "readers", "recipes", "scaling", "scoring"),
-    *("soak", "tfrecord"),
-    "wall",
+    *("auc", "convert", "gate", "mainpath", "opening", "readers", "recipes", "scaling", "scoring"),
+    *("soak", "tfrecord", "wall"),
 )
 
 

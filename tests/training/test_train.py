@@ -75,6 +75,7 @@ def test_the_first_version_is_the_champion(settings_of: Make, steps: Steps, tmp_
     assert list(model.signature.outputs) == ["probability"]
     assert {"MLmodel", "input_example.json"} <= set(model.files)
     assert predictions(model.path) == predictions(summary["folder"])
+    assert len((model.manifest or {})["golden"]) == 20
     assert (Path(summary["folder"]) / "variables").is_dir()
     assert storage.names(str(tmp_path / "models" / "_staging")) == []
     assert not list((tmp_path / "checkpoints" / "small").iterdir())
@@ -142,7 +143,8 @@ def test_the_same_training_is_reused_unless_it_is_forced(
     said = capsys.readouterr().err
     assert "on the test split, challenger 2: accuracy 0." in said
     assert "; champion 1: accuracy 0." in said
-    assert "set_registered_model_alias('small', 'champion', '2')" in said
+    assert "tfspark judge small 2" in said
+    assert "tfspark promote small 2" in said
     assert predictions(forced["folder"]) == predictions(first["folder"])
     assert train(settings_of(), steps)["version"] == 2
 

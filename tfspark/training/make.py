@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _CURVES_EVERY = 5.0  # seconds
 _CHECK_ROWS = 256
+_GOLDEN = 20
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Trained:
         threshold: of two classes.
         details: of the test split, by class.
         epochs: `trained` and `best`.
+        golden: the predictions of the first rows of the test split, in the order of its files.
     """
 
     keras: Any
@@ -68,6 +70,7 @@ class Trained:
     threshold: float
     details: dict[str, Any]
     epochs: dict[str, int]
+    golden: list[Any]
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,7 @@ class Maker:
             threshold=threshold,
             details=describe(*seen[SPLITS[2]], label.classes, threshold),
             epochs={"trained": state.epoch, "best": state.best_epoch + 1},
+            golden=seen[SPLITS[2]][1][:_GOLDEN].tolist(),
         )
 
     def write(self, version: Version | None, run_id: str, model: Trained) -> int:
@@ -212,6 +216,7 @@ class Maker:
             "metrics": model.metrics,
             "evaluation": model.details,
             "epochs": model.epochs,
+            "golden": model.golden,
             "versions": {
                 "tensorflow": tf.__version__,
                 "keras": keras.__version__,
