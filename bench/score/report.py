@@ -15,6 +15,7 @@ BARS = (
     ("join", "arrow", "join", "predict_batch_udf", 1.5),
     ("images", "scan", "images", "no Spark", 0.9),
     ("images", "scan", "images", "predict_batch_udf", 2.5),
+    ("jpegs", "scan", "jpegs", "no Spark", 0.85),
     ("images", "scan", "images as floats", "predict_batch_udf", 2.5),
 )
 MEMORY_BAR = 1.15

@@ -103,6 +103,17 @@ def test_zips_as_programs_write_them(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "more than the 10" in rows_of(image_table(str(path)))[0][UNREAD]
 
 
+def test_tasks_find_a_path_that_is_relative(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures.zipped(tmp_path / "t.zip", pictures.good(2).items())
+    pictures.folder(tmp_path / "f", pictures.good(2).items())
+    monkeypatch.chdir(tmp_path)
+    tables = [image_table("t.zip"), image_table("f")]
+    monkeypatch.chdir("/")
+    assert rows_of(tables[0]) == rows_of(tables[1])
+
+
 def test_what_is_no_source_of_images(tmp_path: Path) -> None:
     with pytest.raises(SourceMissing, match="is not there.*--source.path: one folder for each"):
         image_table(str(tmp_path / "none.zip"))

@@ -67,7 +67,7 @@ def test_the_first_version_is_the_champion(settings_of: Make, steps: Steps, tmp_
     assert summary["uri"] == "models:/small@champion"
     assert summary["rows"] == 90
     assert not summary["reused"]
-    assert {"auc", "accuracy", "logloss", "rows"} == set(summary["test"])
+    assert {"auc", "accuracy", "logloss", "rows", "recall", "f1"} <= set(summary["test"])
     model = resolve_model(summary["uri"], settings_of().tracking_uri)
     assert (model.name, model.version) == ("small", "1")
     assert model.signature.inputs["x"] == TensorSpec("float64", (), np.nan)
@@ -310,7 +310,7 @@ def test_multiclass_and_regression(settings_of: Make, steps: Steps, tmp_path: Pa
     columns = [{**c, "validValues": None} if c["name"] == "y" else c for c in COLUMNS]
     write_dataset(tmp_path, rows, columns, version=2)
     three = train(settings_of(model__task="multiclass"), steps)
-    assert set(three["test"]) == {"accuracy", "logloss", "rows"}
+    assert set(three["test"]) == {"accuracy", "logloss", "rows", "macro_f1", "ece"}
     manifest = read_manifest(three["folder"])
     assert manifest is not None
     assert manifest["outputs"]["probabilities"]["shape"] == [3]

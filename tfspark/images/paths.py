@@ -29,7 +29,7 @@ class Files:
     """
 
     def __init__(self, folder: str) -> None:
-        self.folder = folder
+        self.folder = storage.absolute(folder)  # tasks do not stand in the driver's
         fs, inner = storage.filesystem(folder)
         kind = fs.get_file_info(inner).type
         if kind == pafs.FileType.NotFound:

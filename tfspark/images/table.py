@@ -173,7 +173,8 @@ def image_table(path: str) -> ImageTable:
         raise ContractViolation(
             f"{path}: holds no image: no file's name ends with {', '.join(ENDINGS)}{rest}"
         )
-    return ImageTable(path, images, others, stamp)
+    # Tasks do not stand in the driver's folder.
+    return ImageTable(storage.absolute(path), images, others, stamp)
 
 
 def image_files(path: str) -> list[ImageFile]:

@@ -38,6 +38,7 @@ class Seen:
         opened: number of images.
     """
 
+    path: str
     table: ImageTable
     labels: dict[str, int]
     bare: int
@@ -103,7 +104,7 @@ def look_at_images(path: str) -> Seen:
     if not sizes:
         raise ConfigError(f"{path}: no image can be used; the first {faults[0]}")
     known = {str(name): count for name, count in sorted(labels.items(), key=lambda x: str(x[0]))}
-    return Seen(table, known, bare, sizes, faults, len(chosen))
+    return Seen(path, table, known, bare, sizes, faults, len(chosen))
 
 
 def write_images(path: str, name: str, files: tuple[Path, Path], day: dt.date) -> dict[str, Any]:
@@ -124,7 +125,7 @@ def write_images(path: str, name: str, files: tuple[Path, Path], day: dt.date) -
 
 def _contract(name: str, seen: Seen) -> Iterator[str]:
     files, labels = len(seen.table.files), list(seen.labels)
-    where = printable(seen.table.path)
+    where = printable(seen.path)
     yield f"# What the images of {where} must be, guessed from {files:,} of them."
     yield "# Each line says what was seen. Correct what you know better: docs/images.md."
     yield "apiVersion: v3.0.2"
@@ -159,14 +160,14 @@ def _recipe(name: str, contract: str, seen: Seen, day: dt.date) -> Iterator[str]
     filters = [min(128, 16 * 2**stage) for stage in range(stages)]
     rows = len(seen.table.files)
     batch = min(64, max(16, 2 ** round(math.log2(max(rows, 1) / 50))))
-    yield f"# From {printable(seen.table.path)} to a scored table."
+    yield f"# From {printable(seen.path)} to a scored table."
     yield "# All settings: docs/images.md, docs/training.md."
     yield f"name: {yaml_line(name)}"
     yield f"contract: {yaml_line(contract)}"
     yield "# The day that prepare and score work on; --date replaces it."
     yield f"date: {day.isoformat()}"
     yield ""
-    yield f"source: {yaml_line({'format': 'images', 'path': seen.table.path})}"
+    yield f"source: {yaml_line({'format': 'images', 'path': seen.path})}"
     yield ""
     yield "prepare:"
     yield "  format: tfrecord    # of the encoded images, as they are"
