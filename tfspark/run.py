@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tfspark.config import Settings, Source, require_date
@@ -38,10 +39,15 @@ def tune(settings: Settings, steps: Steps) -> dict[str, Any]:
     return run(settings, steps, lambda: _session("tune", settings, steps))
 
 
-def score(settings: Settings, steps: Steps) -> dict[str, Any]:
+def score(
+    settings: Settings, steps: Steps, before_commit: Callable[[], None] | None = None
+) -> dict[str, Any]:
     """Table and model → one day of the scored table.
 
     Without `score.input` the configuration's own source is scored, checked by its contract.
+
+    Args:
+        before_commit: see `score_table`.
     """
     from tfspark.contracts import load_contract
     from tfspark.scoring import score_table
@@ -81,6 +87,7 @@ def score(settings: Settings, steps: Steps) -> dict[str, Any]:
         tracking_uri=settings.tracking_uri,
         signature=asked.signature or None,
         steps=steps,
+        before_commit=before_commit,
     )
     return summary.to_dict()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ class TableAsked:
         plan: its name; `auto` is one.
         quarantine: the table of bad rows.
         limit: how many bad rows are too many.
+        before_commit: asked before each try to commit; it may raise.
     """
 
     spark: SparkSession
@@ -45,6 +46,7 @@ class TableAsked:
     limit: Quarantine
     run_id: str
     steps: Steps | None
+    before_commit: Callable[[], None] | None = None
 
     @property
     def named(self) -> Source | None:

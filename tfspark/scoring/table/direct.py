@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ class FilesRun:
         named = rows.toDF(*used, REASONS, RAW)
         return named.select(REASONS, raw.alias(RAW))
 
-    def commit(self) -> int:
+    def commit(self, allowed: Callable[[], None]) -> int:
         out = self._output
         return commit_day(
             self._target,
@@ -94,6 +95,7 @@ class FilesRun:
             out.day,
             run_id=out.run_id,
             token=self._token,
+            allowed=allowed,
         )
 
     def _bad_files(self) -> list[str]:

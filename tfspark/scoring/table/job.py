@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,7 @@ def score_table(
     signature: str | None = None,
     run_id: str | None = None,
     steps: Steps | None = None,
+    before_commit: Callable[[], None] | None = None,
 ) -> Summary:
     """Score a table and replace one day of a Delta table with the result.
 
@@ -111,6 +112,8 @@ def score_table(
         run_id: the run's name in the tables; default: a new one.
         steps: where the log of the steps goes; default: stderr, where a person reads it (a
             terminal, a notebook), else nowhere.
+        before_commit: called when all rows are staged and counted, and before each try to commit;
+            what it raises ends the run, and the target is unchanged.
 
     Raises:
         SourceMissing: the source is not there, or has no rows of the day.
@@ -146,6 +149,7 @@ def score_table(
         limit or (contract.table.quarantine if contract else Quarantine()),
         run_id or (steps.run_id if steps else uuid.uuid4().hex),
         steps,
+        before_commit,
     )
     return _run(asked, started)
 

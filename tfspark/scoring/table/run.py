@@ -147,7 +147,7 @@ class TableRun:
     def commit(self) -> int:
         """Replace the day by the good rows that are staged; the table's new version."""
         with self.asked.step("commit") as info:
-            version = info["version"] = self._way.commit()
+            version = info["version"] = self._way.commit(self.asked.before_commit or (lambda: None))
         return version
 
     def _read(self) -> DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -63,5 +64,9 @@ class Way(Protocol):
     def bad_rows(self) -> DataFrame:
         """The bad rows: their reasons (`REASONS`) and their text (`RAW`)."""
 
-    def commit(self) -> int:
-        """Replace the day by the good rows; the table's new version."""
+    def commit(self, allowed: Callable[[], None]) -> int:
+        """Replace the day by the good rows; the table's new version.
+
+        Args:
+            allowed: called before each try, once the table is looked at; it may raise.
+        """
