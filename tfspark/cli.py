@@ -40,7 +40,8 @@ def main(command: str | None = None, argv: Sequence[str] | None = None) -> int:
             return _usage(given)
         command = given.pop(0)
     if command in OTHERS:
-        run = importlib.import_module(OTHERS[command][0]).main
+        module, _, function = OTHERS[command][0].partition(":")
+        run = getattr(importlib.import_module(module), function or "main")
         return guarded(command, lambda: run(given))
     return guarded(command, lambda: _job(command, given))
 

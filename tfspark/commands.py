@@ -109,6 +109,10 @@ COMMANDS = {
 OTHERS = {
     "init": ("tfspark.starter.command", "a table of your own -> its contract and recipe"),
     "query": ("tfspark.query", "scored table -> screen, CSV, JSON lines or Parquet"),
+    "judge": ("tfspark.judge.command", "is a version better than the champion, on the same rows"),
+    "promote": ("tfspark.champions.command:promote", "make a version the champion"),
+    "rollback": ("tfspark.champions.command:rollback", "the champion before, and the days to redo"),
+    "champions": ("tfspark.champions.command:champions", "who was champion, since when, why"),
     "contract": ("tfspark.contracts.docs", "check a contract and print its page"),
     "tfrecord": ("tfspark.tfrecord.command", "look into TFRecord: head, count, schema, verify"),
     "registry": ("tfspark.registry.index", "bring a SQLite registry's index up to date"),

@@ -9,6 +9,7 @@
     ├── GateError                    4   the model did not pass its gate
     ├── TrainingError                5   training failed
     ├── StorageError                 6   reading, writing or committing failed
+    │   ├── Conflict                75   another was faster: look, and try again
     │   ├── ModelFailed              6   a model fails, whatever the rows
     │   ├── IntegrityError           6   a file differs from its manifest
     │   └── UnsafeModelError         6   a SavedModel holds ops that are not allow-listed
@@ -23,6 +24,7 @@ from tfspark.mask import mask_text
 
 __all__ = [
     "ConfigError",
+    "Conflict",
     "ContractFileError",
     "ContractViolation",
     "GateError",
@@ -91,6 +93,12 @@ class StorageError(TfsparkError):
     """Reading, writing or committing failed."""
 
     exit_code = 6
+
+
+class Conflict(StorageError):
+    """Another was faster, so what was decided on is no longer there; nothing is changed."""
+
+    exit_code = 75
 
 
 class ModelFailed(StorageError):

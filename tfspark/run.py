@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ def score(
     )
     spark = _session("score", settings, steps)
     refuse_lost(spark, settings.scored)
+    _in_office(settings, asked.model)
     summary = score_table(
         spark,
         source,
@@ -104,6 +106,7 @@ def stream(settings: Settings, steps: Steps) -> dict[str, Any]:
             raise ConfigError(f"stream.{what}: is not set; give --{what}")
     spark = _session("stream", settings, steps)
     refuse_lost(spark, asked.output or settings.scored)
+    _in_office(settings, asked.model)
     running = score_stream(
         spark,
         asked.input,
@@ -124,6 +127,20 @@ def stream(settings: Settings, steps: Steps) -> dict[str, Any]:
         summary = running.wait().to_dict()
         info |= {"batches": summary["batches"], "rows": summary["rows_in"]}
     return summary
+
+
+def _in_office(settings: Settings, model: str | dict[str, str]) -> None:
+    """Have every `models:/NAME@champion` mean the champion of the table of promotions.
+
+    Raises:
+        StorageError: the registry's alias says otherwise, and cannot be set.
+    """
+    from tfspark.champions import repair
+
+    given = model.values() if isinstance(model, dict) else [model]
+    for uri in given if model else [f"models:/{settings.name}@champion"]:
+        if found := re.fullmatch(r"models:/([^/@]+)@champion", uri):
+            repair(settings, found[1])
 
 
 def _inputs(asked: Score | Stream) -> dict[str, Any] | None:

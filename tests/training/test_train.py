@@ -139,7 +139,8 @@ def test_the_same_training_is_reused_unless_it_is_forced(
     said = capsys.readouterr().err
     assert "on the test split, challenger 2: accuracy 0." in said
     assert "; champion 1: accuracy 0." in said
-    assert "set_registered_model_alias('small', 'champion', '2')" in said
+    assert "tfspark judge small 2" in said
+    assert "tfspark promote small 2" in said
     assert predictions(forced["folder"]) == predictions(first["folder"])
     assert train(settings_of(), steps)["version"] == 2
 

@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from tfspark import storage
 from tfspark.config.day import day_setting
+from tfspark.config.gate import Gate
 from tfspark.config.night import Nightly
 from tfspark.config.recipe import Feature, Model, Section, Training
 from tfspark.config.textoptions import text_options
@@ -272,6 +273,7 @@ class Settings(BaseSettings):
     distributed: Distributed = Distributed()
     tune: Tune = Tune()
     registry: Registry = Registry()
+    gate: Gate = Gate()
     score: Score = Score()
     stream: Stream = Stream()
     nightly: Nightly = Nightly()

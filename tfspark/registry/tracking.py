@@ -147,6 +147,22 @@ class Store:
             if about["tags"].get(TRAIN_KEY) == train_key
         ]
 
+    def every(self) -> dict[int, Version]:
+        """All versions of the model, by their numbers; none where it is not registered."""
+        known = (indexed(self.uri) or {}).get(self.name, {}).get("versions")
+        if known is None:
+            with self.asking():
+                found = self.client.search_model_versions(f"name = '{self.name}'")
+            versions = [_version(v.version, str(v.run_id), v.tags) for v in found]
+        else:
+            versions = [_version(n, None, about["tags"]) for n, about in known.items()]
+        return {version.number: version for version in versions}
+
+    def models(self) -> list[str]:
+        """The names of the models in the store, for messages."""
+        with self.asking():
+            return sorted(model.name for model in self.client.search_registered_models())
+
     def new_version(self, run_id: str, train_key: str) -> int:
         """Register a version, not complete yet, whose files will be the run's."""
         from mlflow.exceptions import MlflowException

@@ -7,16 +7,13 @@ them, and the model runs behind the wall.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from tfspark.errors import SignatureError
 from tfspark.registry.resolve import ModelFolder, resolve_model
-from tfspark.scoring.model.pack import Packed, cut, listed
-from tfspark.scoring.worker.guard import Scorer
-from tfspark.scoring.worker.predict import Feed
+from tfspark.scoring.local import scorer_of
 from tfspark.tensors import misfit
 
 
@@ -25,10 +22,7 @@ class Predictor:
 
     def __init__(self, model: ModelFolder) -> None:
         self._model = model
-        pieces = tuple(_Piece(content) for content in cut(model))
-        packed = Packed(model.path, model.digest, listed(model), pieces)
-        feeds = tuple(Feed(name, spec) for name, spec in model.signature.inputs.items())
-        self._scorer = Scorer(packed, model.signature, feeds)
+        self._scorer = scorer_of(model)
 
     def predict(self, rows: Any, params: Mapping[str, Any] | None = None) -> Any:
         """A pandas frame of the outputs, a row for a row.
@@ -64,13 +58,6 @@ class Predictor:
                 raise SignatureError(f"{where} cannot take a column of {column.type}: {reason}")
             columns.append(column)
         return columns
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """What is a broadcast where Spark is."""
-
-    value: bytes
 
 
 def _load_pyfunc(path: str) -> Predictor:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _CURVES_EVERY = 5.0  # seconds
 _CHECK_ROWS = 256
+_GOLDEN = 20
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Trained:
         sample: some rows of the training split, to compare the exported model with.
         label: with its classes in the order of the output.
         epochs: `trained` and `best`.
+        golden: the predictions of the first rows of the test split, in the order of its files.
     """
 
     keras: Any
@@ -61,6 +63,7 @@ class Trained:
     sample: dict[str, Any]
     label: Label
     epochs: dict[str, int]
+    golden: list[Any]
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,8 @@ class Maker:
             self.store.log_curves(run_id, state.history)
             task = self.settings.model.task
             predict = predictor(model)
-            metrics = {split: _measure(parts, predict, split, task) for split in SPLITS[1:]}
+            measured = {split: _measure(parts, predict, split, task) for split in SPLITS[1:]}
+            metrics = {split: found for split, (found, _) in measured.items()}
             info |= metrics["test"]
             named = {f"{name}_{key}": v for name, m in metrics.items() for key, v in m.items()}
             self.store.log_metrics(run_id, {**named, "best_epoch": state.best_epoch + 1})
@@ -134,6 +138,7 @@ class Maker:
             sample=head(self.dataset, parts.encoder, _CHECK_ROWS),
             label=parts.encoder.label,
             epochs={"trained": state.epoch, "best": state.best_epoch + 1},
+            golden=measured["test"][1],
         )
 
     def write(self, version: Version | None, run_id: str, model: Trained) -> int:
@@ -190,6 +195,7 @@ class Maker:
             "recipe": recipe(self.settings),
             "metrics": model.metrics,
             "epochs": model.epochs,
+            "golden": model.golden,
             "versions": {
                 "tensorflow": tf.__version__,
                 "keras": keras.__version__,
@@ -253,8 +259,9 @@ def _check_scored(folder: str) -> None:
 
 def _measure(
     parts: Parts, predict: Callable[[Mapping[str, Any]], Array], split: str, task: str
-) -> dict[str, float]:
-    """The metrics of a split; only labels and predictions are held in memory."""
+) -> tuple[dict[str, float], list[Any]]:
+    """The metrics of a split, and its first predictions; only labels and predictions are held in
+    memory."""
     labels, predictions = [], []
     for inputs, label, *_ in parts.reader(split, World(), shuffle=False).once():
         labels.append(label.numpy())
@@ -268,7 +275,8 @@ def _measure(
             f"of the {split} split; look for missing or extreme values in them that the features "
             "let through"
         )
-    return evaluate(task, np.concatenate([empty, *labels]), predicted)
+    metrics = evaluate(task, np.concatenate([empty, *labels]), predicted)
+    return metrics, predicted[:_GOLDEN].tolist()
 
 
 @contextmanager

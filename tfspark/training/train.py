@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import tfspark
 from tfspark import storage
+from tfspark.champions import repair
 from tfspark.config import Settings
 from tfspark.console import Steps
 from tfspark.dataset import Dataset, find_dataset
@@ -188,7 +189,7 @@ def _publish(maker: Maker, version: Version) -> dict[str, Any]:
     store.end_run(manifest["run_id"])
     store.tag(number, SHA256, sha256)
     if not failed and not passed:
-        champion = store.aliases().get(CHAMPION)
+        champion = repair(maker.settings, store.name) or store.aliases().get(CHAMPION)
         store.set_alias(CHAMPION if champion in (None, number) else CHALLENGER, number)
         if champion not in (None, number):
             _compare(maker, number, manifest, champion)
@@ -220,10 +221,10 @@ def _compare(maker: Maker, number: int, manifest: dict[str, Any], champion: int)
             (CHAMPION, champion, other.get("metrics", {}).get("test", {})),
         )
     ]
+    name = maker.settings.name
     maker.steps.note(
-        f"on the test split, {'; '.join(told)}. To promote the challenger: MlflowClient("
-        f"{maker.settings.tracking_uri!r}).set_registered_model_alias("
-        f"{maker.settings.name!r}, {CHAMPION!r}, {str(number)!r})"
+        f"on the test split, {'; '.join(told)}. To compare both on the same rows: tfspark judge "
+        f"{name} {number}; to make it the champion: tfspark promote {name} {number}"
     )
 
 

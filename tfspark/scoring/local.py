@@ -1,0 +1,30 @@
+"""A model for the process that asks, or one beside it, where there is no Spark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tfspark.registry.resolve import ModelFolder
+from tfspark.scoring.model.pack import Packed, cut, listed
+from tfspark.scoring.worker.guard import Scorer
+from tfspark.scoring.worker.predict import Feed
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What is a broadcast where Spark is."""
+
+    value: bytes
+
+
+def scorer_of(model: ModelFolder, **settings: Any) -> Scorer:
+    """What scores columns that come in the order of the model's inputs.
+
+    Args:
+        settings: of the scorer, by the names of its fields.
+    """
+    pieces = tuple(_Piece(content) for content in cut(model))
+    packed = Packed(model.path, model.digest, listed(model), pieces)
+    feeds = tuple(Feed(name, spec) for name, spec in model.signature.inputs.items())
+    return Scorer(packed, model.signature, feeds, **settings)
