@@ -1,0 +1,1 @@
+"""A night: what is done once a day, and what is said of it."""
