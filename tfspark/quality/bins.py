@@ -95,7 +95,9 @@ class CategoryBins:
         return np.array([nulls, unseen, rare, *counts.values()], "int64")
 
 
-def number_bins(quantiles: Sequence[float], common: Mapping[float, int], rows: int) -> NumberBins:
+def number_bins(
+    quantiles: Sequence[float], common: Mapping[float, int], rows: int, bins: int = _BINS
+) -> NumberBins:
     """The bins of a column of numbers.
 
     Args:
@@ -103,9 +105,10 @@ def number_bins(quantiles: Sequence[float], common: Mapping[float, int], rows: i
             in the statistics of a dataset.
         common: its most frequent values and how often they are there.
         rows: of the training split.
+        bins: of equal counts.
     """
     own = tuple(sorted(value for value, count in common.items() if count > _OWN * rows))
-    places = np.linspace(0, len(quantiles) - 1, _BINS + 1)[1:-1]
+    places = np.linspace(0, len(quantiles) - 1, bins + 1)[1:-1]
     inner = [quantiles[round(place)] for place in places]
     edges = tuple(sorted({float(edge) for edge in inner} - {float(quantiles[0])} - set(own)))
     return NumberBins(edges, own, float(quantiles[0]), float(quantiles[-1]))

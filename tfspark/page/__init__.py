@@ -1,0 +1,1 @@
+"""Pages for people: what a night did, and all nights."""
