@@ -22,6 +22,9 @@ class Nightly(Section):
         description="HH:MM, UTC, of the day after: a source missing then is no more late (3)",
     )
     prepare: bool = Field(True, description="make a dataset of the day; false: labels come later")
+    reason: str = Field(
+        "", description="why a challenger that is not worse is promoted; default: it is not"
+    )
     lease_seconds: float = Field(
         120, gt=0, description="a night that gives no sign of life so long has lost its day"
     )

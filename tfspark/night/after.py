@@ -2,25 +2,130 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from tfspark import storage
+from tfspark.champions import history
 from tfspark.config import Settings
 from tfspark.console import Steps
-from tfspark.night.pin import Pin
+from tfspark.errors import ConfigError
 from tfspark.night.record import Record, Records
+from tfspark.session import open_session
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a step is given; it puts what it finds into the record."""
+    """What a step is given; it puts what it finds into the record.
+
+    Attributes:
+        settings: those by which the day was scored.
+    """
 
     settings: Settings
     steps: Steps
-    records: Records
     record: Record
-    pin: Pin
+
+    @property
+    def spark(self) -> SparkSession:
+        return open_session(f"tfspark nightly {self.settings.name}", self.settings.spark)
+
+    @property
+    def day(self) -> dt.date:
+        return dt.date.fromisoformat(self.record["date"])
+
+    @property
+    def model(self) -> str:
+        """The one that scored the day.
+
+        Raises:
+            ConfigError: there are several, or it is not known.
+        """
+        pin = self.record["published"]["pin"]
+        if pin is None:
+            raise ConfigError("no night has scored the day, so its model is not known")
+        uri = pin["model"]["uri"]
+        if not isinstance(uri, str):
+            raise ConfigError("several models have scored the day; one alone is watched")
+        return uri
 
 
-AFTER: dict[str, Callable[[Context], str]] = {}
+def watched(context: Context) -> str:
+    from tfspark.watch import watch
+
+    record, settings = context.record, context.settings
+    rows, bad = record["rows"]["in"], record["rows"]["quarantined"]
+    found = watch(
+        context.spark,
+        settings,
+        context.steps,
+        context.day,
+        settings.scored,
+        context.model,
+        record["published"]["rows"] if rows is None else rows,
+        bad or 0,
+        backfilled=record["backfilled"],
+    )
+    record["watch"] = found.to_json()
+    return found.said
+
+
+def labelled(context: Context) -> str:
+    from tfspark.watch import labels
+
+    settings = context.settings
+    found = labels(
+        context.spark,
+        settings,
+        context.steps,
+        context.day,
+        settings.scored,
+        context.model,
+    )
+    record = context.record
+    record["labels"] = found.to_json()
+    return found.said
+
+
+AFTER: dict[str, Callable[[Context], str]] = {"watch": watched, "labels": labelled}
 """Name → step, which gives a sentence; what it raises makes the night yellow."""
+
+
+def page_of(records: Records, record: Record) -> str:
+    return storage.join(records.folder, f"{record['date']}.html")
+
+
+def report(settings: Settings, records: Records, record: Record) -> str:
+    """Write the page of a night; its path."""
+    from tfspark.page import write_night
+
+    return write_night({**record, "history": _history(settings)}, records.root)
+
+
+def index(records: Records) -> None:
+    """Write the index of all nights."""
+    from tfspark.page import write_index
+
+    write_index(records.root)
+
+
+def _history(settings: Settings) -> list[dict[str, Any]]:
+    """The champions, the newest first; none where there is no registry."""
+    try:
+        past = history(settings, settings.name)
+    except Exception:  # for the page alone
+        return []
+    return [
+        {
+            "at": champion.since.isoformat() if champion.since else "",
+            "version": champion.version,
+            "by": champion.by,
+            "reason": champion.reason,
+        }
+        for champion in reversed(past)
+    ]

@@ -14,6 +14,7 @@ from tfspark.night.after import AFTER, Context
 from tfspark.night.days import is_late
 from tfspark.night.decide import Decision, skips_prepare
 from tfspark.night.examples import examples
+from tfspark.night.gate import gate
 from tfspark.night.lease import Lease, LeaseLost
 from tfspark.night.pin import Pin, with_pin
 from tfspark.night.record import Record, Records, step_of
@@ -71,7 +72,7 @@ class Chain:
     def follow(self, force: bool) -> bool:
         """The steps behind the bar; whether one of them was done."""
         did = False
-        context = Context(self._settings, self._steps, self._records, self.record, self._pin)
+        context = Context(self._settings, self._steps, self.record)
         for name, step in AFTER.items():
             done = step_of(self._before, name)
             again = did or force or done is None or done["state"] not in ("done", "skipped")
@@ -101,7 +102,17 @@ class Chain:
         return self._note("prepare", "done", str(made["dataset"]), self._pin.prepared)
 
     def _gate(self) -> None:
-        self._note("gate", "skipped", "there is no challenger", None)
+        """Whatever comes of it, the pinned champion scores tonight."""
+        if self.record["backfilled"] or self.record["published"] is not None:
+            return self._note("gate", "skipped", "the day is done again or filled in", None)
+        try:
+            found = gate(self._asked, self._steps, self._records)
+        except Exception as error:
+            said = str(error).partition("\n")[0]
+            return self._note("gate", "degraded", f"{type(error).__name__}: {said}", None)
+        if found.verdict is not None:
+            self.record["gate"] = found.verdict
+        return self._note("gate", found.state, found.said, found.key)
 
     def _score(self) -> None:
         made = run.score(self._settings, self._steps, self._allowed)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from tfspark import storage
 from tfspark.config import Settings
 from tfspark.console import Steps
 from tfspark.errors import StorageError, TfsparkError
+from tfspark.night.after import index, page_of, report
 from tfspark.night.chain import Chain
 from tfspark.night.decide import Decision, current, decide
 from tfspark.night.lease import Lease, LeaseLost
@@ -108,12 +111,13 @@ def _night(
         elif last is not None:
             record["pin"] = (kept or {}).get("pin") or record["pin"]
             record["steps"] = [dict(step) for step in last["steps"]]
-        if not chain.follow(asked.force) and not decision.score:
+        did = chain.follow(asked.force) or decision.score
+        if not did and storage.exists(page_of(records, record)):
             records.drop(day)
             return Outcome(day, 0, f"nothing to do: {decision.why}")
-        _close(record, decision, steps.seconds())
+        _close(record, steps.seconds())
         lease.check()
-        records.end(record)
+        _told(settings, records, record)
         return Outcome(day, 0, record["message"], record)
     except LeaseLost:
         raise
@@ -123,8 +127,28 @@ def _night(
             raise  # the table has the day: the next start makes its record
         _fail(record, code, error, steps.seconds(), kept)
         lease.check()
-        records.end(record)
+        _told(settings, records, record)
         return Outcome(day, code, record["message"], record, error)
+
+
+def _told(settings: Settings, records: Records, record: Record) -> None:
+    """Write the record of a run that has ended, its page and the index."""
+    began, note = time.monotonic(), {"name": "report", "state": "done", "said": "", "key": None}
+    record["steps"] = [step for step in record["steps"] if step["name"] != "report"]
+    try:
+        record["page"] = page_of(records, record)
+        took = {"seconds": round(time.monotonic() - began, 2)}
+        record["steps"].append({**note, **took, "said": record["page"]})
+        report(settings, records, record)
+        records.end(record)
+        index(records)
+    except Exception as error:  # the table is what it is, told of or not
+        said = f"{type(error).__name__}: {error}"
+        del record["steps"][-1]
+        record["steps"].append({**note, "state": "degraded", "seconds": 0.0, "said": said})
+        if record["exit_code"] == 0:
+            _close(record, record["seconds"])
+        records.end(record)
 
 
 def code_of(error: BaseException) -> int:
@@ -145,7 +169,7 @@ _TODO = {
 }
 
 
-def _close(record: Record, decision: Decision, seconds: float) -> None:
+def _close(record: Record, seconds: float) -> None:
     """The verdict of a day that is published."""
     degraded = [step for step in record["steps"] if step["state"] == "degraded"]
     watch = (record["watch"] or {}).get("verdict", "ok")

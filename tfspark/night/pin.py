@@ -11,13 +11,15 @@ from typing import Any
 
 import tfspark
 from tfspark import storage
+from tfspark.champions.table import rows_of
 from tfspark.config import Settings
 from tfspark.contracts import load_contract
 from tfspark.errors import StorageError
 from tfspark.night.source import fingerprint
+from tfspark.registry.index import indexed
 from tfspark.registry.manifest import digest_folder, read_manifest
 from tfspark.registry.resolve import is_uri, resolve_model
-from tfspark.registry.tracking import Store
+from tfspark.registry.tracking import CHAMPION, Store
 from tfspark.tablenames import is_delta
 
 _ALIAS = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
@@ -115,7 +117,7 @@ def _of(settings: Settings, model: str) -> dict[str, Any]:
     name, version, uri = "", "", model
     if match := _ALIAS.fullmatch(model):
         name = match["name"]
-        number = _known(Store(settings.tracking_uri, name), match["alias"])
+        number = _known(settings, name, match["alias"])
         if number is not None:
             version, uri = str(number), f"models:/{name}/{number}"
             manifest = _local(storage.join(settings.models, name, version))
@@ -136,10 +138,11 @@ def _of(settings: Settings, model: str) -> dict[str, Any]:
     return {"uri": uri, "name": found.name, "version": found.version, "digest": found.digest}
 
 
-def _known(store: Store, alias: str) -> int | None:
-    """The version of an alias, where the registry's index has it."""
-    from tfspark.registry.index import indexed
-
+def _known(settings: Settings, name: str, alias: str) -> int | None:
+    """The version of an alias: the table of promotions knows the champion, the index the others."""
+    if alias == CHAMPION and (rows := rows_of(settings, name)):
+        return rows[-1].version
+    store = Store(settings.tracking_uri, name)
     about = (indexed(store.uri) or {}).get(store.name, {})
     found = about.get("aliases", {}).get(alias)
     return None if found is None else int(found)

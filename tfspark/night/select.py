@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from tfspark import champions
 from tfspark.config import Settings, require_date
+from tfspark.errors import TfsparkError
 from tfspark.night import days as pick
 from tfspark.night.decide import current
 from tfspark.night.night import Asked, pin
@@ -52,6 +55,7 @@ def select(
     records, target = Records(settings), target_of(settings)
     there = published(target)
     if mend:
+        _mirror(settings)
         repair_all(records, settings.name, target, there, settings.nightly.lease_seconds)
     if first is not None:
         return Selected(pick.between(first, last or require_date(settings)))
@@ -63,6 +67,12 @@ def select(
         found = _due(settings, records, there, end, asked)
     _look_back(settings, records, there, end, found)
     return found
+
+
+def _mirror(settings: Settings) -> None:
+    """Have the registry's alias follow the table of promotions, where the registry can be asked."""
+    with suppress(TfsparkError):
+        champions.repair(settings, settings.name)
 
 
 def _due(
