@@ -26,6 +26,7 @@ from tfspark.config import Settings, load_settings
 from tfspark.errors import ConfigError, Conflict, GateError, IntegrityError, ModelNotFound
 from tfspark.registry.manifest import write_manifest
 from tfspark.registry.tracking import COMPLETE, GATE, Store
+from tfspark.run import _in_office
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,10 @@ def test_the_history_begins_with_the_alias_and_the_alias_follows(place: Settings
     assert current(place, "small") == second
     assert repair(place, "small") == 2
     assert alias(place) == 2
+    for model in ("", "models:/small@champion", {"a": "models:/small@champion", "b": "models/b"}):
+        Store(place.tracking_uri, "small").set_alias("champion", 3)
+        _in_office(place, model)  # as `score` and `stream` begin
+        assert alias(place) == 2
 
 
 def test_what_is_refused(place: Settings, saved: Path) -> None:
@@ -104,8 +109,8 @@ def test_what_is_refused(place: Settings, saved: Path) -> None:
         promote(place, "small", 9)
     with pytest.raises(ModelNotFound, match="not finished"):
         promote(place, "small", unfinished)
-    with pytest.raises(ModelNotFound, match="smal: no such model .* you mean small"):
-        promote(place, "smal", 1)
+    with pytest.raises(ModelNotFound, match="small2: no such model .* you mean small"):
+        promote(place, "small2", 1)
     with pytest.raises(ConfigError, match="champion already"):
         promote(place, "small", 1)
     with pytest.raises(GateError, match=r"did not pass registry\.gate"):

@@ -165,8 +165,11 @@ def test_whatever_goes_wrong_is_a_refusal(
     world.model(made / "models" / "unknown", None, **world.RIGHT)
     unknown = run("unknown")
     assert "cannot be known which rows" in unknown.reason
+    assert run("better").verdict == "better"
     monkeypatch.setattr("tfspark.judge.job.measure", lambda *_: 1 / 0)
     assert run("better").reason == "ZeroDivisionError: division by zero"
+    kept = storage.read_json(str(made / "judged/small/2-against-1.json"))
+    assert kept["verdict"] == "refused"  # and not what was said before
 
 
 def test_the_first_has_only_its_own_gate(run: Judge, made: Path) -> None:

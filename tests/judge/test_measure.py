@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tests.sizes import size
@@ -61,7 +62,7 @@ def test_of_many_slices_one_looks_bad_by_chance() -> None:
     wolves = 0
     for seed in range(size(30, soak=300)):
         label, scores = drawn(6000, seed, (0.6, 0.6))
-        values = (np.arange(6000) % 20).astype(str)
+        values = pa.chunked_array([(np.arange(6000) % 20).astype(str)])
         found = by_slice("binary", label, scores, {"column": values}, {"auc": 1e-9})
         assert len(found) == 20
         wolves += any(one["worse"] for one in found)
@@ -70,7 +71,8 @@ def test_of_many_slices_one_looks_bad_by_chance() -> None:
 
 def test_small_slices_are_put_together() -> None:
     label, scores = drawn(2000)
-    values = np.array([f"v{i % 100}" if i < 1000 else "large" for i in range(2000)], object)
+    texts = [f"v{i % 100}" if i < 1000 else "large" for i in range(2000)]
+    values = pa.chunked_array([texts[:700], texts[700:]])
     found = by_slice("binary", label, scores, {"column": values}, {})
     assert [(one["value"], one["rows"]) for one in found] == [("large", 1000), ("small", 1000)]
     # Perfect, and reversed: no spread, and no doubt.

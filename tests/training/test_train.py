@@ -75,6 +75,7 @@ def test_the_first_version_is_the_champion(settings_of: Make, steps: Steps, tmp_
     assert list(model.signature.outputs) == ["probability"]
     assert {"MLmodel", "input_example.json"} <= set(model.files)
     assert predictions(model.path) == predictions(summary["folder"])
+    assert len((model.manifest or {})["golden"]) == 20
     assert (Path(summary["folder"]) / "variables").is_dir()
     assert storage.names(str(tmp_path / "models" / "_staging")) == []
     assert not list((tmp_path / "checkpoints" / "small").iterdir())

@@ -50,16 +50,22 @@ def judge(
     with steps.step("judge", **said) as info:
         try:
             verdict = _judge(spark, settings, champion, challenger)
-            kept = verdict_file(
-                settings, settings.name, challenger.number, champion.number if champion else 0
-            )
+        except Exception as error:  # fails closed: who cannot be judged is not promoted
+            verdict = _refused(error)
+        try:
+            against = champion.number if champion else 0
+            kept = verdict_file(settings, settings.name, challenger.number, against)
             storage.make_dir(kept.rpartition("/")[0])
             storage.write_json(kept, verdict.to_json())
-        except Exception as error:  # fails closed: who cannot be judged is not promoted
-            line = str(error).split("\n")[0] or "no message"
-            verdict = Verdict("refused", f"{type(error).__name__}: {line}")
+        except Exception as error:  # and of an older verdict none must be left that says better
+            verdict = _refused(error)
         info |= {"verdict": verdict.verdict, "rows": verdict.rows}
     return verdict
+
+
+def _refused(error: Exception) -> Verdict:
+    line = str(error).split("\n")[0] or "no message"
+    return Verdict("refused", f"{type(error).__name__}: {line}")
 
 
 def _judge(

@@ -9,6 +9,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from tfspark.config.gate import MARGINS, SLICE_MARGINS
 from tfspark.judge.verdict import Word
@@ -24,7 +25,7 @@ METRICS = {
 """Of a task; the first decides, the other may object."""
 _TINY = 1e-7
 _MOST_ZEROS = 2_000_000  # of a rare class all rows count; of the other so many say as much
-_LEAST = 50  # rows of each class, in a slice of its own
+_LEAST = 50  # rows of each class, in a slice of its own; of other tasks twice as many rows
 _ALPHA = 0.05
 SMALL = "small"
 
@@ -130,7 +131,7 @@ def by_slice(
     task: str,
     label: Array,
     scores: list[Array],
-    slices: Mapping[str, Array],
+    slices: Mapping[str, pa.ChunkedArray],
     margins: Mapping[str, float],
 ) -> list[dict[str, Any]]:
     """Where the first metric is worse than the margin for a value of a column.
@@ -156,25 +157,18 @@ def by_slice(
     return found
 
 
-def _groups(task: str, label: Array, values: Array) -> list[tuple[str, Array]]:
-    names, places = np.unique(values.astype(str), return_inverse=True)
-    groups: list[tuple[str, Array]] = []
-    small: list[Array] = []
-    for at, name in enumerate(names):
-        rows = np.flatnonzero(places == at)
-        if _is_enough(task, label[rows]):
-            groups.append((str(name), rows))
-        else:
-            small.append(rows)
-    pooled = np.sort(np.concatenate(small)) if small else np.empty(0, "int64")
-    return [*groups, (SMALL, pooled)] if _is_enough(task, label[pooled]) else groups
-
-
-def _is_enough(task: str, label: Array) -> bool:
-    if task != "binary":
-        return len(label) >= 2 * _LEAST
-    ones = int((label[:, 0] > 0.5).sum())
-    return min(ones, len(label) - ones) >= _LEAST
+def _groups(task: str, label: Array, values: pa.ChunkedArray) -> list[tuple[str, Array]]:
+    """The rows of each value that has enough of them, and those of all others together."""
+    encoded = pa.chunked_array(values).combine_chunks().dictionary_encode()
+    codes, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    counts = np.bincount(codes, minlength=len(names))
+    ones = np.bincount(codes, label[:, 0] > 0.5, len(names)) if task == "binary" else counts / 2
+    enough = np.minimum(ones, counts - ones) >= _LEAST
+    by_value = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
+    groups = [(str(names[at]), by_value[at]) for at in np.flatnonzero(enough)]
+    small = np.flatnonzero(~enough[codes]) if len(names) else codes
+    few = float(ones[~enough].sum())
+    return [*groups, (SMALL, small)] if min(few, len(small) - few) >= _LEAST else groups
 
 
 def _chance(one: Measured) -> float:

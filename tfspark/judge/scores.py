@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tfspark.dataset import Dataset
 from tfspark.errors import GateError, ModelFailed, SignatureError
@@ -55,7 +56,7 @@ class Scores:
     label: Array
     scores: list[Array]
     failed: list[tuple[int, str]]
-    slices: dict[str, Array]
+    slices: dict[str, pa.ChunkedArray]
     seconds: list[float]
 
 
@@ -99,7 +100,8 @@ def score_all(
                 turns.score(table.slice(start, _BATCH))
             labels.append(label.encode(table.column(label.column), f"dataset {dataset.path}: test"))
             for name in slices:
-                values[name] += ["null" if v is None else str(v) for v in table[name].to_pylist()]
+                texts = pc.fill_null(pc.cast(table.column(name), pa.string()), "null")
+                values[name] += texts.chunks
         seconds = turns.timed()
     finally:
         source.close()
@@ -109,7 +111,7 @@ def score_all(
         np.concatenate([empty, *labels]),
         [np.concatenate([empty, *made]) for made in turns.made],
         turns.failed,
-        {name: np.array(found, object) for name, found in values.items()},
+        {name: pa.chunked_array(found, pa.string()) for name, found in values.items()},
         seconds,
     )
 
