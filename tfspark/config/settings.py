@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from tfspark import storage
 from tfspark.config.day import day_setting
+from tfspark.config.labels import Labels
 from tfspark.config.recipe import Feature, Model, Section, Training
 from tfspark.config.textoptions import text_options
 from tfspark.errors import ConfigError
@@ -273,6 +274,7 @@ class Settings(BaseSettings):
     registry: Registry = Registry()
     score: Score = Score()
     stream: Stream = Stream()
+    labels: Labels = Labels()
     spark: dict[str, str] = Field({}, description="Spark settings: spark.NAME: value")
 
     @classmethod
