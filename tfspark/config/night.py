@@ -25,6 +25,7 @@ class Nightly(Section):
     reason: str = Field(
         "", description="why a challenger that is not worse is promoted; default: it is not"
     )
+    hook: str = Field("", description="a command that gets the verdict of a red night, as JSON")
     lease_seconds: float = Field(
         120, gt=0, description="a night that gives no sign of life so long has lost its day"
     )

@@ -23,6 +23,7 @@ from pydantic_settings import (
 from tfspark import storage
 from tfspark.config.day import day_setting
 from tfspark.config.gate import Gate
+from tfspark.config.labels import Labels
 from tfspark.config.night import Nightly
 from tfspark.config.recipe import Feature, Model, Section, Training
 from tfspark.config.textoptions import text_options
@@ -276,6 +277,7 @@ class Settings(BaseSettings):
     gate: Gate = Gate()
     score: Score = Score()
     stream: Stream = Stream()
+    labels: Labels = Labels()
     nightly: Nightly = Nightly()
     spark: dict[str, str] = Field({}, description="Spark settings: spark.NAME: value")
 

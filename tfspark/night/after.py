@@ -12,11 +12,16 @@ from tfspark.champions import history
 from tfspark.config import Settings
 from tfspark.console import Steps
 from tfspark.errors import ConfigError
+from tfspark.night.hook import call_hook
+from tfspark.night.prometheus import write_prometheus
 from tfspark.night.record import Record, Records
 from tfspark.session import open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+_WINDOW = 400
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Context:
 
     settings: Settings
     steps: Steps
+    records: Records
     record: Record
 
     @property
@@ -86,6 +92,7 @@ def labelled(context: Context) -> str:
         context.day,
         settings.scored,
         context.model,
+        backfilled=_backfilled(context.records),
     )
     record = context.record
     record["labels"] = found.to_json()
@@ -94,6 +101,12 @@ def labelled(context: Context) -> str:
 
 AFTER: dict[str, Callable[[Context], str]] = {"watch": watched, "labels": labelled}
 """Name → step, which gives a sentence; what it raises makes the night yellow."""
+
+
+def _backfilled(records: Records) -> list[dt.date]:
+    """Days that were scored later than their nights, of those that labels may be told of."""
+    found = {day: records.find(day) for day in records.days()[-_WINDOW:]}
+    return [day for day, record in found.items() if record and record["backfilled"]]
 
 
 def page_of(records: Records, record: Record) -> str:
@@ -107,11 +120,15 @@ def report(settings: Settings, records: Records, record: Record) -> str:
     return write_night({**record, "history": _history(settings)}, records.root)
 
 
-def index(records: Records) -> None:
-    """Write the index of all nights."""
+def tell(settings: Settings, steps: Steps, records: Records, record: Record) -> None:
+    """What others read of a night: the index of all nights, Prometheus' file, the hook."""
     from tfspark.page import write_index
 
     write_index(records.root)
+    if record["date"] == str(max(records.days())):
+        write_prometheus(record, records.root)
+    if said := call_hook(settings.nightly.hook, record):
+        steps.note(said)
 
 
 def _history(settings: Settings) -> list[dict[str, Any]]:

@@ -72,7 +72,7 @@ class Chain:
     def follow(self, force: bool) -> bool:
         """The steps behind the bar; whether one of them was done."""
         did = False
-        context = Context(self._settings, self._steps, self.record)
+        context = Context(self._settings, self._steps, self._records, self.record)
         for name, step in AFTER.items():
             done = step_of(self._before, name)
             again = did or force or done is None or done["state"] not in ("done", "skipped")

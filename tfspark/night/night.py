@@ -12,7 +12,7 @@ from tfspark import storage
 from tfspark.config import Settings
 from tfspark.console import Steps
 from tfspark.errors import StorageError, TfsparkError
-from tfspark.night.after import index, page_of, report
+from tfspark.night.after import page_of, report, tell
 from tfspark.night.chain import Chain
 from tfspark.night.decide import Decision, current, decide
 from tfspark.night.lease import Lease, LeaseLost
@@ -117,7 +117,7 @@ def _night(
             return Outcome(day, 0, f"nothing to do: {decision.why}")
         _close(record, steps.seconds())
         lease.check()
-        _told(settings, records, record)
+        _told(settings, steps, records, record)
         return Outcome(day, 0, record["message"], record)
     except LeaseLost:
         raise
@@ -127,11 +127,11 @@ def _night(
             raise  # the table has the day: the next start makes its record
         _fail(record, code, error, steps.seconds(), kept)
         lease.check()
-        _told(settings, records, record)
+        _told(settings, steps, records, record)
         return Outcome(day, code, record["message"], record, error)
 
 
-def _told(settings: Settings, records: Records, record: Record) -> None:
+def _told(settings: Settings, steps: Steps, records: Records, record: Record) -> None:
     """Write the record of a run that has ended, its page and the index."""
     began, note = time.monotonic(), {"name": "report", "state": "done", "said": "", "key": None}
     record["steps"] = [step for step in record["steps"] if step["name"] != "report"]
@@ -141,7 +141,7 @@ def _told(settings: Settings, records: Records, record: Record) -> None:
         record["steps"].append({**note, **took, "said": record["page"]})
         report(settings, records, record)
         records.end(record)
-        index(records)
+        tell(settings, steps, records, record)
     except Exception as error:  # the table is what it is, told of or not
         said = f"{type(error).__name__}: {error}"
         del record["steps"][-1]

@@ -1,1 +1,15 @@
-"""Pages for people: what a night did, and all nights."""
+"""Pages for people: what a night did, all nights, what a model is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfspark import lazy
+
+if TYPE_CHECKING:
+    from tfspark.page.index import write_index
+    from tfspark.page.night import write_night
+
+__all__ = ["write_index", "write_night"]
+
+__getattr__ = lazy.names(__name__, {"index": ("write_index",), "night": ("write_night",)})

@@ -97,8 +97,11 @@ def scored_files(spark: SparkSession, target: str, day: dt.date) -> list[str]:
         raise StorageError(f"{target}: cannot be read: {error}") from error
 
 
-def count_scores(files: Sequence[str], scores: Counted, version: str) -> Array:
+def count_scores(files: Sequence[str], scores: Counted, column: str, version: str) -> Array:
     """The counts of a scored day's predictions, of those that a model version made.
+
+    Args:
+        column: what the scores are called in the table.
 
     Raises:
         StorageError: a file cannot be read.
@@ -110,9 +113,9 @@ def count_scores(files: Sequence[str], scores: Counted, version: str) -> Array:
             with pq.ParquetFile(inner, filesystem=fs) as file:
                 there = file.schema_arrow.names
                 by_version = _VERSION in there and bool(version)
-                names = [scores.name, *([_VERSION] if by_version else [])]
+                names = [column, *([_VERSION] if by_version else [])]
                 for batch in file.iter_batches(1 << 18, columns=names):
-                    values = batch.column(scores.name)
+                    values = batch.column(column)
                     if by_version:
                         values = values.filter(pc.equal(batch.column(_VERSION), version))
                     total = total + scores.count(values)

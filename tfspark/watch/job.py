@@ -100,7 +100,12 @@ def _watch(
     if (by := known.scores) is not None:
         scores = tried(
             "drift of the scores",
-            lambda: count_scores(scored_files(spark, target, day), by, model.version),
+            lambda: count_scores(
+                scored_files(spark, target, day),
+                by,
+                settings.score.outputs.get(by.name, by.name),
+                model.version,
+            ),
             None,
         )
     table = counts_table(settings)
