@@ -18,12 +18,18 @@ if TYPE_CHECKING:
     from tfspark.contracts.contract import Quarantine
 
 
-def prepare(settings: Settings, steps: Steps) -> dict[str, Any]:
-    """Raw table → dataset."""
+def prepare(
+    settings: Settings, steps: Steps, before_commit: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Raw table → dataset.
+
+    Args:
+        before_commit: see `tfspark.prepare.prepare`.
+    """
     from tfspark.prepare import prepare as run
 
     require_date(settings)
-    return run(_session("prepare", settings, steps), settings, steps)
+    return run(_session("prepare", settings, steps), settings, steps, before_commit)
 
 
 def train(settings: Settings, steps: Steps) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def test_a_night_its_second_run_and_a_late_file(tmp_path: Path) -> None:
     assert world.nightly("--due", "--date", DAY) == 0
     assert (world.version(), len(world.rows())) == (0, 39)
     record = json.loads((world.warehouse / "nights" / "rows" / f"{DAY}.json").read_text())
-    assert record["verdict"] == "green"
+    assert record["verdict"] == "yellow"  # a folder without a manifest: nothing to compare with
     assert record["rows"] == {"in": 40, "scored": 39, "quarantined": 1}
     assert record["quarantine_examples"] == [{"row": {"id": "0"}, "reasons": ["f0: (not public)"]}]
     assert [step["name"] for step in record["steps"]][:5] == [*BEFORE]
@@ -100,13 +100,13 @@ def test_what_stops_a_night_leaves_the_table_as_it_was(
         return {"kind": "delta", "value": None}
 
     with monkeypatch.context() as patch:
-        patch.setattr(chain, "fingerprint", frozen)
+        patch.setattr(chain, "source_of", frozen)
         assert world.night(DAY, "--force") == 75
         assert "run other took the day over; this run changed nothing" in world.said
     after = content(world.warehouse / "scored"), (Path(records) / f"{DAY}.json").read_bytes()
     assert after == before
     with monkeypatch.context() as patch:
-        patch.setattr(chain, "fingerprint", lambda *_: {"kind": "content", "value": "other"})
+        patch.setattr(chain, "source_of", lambda *_: {"kind": "content", "value": "other"})
         assert world.night(DAY, "--force") == SourceMissing.exit_code
         assert "changed while it was read; nothing was published" in world.said
     assert content(world.warehouse / "scored") == before[0]

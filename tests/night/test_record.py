@@ -109,6 +109,8 @@ def test_a_day_is_redone_for_what_changed_and_for_nothing_else() -> None:
     assert not decide(record, there, pin_of(), force=False).score
     assert decide(record, there, pin_of(), force=True).why == "--force"
     assert decide(None, None, pin_of(), force=False).why == "the day is not published"
+    job = {**record, "published": {**record["published"], "key": None, "pin": None}}
+    assert "which is no night's" in decide(job, there, pin_of(), force=False).why
     late = pin_of(source={"value": "other", "missing": False})
     assert decide(record, there, late, force=False).why == "the source changed"
     gone = decide(record, there, pin_of(source={"value": None, "missing": True}), force=False)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from tfspark.config import Source
+from tfspark.config import Source, load_settings
 from tfspark.night import source as module
 from tfspark.night.examples import _said, public_columns
 from tfspark.night.source import by_day, fingerprint
@@ -47,7 +47,7 @@ def test_a_folder_counts_with_all_below_it(tmp_path: Path) -> None:
     (tmp_path / "raw" / "_hidden").mkdir(parents=True)
     source = Source(format="parquet", path=str(tmp_path / "raw"))
     assert fingerprint(source, DAY)["missing"]
-    assert not by_day(source)
+    assert not by_day(load_settings(None, {"source": source}))
     (tmp_path / "raw" / "part=1").mkdir()
     (tmp_path / "raw" / "part=1" / "a.parquet").write_bytes(b"1")
     first = fingerprint(source, DAY)
@@ -77,7 +77,7 @@ def test_a_delta_table_by_the_files_that_may_hold_the_day(
     add(DAY)
     assert fingerprint(source, DAY)["value"] != first["value"]
     DeltaTable(str(tmp_path)).delete("x = 1")
-    assert by_day(source)
+    assert by_day(load_settings(None, {"source": source}))
 
 
 def test_only_public_columns_are_shown(tmp_path: Path) -> None:

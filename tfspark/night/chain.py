@@ -18,7 +18,7 @@ from tfspark.night.gate import gate
 from tfspark.night.lease import Lease, LeaseLost
 from tfspark.night.pin import Pin, with_pin
 from tfspark.night.record import Record, Records, step_of
-from tfspark.night.source import fingerprint
+from tfspark.night.source import source_of, where
 from tfspark.night.table import published, target_of
 
 
@@ -56,7 +56,7 @@ class Chain:
         self._note("pin", "done", decision.why, self._pin.scored)
         try:
             if self._pin.source["missing"]:
-                place = self._settings.source.place(self._day)
+                place = where(self._settings, self._day)
                 raise SourceMissing(f"{place}: is not there")
             self._prepare(force)
             self._gate()
@@ -98,7 +98,7 @@ class Chain:
             return self._note("prepare", "skipped", "no dataset is made of the day", None)
         if done := skips_prepare(self._before, self._pin, force):
             return self._note("prepare", "skipped", done["said"], done["key"])
-        made = run.prepare(asked, self._steps)
+        made = run.prepare(asked, self._steps, self._lease.check)
         return self._note("prepare", "done", str(made["dataset"]), self._pin.prepared)
 
     def _gate(self) -> None:
@@ -142,9 +142,9 @@ class Chain:
         """Asked by the commit, once everything is staged and counted."""
         if not self._staged:
             self._staged = True
-            now = fingerprint(self._asked.source, self._day)
+            now = source_of(self._asked, self._day)
             if now["value"] != self._pin.source["value"] and now["kind"] != "delta":
-                place = self._settings.source.place(self._day)
+                place = where(self._settings, self._day)
                 raise SourceMissing(
                     f"{place}: changed while it was read; nothing was published: run again when it "
                     "is complete"

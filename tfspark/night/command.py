@@ -21,22 +21,22 @@ def nightly(settings: Settings, steps: Steps, flags: dict[str, Any]) -> int:
     """Do what the flags ask for; the exit code.
 
     Args:
-        flags: the values of `tfspark.commands.COMMANDS["nightly"].asks`, as `ask_NAME`.
+        flags: those of `tfspark.commands.COMMANDS["nightly"].asks` that are given, as `ask_NAME`.
 
     Raises:
         ConfigError: flags that do not go together, or no day.
     """
     if not settings.name:
         raise ConfigError("nightly needs a configuration; give it with --config FILE")
-    if flags["ask_model"] not in (None, "recorded", "current"):
+    if flags.get("ask_model") not in (None, "recorded", "current"):
         raise ConfigError(f"--model {flags['ask_model']}: must be recorded or current")
-    if flags["ask_to"] and not flags["ask_from"]:
+    if flags.get("ask_to") and not flags.get("ask_from"):
         raise ConfigError("--to: give the first day too: --from YYYY-MM-DD")
-    if flags["ask_from"] and flags["ask_due"]:
+    if flags.get("ask_from") and flags.get("ask_due"):
         raise ConfigError("--from and --due: give one of them")
-    if flags["ask_status"]:
+    if flags.get("ask_status"):
         return status(settings, require_date(settings))
-    if flags["ask_audit"]:
+    if flags.get("ask_audit"):
         from tfspark.night.audit import audit
 
         return audit(settings)
@@ -48,12 +48,13 @@ def _nights(settings: Settings, steps: Steps, flags: dict[str, Any], now: dt.dat
     from tfspark.night.night import Asked, Outcome, night
     from tfspark.night.select import Selected, select
 
-    model, filled = flags["ask_model"] or "recorded", bool(flags["ask_from"])
-    asked = Asked(flags["ask_force"], model, filled, now)
-    first, last = (flags[name] and as_day(flags[name]) for name in ("ask_from", "ask_to"))
-    if flags["ask_explain"]:
-        return explain(settings, select(settings, asked, first, last, flags["ask_due"]), asked)
-    chosen: Selected = select(settings, asked, first, last, flags["ask_due"], mend=True)
+    model, filled = flags.get("ask_model") or "recorded", bool(flags.get("ask_from"))
+    asked = Asked(bool(flags.get("ask_force")), model, filled, now)
+    due = bool(flags.get("ask_due"))
+    first, last = (flags.get(name) and as_day(flags[name]) for name in ("ask_from", "ask_to"))
+    if flags.get("ask_explain"):
+        return explain(settings, select(settings, asked, first, last, due), asked)
+    chosen: Selected = select(settings, asked, first, last, due, mend=True)
     for said in chosen.notes:
         steps.note(said)
     outcomes: list[Outcome] = []

@@ -63,7 +63,8 @@ def decide(record: Record | None, there: Day | None, pin: Pin, force: bool) -> D
         return Decision(True, "--force")
     if said.get("key") == pin.scored:
         return Decision(False, f"run {said['token']} published it, and nothing changed")
-    before = said.get("pin") or {}
+    if (before := said.get("pin")) is None:
+        return Decision(True, f"run {said['token']}, which is no night's, published the day")
     differ = [name for name in _PARTS if _of(before, name) != _of(pin.to_json(), name)]
     why = " and ".join(_PARTS[name] for name in differ) or "nothing is known of the run"
     own = {"contract", "settings", "code"} & set(differ)

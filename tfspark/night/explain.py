@@ -12,6 +12,7 @@ from tfspark.night.decide import decide, skips_prepare
 from tfspark.night.night import Asked, pin
 from tfspark.night.record import Records, step_of
 from tfspark.night.select import Selected
+from tfspark.night.source import where
 from tfspark.night.table import Day, published, target_of
 
 
@@ -43,7 +44,7 @@ def _day(
     model = f"{pinned.model['name']} {pinned.model['version']}".strip()
     lines = [f"{day}: {'score with ' + model if decision.score else 'leave'}: {decision.why}"]
     if decision.score and pinned.source["missing"]:
-        lines.append(f"  source    {settings.source.place(day)}: is not there")
+        lines.append(f"  source    {where(settings, day)}: is not there")
     before = records.running(day) or record
     if decision.score:
         done = skips_prepare(before, pinned, asked.force)

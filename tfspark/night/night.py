@@ -172,19 +172,19 @@ _TODO = {
 def _close(record: Record, seconds: float) -> None:
     """The verdict of a day that is published."""
     degraded = [step for step in record["steps"] if step["state"] == "degraded"]
-    watch = (record["watch"] or {}).get("verdict", "ok")
-    yellow = bool(degraded) or watch != "ok"
+    verdicts = {name: (record[name] or {}).get("verdict", "ok") for name in ("watch", "labels")}
+    odd = {name: verdict for name, verdict in verdicts.items() if verdict not in ("ok", "off")}
     said = [f"{step['name']}: {step['said']}" for step in degraded]
-    said += [f"watch: {watch}"] if watch != "ok" else []
+    said += [f"{name}: {verdict}" for name, verdict in odd.items()]
     rows = record["published"]["rows"]
     record |= {
-        "verdict": "yellow" if yellow else "green",
+        "verdict": "yellow" if said else "green",
         "exit_code": 0,
         "message": "; ".join([f"{rows} rows are published", *said]),
         "what_to_do": "run the day again: it does what is missing" if degraded else "",
     }
-    if watch != "ok" and not degraded:
-        record["what_to_do"] = "look at what the watch says of the day"
+    if odd and not degraded:
+        record["what_to_do"] = f"look at what {' and '.join(odd)} say of the day on its page"
     _end(record, seconds)
 
 

@@ -15,7 +15,7 @@ from tfspark.champions.table import rows_of
 from tfspark.config import Settings
 from tfspark.contracts import load_contract
 from tfspark.errors import StorageError
-from tfspark.night.source import fingerprint
+from tfspark.night.source import source_of
 from tfspark.registry.index import indexed
 from tfspark.registry.manifest import digest_folder, read_manifest
 from tfspark.registry.resolve import is_uri, resolve_model
@@ -27,7 +27,7 @@ _ALIAS = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
 
 @dataclass(frozen=True)
 class Pin:
-    """One night's: see `tfspark.night.source.fingerprint` and `pinned_model`.
+    """One night's: see `tfspark.night.source.source_of` and `pinned_model`.
 
     Attributes:
         contract: its digest; None: there is none.
@@ -66,9 +66,7 @@ def pin_of(settings: Settings, day: dt.date, model: dict[str, Any]) -> Pin:
     """
     contract = load_contract(settings.contract).digest() if settings.contract else None
     says = settings.model_dump(mode="json", include={"name", "prepare", "source", "score"})
-    return Pin(
-        fingerprint(settings.source, day), model, contract, key(says)[:16], tfspark.__version__
-    )
+    return Pin(source_of(settings, day), model, contract, key(says)[:16], tfspark.__version__)
 
 
 def with_pin(settings: Settings, day: dt.date, pin: Pin) -> Settings:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from tfspark.night.decide import current
 from tfspark.night.lease import Lease, LeaseLost
+from tfspark.night.pin import Pin
 from tfspark.night.record import Record, Records, new
 from tfspark.night.table import Day, version_of
 
@@ -83,15 +84,15 @@ def _needs(records: Records, day: dt.date, there: Day | None) -> bool:
 
 
 def _published(target: str, day: dt.date, there: Day, run: Record | None) -> Record:
-    token = min(there.tokens, default="")
+    token, pin = min(there.tokens, default=""), run and run["pin"]
     return {
         "table": target,
         "day": day.isoformat(),
         "version": version_of(target, token),
         "rows": there.rows,
         "token": token,
-        "key": run["key"] if run else None,
-        "pin": run["pin"] if run else None,
+        "key": Pin(**pin).scored if pin else None,
+        "pin": pin,
     }
 
 

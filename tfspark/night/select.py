@@ -15,7 +15,7 @@ from tfspark.night.decide import current
 from tfspark.night.night import Asked, pin
 from tfspark.night.record import Record, Records, is_done
 from tfspark.night.repair import repair_all
-from tfspark.night.source import by_day, fingerprint
+from tfspark.night.source import by_day, source_of
 from tfspark.night.table import Day, published, target_of
 
 _FINAL = (3, 4)
@@ -130,13 +130,13 @@ def _look_back(
 ) -> None:
     """Add published days whose source has changed since; say of older ones that they are left."""
     back = settings.nightly.lookback
-    if not back or not by_day(settings.source):
+    if not back or not by_day(settings):
         return
     for day in pick.before(end, back, there):
         said = current(records.find(day), there.get(day)) or {}
         if not said.get("pin") or day in found.days:
             continue
-        now = fingerprint(settings.source, day)
+        now = source_of(settings, day)
         if not now["missing"] and now["value"] != said["pin"]["source"]["value"]:
             found.days.append(day)
             found.notes.append(f"{day}: its source changed since it was published")

@@ -11,13 +11,38 @@ import pyarrow as pa
 from pyarrow import fs as pafs
 
 from tfspark import storage
-from tfspark.config import Source
+from tfspark.config import Settings, Source
 from tfspark.deltalog import latest
+from tfspark.errors import ConfigError
+from tfspark.scoring.table.source import in_place_of
 from tfspark.tablenames import is_delta
 from tfspark.targets import GLOB
 
 _READ = 256 << 20
 """Bytes of a day whose content is read; of more, sizes and times of the files are taken."""
+
+
+def source_of(settings: Settings, day: dt.date) -> dict[str, Any]:
+    """The fingerprint of all that a night of the day reads: `source`, and `score.input`.
+
+    Raises:
+        ConfigError: neither is set.
+    """
+    own, other = settings.source, settings.score.input
+    if not own.path and not other:
+        raise ConfigError("nightly: no table: give a source, or score.input, with --config FILE")
+    if not other:
+        return fingerprint(own, day)
+    read = fingerprint(in_place_of(own, other), day)
+    if not own.path or not settings.contract or not settings.nightly.prepare:
+        return {**read, "kind": "input"}
+    both = [fingerprint(own, day), read]
+    values = [one["value"] for one in both]
+    return {
+        "kind": "both",
+        "value": None if None in values else _digest(values),
+        "missing": any(one["missing"] for one in both),
+    }
 
 
 def fingerprint(source: Source, day: dt.date) -> dict[str, Any]:
@@ -48,9 +73,15 @@ def fingerprint(source: Source, day: dt.date) -> dict[str, Any]:
     }
 
 
-def by_day(source: Source) -> bool:
+def by_day(settings: Settings) -> bool:
     """Whether each day has a source of its own, so that it can be late."""
-    return bool(source.day_column) or "{date}" in source.path
+    source = settings.source
+    return bool(source.day_column) or "{date}" in source.path + settings.score.input
+
+
+def where(settings: Settings, day: dt.date) -> str:
+    """The source of a day, for messages."""
+    return settings.source.place(day) or settings.score.input.replace("{date}", str(day))
 
 
 def _files(path: str) -> list[tuple[str, int, str]]:

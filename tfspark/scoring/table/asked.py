@@ -30,7 +30,7 @@ class TableAsked:
         plan: its name; `auto` is one.
         quarantine: the table of bad rows.
         limit: how many bad rows are too many.
-        before_commit: asked before each try to commit; it may raise.
+        before_commit: asked before anything is written that others see; it may raise.
     """
 
     spark: SparkSession

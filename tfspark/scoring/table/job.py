@@ -112,8 +112,8 @@ def score_table(
         run_id: the run's name in the tables; default: a new one.
         steps: where the log of the steps goes; default: stderr, where a person reads it (a
             terminal, a notebook), else nowhere.
-        before_commit: called when all rows are staged and counted, and before each try to commit;
-            what it raises ends the run, and the target is unchanged.
+        before_commit: called when all rows are staged and counted, before bad rows are written and
+            before each try to commit; what it raises ends the run, and the target is unchanged.
 
     Raises:
         SourceMissing: the source is not there, or has no rows of the day.

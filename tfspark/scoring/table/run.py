@@ -126,6 +126,7 @@ class TableRun:
             ContractViolation: they are.
         """
         asked, table = self.asked, self.asked.quarantine
+        self._allowed()
         with asked.step("quarantine") as info:
             if self.bad or tables.is_there(asked.spark, table):
                 bad = self._way.bad_rows().select(REASONS, RAW)
@@ -147,8 +148,12 @@ class TableRun:
     def commit(self) -> int:
         """Replace the day by the good rows that are staged; the table's new version."""
         with self.asked.step("commit") as info:
-            version = info["version"] = self._way.commit(self.asked.before_commit or (lambda: None))
+            version = info["version"] = self._way.commit(self._allowed)
         return version
+
+    def _allowed(self) -> None:
+        if self.asked.before_commit is not None:
+            self.asked.before_commit()
 
     def _read(self) -> DataFrame:
         """The rows of the source, at one version."""
