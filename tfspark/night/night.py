@@ -155,8 +155,9 @@ def code_of(error: BaseException) -> int:
     """The exit code of what stopped a night."""
     if isinstance(error, TfsparkError):
         return error.exit_code
-    spark = type(error).__module__.startswith(("py4j", "pyspark"))
-    return StorageError.exit_code if spark or isinstance(error, OSError) else 1
+    from tfspark.compat.spark import ERRORS
+
+    return StorageError.exit_code if isinstance(error, (*ERRORS, OSError)) else 1
 
 
 _TODO = {

@@ -6,11 +6,13 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping
 
+from tfspark import storage
 from tfspark.night.decide import current
 from tfspark.night.lease import Lease, LeaseLost
 from tfspark.night.pin import Pin
 from tfspark.night.record import Record, Records, new
 from tfspark.night.table import Day, version_of
+from tfspark.scoring.table.commit import end
 
 
 def repair_all(
@@ -25,6 +27,7 @@ def repair_all(
     Returns:
         The days whose records were repaired.
     """
+    _sweep(target)
     repaired = []
     for day in sorted({*there, *records.days(), *records.tried()}):
         if not _needs(records, day, there.get(day)):
@@ -36,6 +39,15 @@ def repair_all(
         except LeaseLost:
             continue  # its night runs
     return repaired
+
+
+def _sweep(target: str) -> None:
+    """Remove what killed runs have staged: after a commit nothing else would come by."""
+    parent, _, name = target.rpartition("/")
+    if storage.exists(root := storage.join(parent, "_staging")):
+        with storage.locked(root, must=False):
+            for left in storage.abandoned(parent, f"score-{name}"):
+                end(left)
 
 
 def repair(records: Records, name: str, target: str, day: dt.date, there: Day | None) -> bool:
