@@ -6,8 +6,8 @@ import importlib
 import sys
 
 NAMES = (
-    *("auc", "convert", "mainpath", "opening", "readers", "scaling", "scoring", "soak", "tfrecord"),
-    "wall",
+    *("auc", "convert", "gate", "mainpath", "opening", "readers", "scaling", "scoring", "soak"),
+    *("tfrecord", "wall"),
 )
 
 

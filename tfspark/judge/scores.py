@@ -1,10 +1,11 @@
-"""Both models score the same rows, in a process of its own that they may end or hang."""
+"""Both models score the same rows, each in a process of its own that it may end or hang."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +106,7 @@ def score_all(
         seconds = turns.timed()
     finally:
         source.close()
-        turns.child.close()
+        turns.close()
     empty = np.empty((0, label.units), "float32")
     return Scores(
         np.concatenate([empty, *labels]),
@@ -117,14 +118,15 @@ def score_all(
 
 
 class _Turns:
-    """One batch after the other, by each model in turn."""
+    """One batch after the other, by all models at once."""
 
     def __init__(
         self, models: Sequence[Opponent], deadline: float, settings: dict[str, Any]
     ) -> None:
         self.models, self.seconds = models, deadline
         self.ends = time.monotonic() + deadline
-        self.child = Child()
+        self.children = [Child() for _ in models]
+        self.threads = ThreadPoolExecutor(len(models))
         self.scorers: list[Scorer] = [scorer_of(one.model, **settings) for one in models]
         self.made: list[list[Array]] = [[] for _ in models]
         self.failed = [(0, "") for _ in models]
@@ -132,8 +134,8 @@ class _Turns:
 
     def score(self, table: pa.Table) -> None:
         self.first = table.slice(0, _TIMED_ROWS) if self.first is None else self.first
-        for at in range(len(self.models)):
-            scores, reasons = self._call(at, table)
+        answers = self.threads.map(lambda at: self._call(at, table), range(len(self.models)))
+        for at, (scores, reasons) in enumerate(answers):
             self.made[at].append(scores)
             if bad := len(reasons) - reasons.null_count:
                 count, why = self.failed[at]
@@ -151,6 +153,12 @@ class _Turns:
                 took[at].append(time.perf_counter() - began)
         return [statistics.median(one) for one in took]
 
+    def close(self) -> None:
+        """Leave no process."""
+        self.threads.shutdown()
+        for child in self.children:
+            child.close()
+
     def _call(self, at: int, table: pa.Table) -> tuple[Array, pa.Array]:
         one, left = self.models[at], self.ends - time.monotonic()
         if left <= 0:
@@ -159,7 +167,7 @@ class _Turns:
             )
         columns = [_whole(table.column(name)) for name in one.model.signature.inputs]
         try:
-            outputs, reasons = self.child.score(self.scorers[at], columns, left)
+            outputs, reasons = self.children[at].score(self.scorers[at], columns, left)
         except (Ended, ModelFailed, SignatureError) as error:
             raise GateError(f"{one.said}: {error}") from error
         place = list(one.model.signature.outputs).index(one.output)
