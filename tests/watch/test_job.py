@@ -31,7 +31,7 @@ def settings(passengers: Path, tmp_path: Path) -> Settings:
 
 def test_a_day_is_watched_and_its_counts_are_kept(spark: Any, settings: Settings) -> None:
     steps = Steps("watch")
-    asked = (spark, settings, steps, DAY, settings.scored, settings.score.model, 891, 0)
+    asked = (spark, settings, steps, DAY, settings.scored, settings.score.model, 712, 0)
     watched = watch(*asked)
     assert watched.not_computed == []
     # The day is the table that was trained on, so it is as in training.
@@ -42,7 +42,7 @@ def test_a_day_is_watched_and_its_counts_are_kept(spark: Any, settings: Settings
     assert {"Age", "Fare", "Sex", "Pclass", "Name"} <= set(by_name)
     assert by_name["Name"]["form"] == "length"
     assert by_name["Fare"]["psi"] < 0.02
-    assert by_name["Fare"]["rows"] == 891
+    assert by_name["Fare"]["rows"] == 712
     table = counts_table(settings)
     kept = read(table, settings.name, DAY)
     again = watch(*asked)
@@ -58,7 +58,7 @@ def test_a_day_is_watched_and_its_counts_are_kept(spark: Any, settings: Settings
     broken = watch(*asked)
     assert broken.verdict == "not computed"
     assert "no dataset there" in broken.said
-    assert broken.rows["in"] == 891
+    assert broken.rows["in"] == 712
     lost = watch(spark, settings, steps, DAY, "/nowhere", "/nowhere", 1, 0)
     assert lost.verdict == "not computed"
 
@@ -71,7 +71,7 @@ def test_a_drifted_day_is_an_alert(spark: Any, settings: Settings, tmp_path: Pat
     assert main("score", arguments) == 0
     source = settings.source.model_copy(update={"path": str(drifted)})
     other = settings.model_copy(update={"source": source})
-    watched = watch(spark, other, Steps("watch"), DAY, other.scored, settings.score.model, 891, 0)
+    watched = watch(spark, other, Steps("watch"), DAY, other.scored, settings.score.model, 712, 0)
     assert watched.verdict == "alert"
     assert watched.columns[0]["name"] == "Sex"
     assert "gone: male" in watched.said

@@ -8,7 +8,7 @@ gives a new value and leaves the old one.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -229,7 +229,7 @@ def describe(
         own = [d for d in days if d.version == version and d.day not in backfilled]
         own = [d for d in own if _counts(d, tonight, delay)]
         if own:
-            chance = calibrated(sum(d.ones for d in own), sum(d.zeros for d in own))
+            chance = calibrated(_added(d.ones for d in own), _added(d.zeros for d in own))
     told = []
     for one in days:
         value, said = _value(one, task), []
@@ -308,3 +308,8 @@ def _value(one: Day, task: str) -> Value | None:
     if task == "binary":
         return auc_of(one.ones, one.zeros)
     return mean_of(one.labelled, one.total, one.squares, root=task == "regression")
+
+
+def _added(parts: Iterable[Array]) -> Array:
+    total: Array = np.sum(list(parts), axis=0)
+    return total
