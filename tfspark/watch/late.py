@@ -242,7 +242,7 @@ def describe(
         if bias is not None and value is not None:
             said.append(f"labels have come for other scores than the rest has (PSI {bias:.2f})")
         if one.conflicting:
-            said.append(f"{one.conflicting:,} rows have several labels that differ; left out")
+            said.append(f"left out, as they have labels that differ: {one.conflicting:,} rows")
         estimate = None
         if chance is not None and one.version == version:
             estimate = expected_auc(one.ones + one.zeros + one.none, chance)
