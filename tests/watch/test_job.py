@@ -12,8 +12,10 @@ from tfspark.cli import main
 from tfspark.config import load_settings
 from tfspark.config.settings import Settings
 from tfspark.console import Steps
+from tfspark.contracts import load_contract
 from tfspark.registry.resolve import resolve_model
-from tfspark.watch import watch
+from tfspark.scoring import score_table
+from tfspark.watch import counter_of, watch
 from tfspark.watch.job import counts_table
 from tfspark.watch.reference import place, reference
 from tfspark.watch.store import read
@@ -29,7 +31,9 @@ def settings(passengers: Path, tmp_path: Path) -> Settings:
     return load_settings(named["config"], overrides)
 
 
-def test_a_day_is_watched_and_its_counts_are_kept(spark: Any, settings: Settings) -> None:
+def test_a_day_is_watched_and_its_counts_are_kept(
+    spark: Any, settings: Settings, tmp_path: Path
+) -> None:
     steps = Steps("watch")
     asked = (spark, settings, steps, DAY, settings.scored, settings.score.model, 712, 0)
     watched = watch(*asked)
@@ -43,6 +47,22 @@ def test_a_day_is_watched_and_its_counts_are_kept(spark: Any, settings: Settings
     assert by_name["Name"]["form"] == "length"
     assert by_name["Fare"]["psi"] < 0.02
     assert by_name["Fare"]["rows"] == 712
+    # Counted while it is scored, it is the same.
+    counter = counter_of(spark, settings, settings.score.model)
+    assert counter is not None
+    summary = score_table(
+        spark,
+        settings.source,
+        settings.score.model,
+        str(tmp_path / "again"),
+        DAY,
+        contract=load_contract(settings.contract),
+        tracking_uri=settings.tracking_uri,
+        counter=counter,
+    )
+    assert (summary.scored, summary.plan) == (712, "arrow")
+    assert counter.counts is not None
+    assert watch(*asked, counted=counter.counts).to_json() == watched.to_json()
     table = counts_table(settings)
     kept = read(table, settings.name, DAY)
     again = watch(*asked)
