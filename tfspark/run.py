@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from tfspark.contracts.contract import Quarantine
+    from tfspark.scoring.worker.sink import Counter
 
 
 def prepare(
@@ -47,14 +48,17 @@ def tune(settings: Settings, steps: Steps) -> dict[str, Any]:
 
 
 def score(
-    settings: Settings, steps: Steps, before_commit: Callable[[], None] | None = None
+    settings: Settings,
+    steps: Steps,
+    before_commit: Callable[[], None] | None = None,
+    counter: Counter | None = None,
 ) -> dict[str, Any]:
     """Table and model → one day of the scored table.
 
     Without `score.input` the configuration's own source is scored, checked by its contract.
 
     Args:
-        before_commit: see `score_table`.
+        before_commit, counter: see `score_table`.
     """
     from tfspark.contracts import load_contract
     from tfspark.scoring import score_table
@@ -96,6 +100,7 @@ def score(
         signature=asked.signature or None,
         steps=steps,
         before_commit=before_commit,
+        counter=counter,
     )
     return summary.to_dict()
 

@@ -17,7 +17,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from tests.page.nights import EVIL, record
-from tfspark.page import write_index, write_night
+from tfspark.page import write_card, write_index, write_night
 from tfspark.page.index import NEWEST
 from tfspark.page.night import MOST_BYTES, night_page
 from tfspark.page.render import _environment, render
@@ -145,6 +145,33 @@ def test_the_index_has_the_newest_nights_and_a_page_a_month(tmp_path: Path) -> N
     kept.write_text("as it is")  # of a month that is over nothing is written again
     write_index(str(tmp_path))
     assert kept.read_text() == "as it is"
+
+
+def test_a_card_says_what_a_version_is_made_of(tmp_path: Path) -> None:
+    manifest = {
+        "name": "passengers",
+        "version": "7",
+        "created_at": "2026-11-20T03:00:00+00:00",
+        "inputs": {"Age": {"dtype": "float64", "shape": [], "null": "NaN"}, EVIL: {}},
+        "outputs": {"probability": {"dtype": "float32", "shape": [1]}},
+        "classes": [0, 1],
+        "metrics": {"validation": {"auc": 0.87, "rows": 80}, "test": {"auc": 0.85, "rows": 170}},
+        "recipe": {
+            "model": {"task": "binary", "builder": "tfspark.models.structured:mlp"},
+            "features": [{"name": "family", "kind": "bucketize", "column": ["SibSp", "Parch"]}],
+        },
+        "dataset": {"name": "passengers", "version": 3, "digest": "ab" * 32},
+    }
+    path = Path(write_card(manifest, str(tmp_path)))
+    assert path == tmp_path / "passengers" / "model-7.html"
+    read = Read(path.read_text("utf-8"))
+    read.check()
+    for text in ("A binary model that gives probability of: 0, 1", "0.85", "SibSp, Parch", EVIL):
+        assert text in read.text
+    for key in manifest:
+        if key not in ("name", "version"):
+            for instead in (None, [], 3, {"x": None}):
+                write_card({**manifest, key: instead}, str(tmp_path))
 
 
 def test_a_template_that_names_what_is_not_there_fails() -> None:

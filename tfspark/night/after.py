@@ -15,10 +15,13 @@ from tfspark.errors import ConfigError
 from tfspark.night.hook import call_hook
 from tfspark.night.prometheus import write_prometheus
 from tfspark.night.record import Record, Records
+from tfspark.registry.manifest import read_manifest
 from tfspark.session import open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from tfspark.watch.counted import Counts
 
 
 _WINDOW = 400
@@ -30,12 +33,14 @@ class Context:
 
     Attributes:
         settings: those by which the day was scored.
+        counted: what the model was fed, if this run has scored the day.
     """
 
     settings: Settings
     steps: Steps
     records: Records
     record: Record
+    counted: Counts | None
 
     @property
     def spark(self) -> SparkSession:
@@ -75,6 +80,7 @@ def watched(context: Context) -> str:
         context.model,
         record["published"]["rows"] if rows is None else rows,
         bad or 0,
+        counted=context.counted,
         backfilled=record["backfilled"],
     )
     record["watch"] = found.to_json()
@@ -115,8 +121,14 @@ def page_of(records: Records, record: Record) -> str:
 
 def report(settings: Settings, records: Records, record: Record) -> str:
     """Write the page of a night; its path."""
-    from tfspark.page import write_night
+    from tfspark.page import write_card, write_night
 
+    model = ((record["pin"] or {}).get("model")) or {"name": "", "version": ""}
+    folder = storage.join(settings.models, model["name"], model["version"])
+    card = storage.join(records.root, model["name"], f"model-{model['version']}.html")
+    new = model["version"] and storage.is_dir(folder) and not storage.exists(card)
+    if manifest := read_manifest(folder) if new else None:
+        write_card(manifest, records.root)
     return write_night({**record, "history": _history(settings)}, records.root)
 
 

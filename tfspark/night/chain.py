@@ -20,6 +20,8 @@ from tfspark.night.pin import Pin, with_pin
 from tfspark.night.record import Record, Records, step_of
 from tfspark.night.source import source_of, where
 from tfspark.night.table import published, target_of
+from tfspark.session import open_session
+from tfspark.watch import Counter, counter_of
 
 
 class Chain:
@@ -46,6 +48,7 @@ class Chain:
         self._settings = with_pin(settings, self._day, pin)
         self._began = time.monotonic()
         self._staged = False
+        self._counter: Counter | None = None
 
     def publish(self, decision: Decision, force: bool, now: dt.datetime) -> None:
         """Everything before the bar; it ends with the commit.
@@ -72,7 +75,8 @@ class Chain:
     def follow(self, force: bool) -> bool:
         """The steps behind the bar; whether one of them was done."""
         did = False
-        context = Context(self._settings, self._steps, self._records, self.record)
+        counted = self._counter.counts if self._counter else None
+        context = Context(self._settings, self._steps, self._records, self.record, counted)
         for name, step in AFTER.items():
             done = step_of(self._before, name)
             again = did or force or done is None or done["state"] not in ("done", "skipped")
@@ -115,7 +119,8 @@ class Chain:
         return self._note("gate", found.state, found.said, found.key)
 
     def _score(self) -> None:
-        made = run.score(self._settings, self._steps, self._allowed)
+        self._counter = self._counts()
+        made = run.score(self._settings, self._steps, self._allowed, self._counter)
         target = target_of(self._settings)
         self.record["rows"] = {
             "in": made["rows_in"],
@@ -137,6 +142,14 @@ class Chain:
         if there is not None and there.tokens - {self.record["run"]}:
             others = ", ".join(sorted(there.tokens - {self.record["run"]}))
             self._note("publish", "degraded", f"the day also has rows of the runs {others}", None)
+
+    def _counts(self) -> Counter | None:
+        """What the watch wants to know of the rows, counted while they are scored."""
+        uri = self._pin.model["uri"]
+        if not isinstance(uri, str):
+            return None
+        spark = open_session(f"tfspark nightly {self._settings.name}", self._settings.spark)
+        return counter_of(spark, self._settings, uri)
 
     def _allowed(self) -> None:
         """Asked by the commit, once everything is staged and counted."""

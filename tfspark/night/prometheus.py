@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfspark import storage
@@ -26,30 +26,32 @@ def prometheus(record: Mapping[str, Any]) -> str:
     rows, watch = record.get("rows") or {}, record.get("watch") or {}
     columns = [one for one in watch.get("columns") or [] if isinstance(one, Mapping)]
     scores = watch.get("scores") or {}
-    known = [one.get("psi") for one in columns if isinstance(one.get("psi"), int | float)]
+    known = [float(one["psi"]) for one in columns if isinstance(one.get("psi"), int | float)]
     verdict = record.get("verdict")
     date = str(record.get("date") or "")
-    found = [
-        ("rows_in", "Rows that came in.", {}, rows.get("in")),
-        ("rows_scored", "Rows that were scored.", {}, rows.get("scored")),
-        ("rows_quarantined", "Rows that were refused.", {}, rows.get("quarantined")),
-        ("seconds", "How long the night took.", {}, record.get("seconds")),
-        ("exit_code", "The night's exit code.", {}, record.get("exit_code")),
-        ("psi_max", "The largest PSI of a column.", {}, max(known, default=None)),
-        ("psi_scores", "The PSI of the scores.", {}, scores.get("psi")),
+    found: list[tuple[str, str, Any]] = [
+        ("rows_in", "Rows that came in.", rows.get("in")),
+        ("rows_scored", "Rows that were scored.", rows.get("scored")),
+        ("rows_quarantined", "Rows that were refused.", rows.get("quarantined")),
+        ("seconds", "How long the night took.", record.get("seconds")),
+        ("exit_code", "The night's exit code.", record.get("exit_code")),
+        ("psi_max", "The largest PSI of a column.", max(known) if known else None),
+        ("psi_scores", "The PSI of the scores.", scores.get("psi")),
     ]
     name = {"name": str(record.get("name") or "")}
-    lines = []
-    for metric, about, more, value in found:
+    lines: list[str] = []
+    for metric, about, value in found:
         if isinstance(value, int | float) and not isinstance(value, bool):
-            lines += _metric(metric, about, [({**name, **more}, value)])
+            lines += _metric(metric, about, [(name, value)])
     told = [({**name, "verdict": one}, int(one == verdict)) for one in _VERDICTS]
     lines += _metric("verdict", "1 for the verdict of the night.", told)
     lines += _metric("day_info", "The day of the newest night.", [({**name, "day": date}, 1)])
     return "\n".join(lines) + "\n"
 
 
-def _metric(name: str, about: str, values: list[tuple[dict[str, str], int | float]]) -> list[str]:
+def _metric(
+    name: str, about: str, values: Sequence[tuple[dict[str, str], int | float]]
+) -> list[str]:
     full = f"tfspark_night_{name}"
     lines = [f"# HELP {full} {about}", f"# TYPE {full} gauge"]
     for labels, value in values:

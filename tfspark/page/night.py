@@ -211,4 +211,4 @@ def _pin(pin: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str, st
 
 
 def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list | tuple) else [value] if value else []
+    return list(value) if isinstance(value, list | tuple) else [value] if value else []

@@ -90,28 +90,72 @@ class Counted:
 Counts = dict[str, Array]
 
 
-def count_batches(columns: Sequence[Counted], batches: Iterable[pa.RecordBatch]) -> Counts:
-    """The counts of all batches together, by column; of no batch there are none."""
-    total: Counts = {}
-    held: list[pa.RecordBatch] = []
+class Counting:
+    """Counts of batches, some of them held back so that each count is of many rows."""
 
-    def count() -> None:
-        if not held:
+    def __init__(self, columns: Sequence[Counted]) -> None:
+        self._columns = columns
+        self._held: list[pa.RecordBatch] = []
+        self._rows = 0
+        self._total: Counts = {}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count a batch; a column that it does not have is not counted."""
+        self._held.append(batch)
+        self._rows += batch.num_rows
+        if self._rows >= _HELD:
+            self._count()
+
+    def counts(self) -> Counts:
+        """By column, of all batches; of no rows there are none."""
+        self._count()
+        return self._total
+
+    def found(self) -> dict[str, list[int]]:
+        """The counts, as JSON has them."""
+        return {name: counts.tolist() for name, counts in self.counts().items()}
+
+    def _count(self) -> None:
+        held, self._held = self._held, []
+        if not self._rows:
             return
+        self._rows = 0
         table = pa.Table.from_batches(held)
-        held.clear()
-        for one in columns:
-            column = table[one.name].combine_chunks()
-            column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-            total[one.name] = one.count(column) + total.get(one.name, 0)
+        for one in self._columns:
+            if one.name in table.column_names:
+                column = table[one.name].combine_chunks()
+                column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+                self._total[one.name] = one.count(column) + self._total.get(one.name, 0)
 
+
+class Counter:
+    """Counts columns while `score_table(..., counter=...)` scores them.
+
+    Attributes:
+        counts: of all tasks; None where Spark wrote the files, and nothing was counted.
+    """
+
+    def __init__(self, columns: Sequence[Counted]) -> None:
+        self._columns = tuple(columns)
+        self.counts: Counts | None = None
+
+    def start(self) -> Counting:
+        """For one task."""
+        return Counting(self._columns)
+
+    def take(self, parts: Iterable[Mapping[str, Sequence[int]]]) -> None:
+        """What the tasks counted, in the driver."""
+        arrays = [{name: np.asarray(c, "int64") for name, c in part.items()} for part in parts]
+        # The plan `jvm` counts nothing.
+        self.counts = added(arrays) or None
+
+
+def count_batches(columns: Sequence[Counted], batches: Iterable[pa.RecordBatch]) -> Counts:
+    """The counts of all batches together, by column; of no rows there are none."""
+    counting = Counting(columns)
     for batch in batches:
-        if batch.num_rows:
-            held.append(batch)
-        if sum(one.num_rows for one in held) >= _HELD:
-            count()
-    count()
-    return total
+        counting.add(batch)
+    return counting.counts()
 
 
 def added(parts: Iterable[Mapping[str, Array]]) -> Counts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -89,10 +90,15 @@ def scored_files(spark: SparkSession, target: str, day: dt.date) -> list[str]:
     if place is None:
         raise StorageError(f"{target}: where its files are is not known")
     try:
-        table = DeltaTable(storage.absolute(place) if "://" not in place else place)
+        where = storage.absolute(place) if "://" not in place else place
+        table = DeltaTable(where)
         if "columnMapping" in (table.protocol().writer_features or []):
             raise StorageError(f"{target}: its files name columns otherwise")
-        return list(table.file_uris([("day", "=", day.isoformat())]))
+        files = table.get_add_actions(flatten=True)
+        days = [str(one) for one in files["partition.day"].to_pylist()]
+        paths = [unquote(str(path)) for path in files["path"].to_pylist()]
+        inside = [path for path, one in zip(paths, days, strict=True) if one == day.isoformat()]
+        return [path if "://" in path else storage.join(where, path) for path in inside]
     except (DeltaError, OSError) as error:
         raise StorageError(f"{target}: cannot be read: {error}") from error
 

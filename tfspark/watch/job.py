@@ -10,7 +10,7 @@ from tfspark import storage
 from tfspark.config import Settings
 from tfspark.console import Steps
 from tfspark.registry.resolve import ModelFolder, resolve_model
-from tfspark.watch.counted import Counts
+from tfspark.watch.counted import Counter, Counts
 from tfspark.watch.day import count_scores, count_source, scored_files
 from tfspark.watch.reference import Reference, reference
 from tfspark.watch.store import Stored, read, replace
@@ -26,6 +26,15 @@ _PAST = 7 * 28  # days: 28 weekends
 def counts_table(settings: Settings) -> str:
     """The Delta table of counts."""
     return storage.join(settings.warehouse, "watch", "counts")
+
+
+def counter_of(spark: SparkSession, settings: Settings, model: ModelFolder | str) -> Counter | None:
+    """What counts the columns while a day is scored; None where nothing can be compared."""
+    try:
+        found = model if isinstance(model, ModelFolder) else _resolved(settings, model)
+        return Counter(reference(spark, settings, found).columns)
+    except Exception:  # `watch` says it, after the day is published
+        return None
 
 
 def watch(

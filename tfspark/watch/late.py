@@ -8,7 +8,7 @@ gives a new value and leaves the old one.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -229,7 +229,7 @@ def describe(
         own = [d for d in days if d.version == version and d.day not in backfilled]
         own = [d for d in own if _counts(d, tonight, delay)]
         if own:
-            chance = calibrated(sum(d.ones for d in own), sum(d.zeros for d in own))
+            chance = calibrated(_added(d.ones for d in own), _added(d.zeros for d in own))
     told = []
     for one in days:
         value, said = _value(one, task), []
@@ -242,7 +242,7 @@ def describe(
         if bias is not None and value is not None:
             said.append(f"labels have come for other scores than the rest has (PSI {bias:.2f})")
         if one.conflicting:
-            said.append(f"{one.conflicting:,} rows have several labels that differ; left out")
+            said.append(f"left out, as they have labels that differ: {one.conflicting:,} rows")
         estimate = None
         if chance is not None and one.version == version:
             estimate = expected_auc(one.ones + one.zeros + one.none, chance)
@@ -308,3 +308,8 @@ def _value(one: Day, task: str) -> Value | None:
     if task == "binary":
         return auc_of(one.ones, one.zeros)
     return mean_of(one.labelled, one.total, one.squares, root=task == "regression")
+
+
+def _added(parts: Iterable[Array]) -> Array:
+    total: Array = np.sum(list(parts), axis=0)
+    return total

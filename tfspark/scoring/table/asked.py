@@ -16,6 +16,7 @@ from tfspark.contracts.contract import Quarantine
 from tfspark.daycolumn import DayColumn
 from tfspark.scoring.kinds.model import AnyModel
 from tfspark.scoring.model.binding import Inputs
+from tfspark.scoring.worker.sink import Counter
 from tfspark.tables import day_column
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class TableAsked:
         plan: its name; `auto` is one.
         quarantine: the table of bad rows.
         limit: how many bad rows are too many.
+        counter: of the rows that are scored.
         before_commit: asked before anything is written that others see; it may raise.
     """
 
@@ -44,6 +46,7 @@ class TableAsked:
     contract: Contract | None
     quarantine: str
     limit: Quarantine
+    counter: Counter | None
     run_id: str
     steps: Steps | None
     before_commit: Callable[[], None] | None = None

@@ -66,10 +66,13 @@ class FilesRun:
             self._staging,
             self._token,
             checks and partial(checks, times=self._times),
+            out.counter,
         )
         with running(out.doing, self._target):
             self._parts = self._plan.write(checked, files)
         self._check()
+        if out.counter is not None:
+            out.counter.take(part.counts for part in self._parts)
         bad = sum(part.bad for part in self._parts)
         return bad + sum(part.rows for part in self._parts), bad
 

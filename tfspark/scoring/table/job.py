@@ -32,6 +32,7 @@ from tfspark.scoring.table.commit import end
 from tfspark.scoring.table.run import TableRun
 from tfspark.scoring.table.source import as_source, staging_place
 from tfspark.scoring.table.target import check_places
+from tfspark.scoring.worker.sink import Counter
 from tfspark.session import Tasks
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def score_table(
     contract: Contract | None = None,
     quarantine: str | None = None,
     limit: Quarantine | None = None,
+    counter: Counter | None = None,
     outputs: Outputs | None = None,
     tracking_uri: str | None = None,
     signature: str | None = None,
@@ -106,6 +108,8 @@ def score_table(
         contract: check the rows against it first; labels and weights need not be there.
         quarantine: the table of bad rows; default: the target's name and `_quarantine`.
         limit: how many bad rows are too many; default: the contract's, else 1 in 100.
+        counter: counts columns of the good rows where tasks write the files, as
+            `tfspark.watch.Counter` does.
         outputs: as for `tfspark.score`.
         tracking_uri: the MLflow server; default: MLflow's own, else the jobs' in `warehouse`.
         signature: name of the signature; default: the manifest's, else `serving_default`.
@@ -147,6 +151,7 @@ def score_table(
         contract,
         quarantine or f"{target.rstrip('/')}_quarantine",
         limit or (contract.table.quarantine if contract else Quarantine()),
+        counter,
         run_id or (steps.run_id if steps else uuid.uuid4().hex),
         steps,
         before_commit,

@@ -209,6 +209,7 @@ class TableRun:
             asked.day,
             asked.run_id,
             f"scoring {asked.where} with {asked.model.path}",
+            asked.counter,
         )
 
     def _check_target(self, output: Output) -> None:

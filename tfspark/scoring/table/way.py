@@ -11,6 +11,7 @@ from pyspark.sql import types as T
 
 from tfspark.scoring.kinds.bound import BoundModel
 from tfspark.scoring.plans.columns import spark_type
+from tfspark.scoring.worker.sink import Counter
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -24,6 +25,7 @@ class Output:
         kept: the fields of the kept columns.
         about: the columns that every row of the run has alike.
         doing: description of the run, used in messages.
+        counter: of the rows that are scored.
     """
 
     spark: SparkSession
@@ -34,6 +36,7 @@ class Output:
     day: dt.date
     run_id: str
     doing: str
+    counter: Counter | None = None
 
     @property
     def schema(self) -> T.StructType:
