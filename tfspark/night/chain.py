@@ -9,7 +9,7 @@ from typing import Any
 from tfspark import run
 from tfspark.config import Settings
 from tfspark.console import Steps
-from tfspark.errors import ContractViolation, SourceMissing
+from tfspark.errors import ContractViolation, SourceMissing, StorageError
 from tfspark.night.after import AFTER, Context
 from tfspark.night.days import is_late
 from tfspark.night.decide import Decision, skips_prepare
@@ -22,6 +22,10 @@ from tfspark.night.source import source_of, where
 from tfspark.night.table import published, target_of
 from tfspark.session import open_session
 from tfspark.watch import Counter, counter_of
+
+
+class SourceChanged(SourceMissing):
+    """The source changed while it was read: it was not complete."""
 
 
 class Chain:
@@ -64,6 +68,8 @@ class Chain:
             self._prepare(force)
             self._gate()
             self._score()
+        except SourceChanged:
+            raise
         except SourceMissing as error:
             if not is_late(self._day, self._settings.nightly.deadline, now):
                 raise
@@ -138,10 +144,14 @@ class Chain:
         }
         self._note("publish", "done", f"version {made['table_version']}", self._pin.scored)
         self.record["quarantine_examples"] = self._examples(made["quarantined"])
-        there = published(target).get(self._day)
-        if there is not None and there.tokens - {self.record["run"]}:
-            others = ", ".join(sorted(there.tokens - {self.record["run"]}))
-            self._note("publish", "degraded", f"the day also has rows of the runs {others}", None)
+        try:
+            there = published(target).get(self._day)
+            others = (there.tokens if there else frozenset()) - {self.record["run"]}
+            said = f"the day also has rows of the runs {', '.join(sorted(others))}"
+        except StorageError as error:
+            others, said = frozenset({""}), str(error)
+        if others:
+            self._note("publish", "degraded", said, None)
 
     def _counts(self) -> Counter | None:
         """What the watch wants to know of the rows, counted while they are scored."""
@@ -158,7 +168,7 @@ class Chain:
             now = source_of(self._asked, self._day)
             if now["value"] != self._pin.source["value"] and now["kind"] != "delta":
                 place = where(self._settings, self._day)
-                raise SourceMissing(
+                raise SourceChanged(
                     f"{place}: changed while it was read; nothing was published: run again when it "
                     "is complete"
                 )
