@@ -323,6 +323,7 @@ def test_flags_in_messages_are_there() -> None:
         known |= set(re.findall(r'add_argument\(\s*"(--[\w.-]+)"', text))
     for command in COMMANDS.values():
         known |= {flag for path, _ in settings() for flag in spellings(command, path)}
+        known |= {flag.split()[0] for flag in command.asks}
     known.add("--epochs")  # of no command: an example of a slip
     for file, text in sources.items():
         for flag in re.findall(r"(?<![\w-])--[a-z][\w.-]*\w", text):

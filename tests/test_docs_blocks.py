@@ -28,6 +28,7 @@ NOT_RUN = {
     "docs/design.md": 2,
     "docs/distributed.md": 4,
     "docs/gpu.md": 6,
+    "docs/nights.md": 1,
     "docs/readers.md": 1,
     "docs/scala.md": 7,
     "docs/setup.md": 7,
@@ -231,6 +232,9 @@ def test_the_page_does_what_it_says(page: str, reader: Reader) -> None:
 
 def test_what_the_demo_prints_runs_as_it_is_printed(reader: Reader) -> None:
     lines = [line for line in reader.demo.split("Try next:\n")[1].splitlines() if line.strip()]
+    page = lines.pop().removeprefix("The night's page: ")
+    assert page.endswith("nights/passengers/2026-11-20.html")
+    assert (reader.home / page).is_file()
     assert len(lines) == 7
     for line in lines:
         if line.split()[0] in ("tensorboard", "mlflow"):  # servers

@@ -24,11 +24,11 @@ SUBMIT = str(SPARK_HOME / "bin" / "spark-submit")
 
 
 def test_a_night_without_its_source_ends_with_75(tmp_path: Path) -> None:
-    """cron and Airflow see the code: conf/nightly.sh → spark-submit → the job."""
-    config = tmp_path / "t.yaml"
+    """cron and Airflow see the code: conf/nightly.sh → spark-submit → the job → its record."""
+    config, model = tmp_path / "t.yaml", models.mlp(tmp_path / "model")
     config.write_text(
         f"name: t\ncontract: {ROOT}/schemas/passengers.yaml\nwarehouse: {tmp_path}/warehouse\n"
-        f"source: {{format: csv, path: '{tmp_path}/{{date}}.csv'}}\n"
+        f"source: {{format: csv, path: '{tmp_path}/{{date}}.csv'}}\nscore: {{model: {model}}}\n"
     )
     night = subprocess.run(
         [str(ROOT / "conf" / "nightly.sh"), "t.yaml", "2026-11-20"],
@@ -40,9 +40,19 @@ def test_a_night_without_its_source_ends_with_75(tmp_path: Path) -> None:
     )
     assert night.returncode == 75, night.stderr[-3000:]
     # spark-submit sends what a Python job says to stdout, all of it.
-    assert "prepare: SourceMissing: " in night.stdout
+    assert "nightly 2026-11-20: SourceMissing: " in night.stdout
     assert "2026-11-20.csv: is not there" in night.stdout
-    assert "score:" not in night.stdout
+    status = [sys.executable, str(ROOT / "jobs" / "nightly.py"), "--config", "t.yaml"]
+    told = subprocess.run(
+        [*status, "--date", "2026-11-20", "--status"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 75
+    assert "2026-11-20.csv: is not there" in told.stdout
 
 
 def test_settings_reach_a_submitted_job(tmp_path: Path) -> None:

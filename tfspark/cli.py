@@ -86,6 +86,7 @@ def _job(name: str, argv: list[str]) -> int:
     given = vars(_parser(name).parse(argv))
     config, dry_run, spark, log = (given.pop(key) for key in ("config", "dry_run", "conf", "log"))
     recipe = given.pop("recipe", None)
+    asked = {flag: given.pop(flag) for flag in map(_dest, command.asks)}
     overrides = {key: value for key, value in given.items() if value is not None}
     for setting in spark:
         key, found, value = setting.partition("=")
@@ -98,7 +99,10 @@ def _job(name: str, argv: list[str]) -> int:
         return 0
     steps = Steps(name, form=log)
     module, function = command.function.split(":")
-    summary = getattr(importlib.import_module(module), function)(effective, steps)
+    run = getattr(importlib.import_module(module), function)
+    if command.asks:
+        return int(run(effective, steps, asked))
+    summary = run(effective, steps)
     print_summary(f"{name}: done", {**summary, "seconds": steps.seconds(), "run_id": steps.run_id})
     return 0
 
@@ -132,12 +136,21 @@ def _parser(name: str) -> Parser:
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--log", type=_form)
     parser.add_argument("--conf", action="append", default=[])
+    for flag in COMMANDS[name].asks:
+        valued = " " in flag
+        how: dict[str, Any] = {} if valued else {"action": "store_true"}
+        parser.add_argument(flag.split()[0], dest=_dest(flag), **how)
     for path, info in settings():
         kind = _value if is_container(info) else str
         # `--evolve` alone is `--evolve true`.
         alone: dict[str, Any] = {"nargs": "?", "const": "true"} if info.annotation is bool else {}
         parser.add_argument(*spellings(COMMANDS[name], path), dest=path, type=kind, **alone)
     return parser
+
+
+def _dest(flag: str) -> str:
+    """Under which a flag that is no setting is given: apart from every setting's name."""
+    return "ask_" + flag.split()[0].removeprefix("--")
 
 
 def _form(text: str) -> str:

@@ -22,12 +22,15 @@ class Command:
         function: where it is.
         short: short names of settings.
         own: further settings that `--help` shows; `--help all` shows every one.
+        asks: flags that are no settings, with what is said of them; the function is given their
+            values as a third argument, and gives an exit code.
     """
 
     function: str
     about: str
     short: dict[str, str] = field(default_factory=dict)
     own: tuple[str, ...] = ()
+    asks: dict[str, str] = field(default_factory=dict)
 
 
 COMMANDS = {
@@ -82,6 +85,26 @@ COMMANDS = {
             "--every": "stream.every",
         },
         ("stream.keep", "stream.inputs", "stream.options", "stream.max_bad_rows", "warehouse"),
+    ),
+    "nightly": Command(
+        "tfspark.night.command:nightly",
+        "a night: one day prepared, judged, scored, published, watched",
+        {
+            "--lookback": "nightly.lookback",
+            "--at-most": "nightly.at_most",
+            "--deadline": "nightly.deadline",
+        },
+        ("date", "nightly.start", "nightly.prepare", "nightly.lease_seconds", "warehouse"),
+        {
+            "--due": "the days up to --date (default: yesterday, UTC) that are not done",
+            "--from YYYY-MM-DD": "with --to: fill these days, one after the other",
+            "--to YYYY-MM-DD": "the last of them; default: --date",
+            "--status": "print the day's verdict and end with its exit code; without Spark",
+            "--audit": "compare every published day with its record, its model and its files",
+            "--explain": "print what would be done, and why",
+            "--force": "do again what is done",
+            "--model TEXT": "of a day that is done again: recorded, or current; default recorded",
+        },
     ),
 }
 OTHERS = {
@@ -139,7 +162,8 @@ def help_of(name: str, everything: bool = False) -> str:
     command = COMMANDS[name]
     shorts = command.short.values()
     own = {*shorts, *command.own}
-    lines = [*COMMON.items(), *(RECIPE.items() if name in TRAINS else ())]
+    recipe = RECIPE if name in TRAINS else {}
+    lines = [*COMMON.items(), *recipe.items(), *command.asks.items()]
     # The command's short flags first: what it cannot do without.
     for path, info in sorted(settings(), key=lambda s: not everything and s[0] not in shorts):
         if everything or path in own:

@@ -6,6 +6,7 @@ import datetime as dt
 import random
 import re
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tfspark.deltalog import commit_of, is_empty, latest
@@ -48,7 +49,13 @@ def target_schema(spark: SparkSession, target: str) -> StructType | None:
 
 
 def write_day(
-    df: DataFrame, target: str, day: dt.date, *, run_id: str, where: dict[str, str] | None = None
+    df: DataFrame,
+    target: str,
+    day: dt.date,
+    *,
+    run_id: str,
+    where: dict[str, str] | None = None,
+    allowed: Callable[[], None] = lambda: None,
 ) -> int:
     """Replace one day of a Delta table (made when it is not there) in one commit.
 
@@ -61,6 +68,7 @@ def write_day(
         run_id: recorded in the commit, as Delta's `userMetadata`.
         where: further columns of `df` that are constant; only rows of the day that have these
             values are replaced, and the table is partitioned by them too.
+        allowed: called before each try; it may raise.
 
     Returns:
         The version of the table that the commit made; the latest one where the day had no rows and
@@ -84,6 +92,7 @@ def write_day(
         time.sleep(random.uniform(0, min(0.1 * 2**attempt, 5)) if attempt else 0)  # noqa: S311
         try:
             check_columns(target_schema(spark, target), rows.schema, target)
+            allowed()
             if is_path(target):
                 writer.save(target)
             else:

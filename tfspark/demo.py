@@ -1,4 +1,4 @@
-"""`tfspark demo`: the passengers, from the raw table to the scored one, in one process."""
+"""`tfspark demo`: the passengers, from the raw table to a night of scores, in one process."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from tfspark.config import load_settings
 from tfspark.console import Steps, print_summary
 from tfspark.errors import ConfigError
 from tfspark.flags import Parser
+from tfspark.night.after import page_of
+from tfspark.night.command import nightly
+from tfspark.night.record import Records
 from tfspark.query import SparkSQL
 from tfspark.question import Question
 
@@ -21,7 +24,7 @@ _NEXT = f"""
 Try next:
   . scripts/env.sh
   tfspark query --config {CONFIG} --engine duckdb --order-by -probability
-  tfspark score --config {CONFIG} --date {DATE}      # again: the same rows, one commit
+  tfspark nightly --config {CONFIG} --date {DATE}    # again: nothing to do
   tfspark prepare --config {CONFIG} --date {DATE} --input /wrong/file ; echo $?
   tensorboard --logdir warehouse/tensorboard
   mlflow ui --backend-store-uri sqlite:///warehouse/mlflow.db
@@ -41,9 +44,10 @@ def main(argv: Sequence[str]) -> int:
     # Two ranks need two of Spark's slots, also where there is one core.
     master = f"local[{max(2, os.cpu_count() or 1)}]"
     settings = load_settings(CONFIG, {"date": DATE, "spark.spark.master": master})
-    for job in (run.prepare, run.train, run.score):
-        name = job.__name__
-        print_summary(name, job(settings, steps))
+    for job in (run.prepare, run.train):
+        print_summary(job.__name__, job(settings, steps))
+    if code := nightly(settings, steps, {}):
+        return code
     from tfspark.session import spark_session
 
     print(f"\nThe first rows of {settings.scored}:")
@@ -52,4 +56,5 @@ def main(argv: Sequence[str]) -> int:
     show(SparkSQL(spark_session("tfspark demo")).answer(settings.scored, question))
     print_summary("demo: done", {"scored_table": settings.scored, "seconds": steps.seconds()})
     print(_NEXT)
+    print(f"The night's page: {page_of(Records(settings), {'date': DATE})}")
     return 0

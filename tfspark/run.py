@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tfspark.config import Settings, Source, require_date
@@ -16,14 +16,21 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from tfspark.contracts.contract import Quarantine
+    from tfspark.scoring.worker.sink import Counter
 
 
-def prepare(settings: Settings, steps: Steps) -> dict[str, Any]:
-    """Raw table → dataset."""
+def prepare(
+    settings: Settings, steps: Steps, before_commit: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Raw table → dataset.
+
+    Args:
+        before_commit: see `tfspark.prepare.prepare`.
+    """
     from tfspark.prepare import prepare as run
 
     require_date(settings)
-    return run(_session("prepare", settings, steps), settings, steps)
+    return run(_session("prepare", settings, steps), settings, steps, before_commit)
 
 
 def train(settings: Settings, steps: Steps) -> dict[str, Any]:
@@ -40,10 +47,18 @@ def tune(settings: Settings, steps: Steps) -> dict[str, Any]:
     return run(settings, steps, lambda: _session("tune", settings, steps))
 
 
-def score(settings: Settings, steps: Steps) -> dict[str, Any]:
+def score(
+    settings: Settings,
+    steps: Steps,
+    before_commit: Callable[[], None] | None = None,
+    counter: Counter | None = None,
+) -> dict[str, Any]:
     """Table and model → one day of the scored table.
 
     Without `score.input` the configuration's own source is scored, checked by its contract.
+
+    Args:
+        before_commit, counter: see `score_table`.
     """
     from tfspark.contracts import load_contract
     from tfspark.scoring import score_table
@@ -85,6 +100,8 @@ def score(settings: Settings, steps: Steps) -> dict[str, Any]:
         signature=_signature(asked),
         evolve=asked.evolve,
         steps=steps,
+        before_commit=before_commit,
+        counter=counter,
     )
     return summary.to_dict()
 

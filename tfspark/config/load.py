@@ -21,6 +21,7 @@ OWN_VARIABLES = [
     "TFSPARK_LOG",  # the form of the log
     "TFSPARK_ATTEMPT",  # in a rank: the number of the try
     "TFSPARK_HOME",  # schedules
+    "TFSPARK_PYTHON",
     "TFSPARK_BASE_PYTHON",  # scripts: set-up, packages, sbt
     "TFSPARK_IVY_SETTINGS",
     "TFSPARK_JARS",

@@ -23,6 +23,8 @@ from pydantic_settings import (
 from tfspark import storage
 from tfspark.config.day import day_setting
 from tfspark.config.gate import Gate
+from tfspark.config.labels import Labels
+from tfspark.config.night import Nightly
 from tfspark.config.recipe import Feature, Model, Section, Training
 from tfspark.config.textoptions import text_options
 from tfspark.errors import ConfigError
@@ -301,6 +303,8 @@ class Settings(BaseSettings):
     gate: Gate = Gate()
     score: Score = Score()
     stream: Stream = Stream()
+    labels: Labels = Labels()
+    nightly: Nightly = Nightly()
     spark: dict[str, str] = Field({}, description="Spark settings: spark.NAME: value")
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfspark import storage
@@ -48,7 +48,12 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, Any]:
+def prepare(
+    spark: SparkSession,
+    settings: Settings,
+    steps: Steps,
+    before_commit: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
     """Make one version of the dataset from the raw table of the date.
 
     The same rows and settings give the version that is there already.
@@ -57,6 +62,8 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
         spark: the session that reads and writes.
         settings: `name`, `contract`, `source`, `date`, `warehouse` and the section `prepare`.
         steps: where the log of the steps goes.
+        before_commit: called before bad rows are written and before the dataset is published; what
+            it raises ends the run.
 
     Returns:
         The summary: version, path, rows in, quarantined, rows by split.
@@ -85,6 +92,7 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
     try:
         run = _Run(spark, settings, steps, contract, layout, staging)
         run.check()
+        before_commit()
         run.quarantine()
         made = run.write()
         new = storage.join(staging, "new")
@@ -97,6 +105,7 @@ def prepare(spark: SparkSession, settings: Settings, steps: Steps) -> dict[str, 
             manifest = _manifest(settings, contract, made, run.bad)
             manifest["files"] = run.files | other_files(new, run.files)
             manifest["digest"] = digest_of(manifest, found)
+            before_commit()
             path, reused = _publish(settings.datasets, new, manifest)
             info["path"] = path
     finally:

@@ -20,7 +20,7 @@ from tfspark.scoring.kinds.model import AnyModel
 from tfspark.scoring.plans.columns import as_text
 from tfspark.scoring.refuse import ADVICE
 from tfspark.scoring.worker.settings import scorer_settings
-from tfspark.scoring.worker.sink import FilePart, TableTask, about_columns
+from tfspark.scoring.worker.sink import Counter, FilePart, TableTask, about_columns
 from tfspark.tables import RAW, REASONS, quote
 from tfspark.tensors import TensorSpec
 
@@ -240,6 +240,7 @@ class TableFiles:
     staging: str
     token: str
     checks: Callable[[pa.RecordBatch], Checked] | None = None
+    counter: Counter | None = None
 
     def task(self, spark: SparkSession) -> TableTask:
         """What tasks in Python carry."""
@@ -253,6 +254,7 @@ class TableFiles:
             self.staging,
             self.token,
             self.checks,
+            self.counter,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from tfspark.contracts.contract import Quarantine
 from tfspark.daycolumn import DayColumn
 from tfspark.scoring.kinds.model import AnyModel
 from tfspark.scoring.model.binding import Inputs
+from tfspark.scoring.worker.sink import Counter
 from tfspark.tables import day_column
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class TableAsked:
         quarantine: the table of bad rows.
         limit: how many bad rows are too many.
         evolve: whether the target may get columns, and go without some in the run's rows.
+        counter: of the rows that are scored.
+        before_commit: asked before anything is written that others see; it may raise.
     """
 
     spark: SparkSession
@@ -44,9 +47,11 @@ class TableAsked:
     contract: Contract | None
     quarantine: str
     limit: Quarantine
+    counter: Counter | None
     run_id: str
     steps: Steps | None
     evolve: bool = False
+    before_commit: Callable[[], None] | None = None
 
     @property
     def named(self) -> Source | None:

@@ -10,7 +10,7 @@ import datetime as dt
 import json
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,12 +77,15 @@ def commit_day(
     *,
     run_id: str,
     token: str,
+    allowed: Callable[[], None] = lambda: None,
 ) -> int:
     """Replace a day of a Delta table by files that lie in its folder; made when it is not there.
 
     Args:
         schema: the table's schema, as Delta's log has it.
         run_id: recorded in the commit, as Delta's `userMetadata`.
+        allowed: called before each try, when the table has been looked at: what others commit
+            after that makes the try fail. It may raise.
 
     Returns:
         The version of the table that the commit made.
@@ -117,6 +120,7 @@ def commit_day(
                 table = DeltaTable(target)
                 if differs(table, schema):
                     raise StorageError(said + "it has other columns now")
+                allowed()
                 table.create_write_transaction(
                     actions,
                     mode="overwrite",
@@ -126,6 +130,7 @@ def commit_day(
                     commit_properties=properties,
                 )
             else:
+                allowed()
                 create_table_with_add_actions(
                     target,
                     Schema.from_json(json.dumps(schema)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -65,10 +66,13 @@ class FilesRun:
             self._staging,
             self._token,
             checks and partial(checks, times=self._times),
+            out.counter,
         )
         with running(out.doing, self._target):
             self._parts = self._plan.write(checked, files)
         self._check()
+        if out.counter is not None:
+            out.counter.take(part.counts for part in self._parts)
         bad = sum(part.bad for part in self._parts)
         return bad + sum(part.rows for part in self._parts), bad
 
@@ -85,7 +89,7 @@ class FilesRun:
         named = rows.toDF(*used, REASONS, RAW)
         return named.select(REASONS, raw.alias(RAW))
 
-    def commit(self) -> int:
+    def commit(self, allowed: Callable[[], None]) -> int:
         out = self._output
         return commit_day(
             self._target,
@@ -94,6 +98,7 @@ class FilesRun:
             out.day,
             run_id=out.run_id,
             token=self._token,
+            allowed=allowed,
         )
 
     def _bad_files(self) -> list[str]:

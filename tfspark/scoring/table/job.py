@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from tfspark.scoring.table.commit import end
 from tfspark.scoring.table.run import TableRun
 from tfspark.scoring.table.source import as_source, staging_place
 from tfspark.scoring.table.target import check_places
+from tfspark.scoring.worker.sink import Counter
 from tfspark.session import Tasks
 
 if TYPE_CHECKING:
@@ -78,12 +79,14 @@ def score_table(
     contract: Contract | None = None,
     quarantine: str | None = None,
     limit: Quarantine | None = None,
+    counter: Counter | None = None,
     outputs: Outputs | None = None,
     tracking_uri: str | None = None,
     signature: str | None = None,
     evolve: bool = False,
     run_id: str | None = None,
     steps: Steps | None = None,
+    before_commit: Callable[[], None] | None = None,
 ) -> Summary:
     """Score a table and replace one day of a Delta table with the result.
 
@@ -106,6 +109,8 @@ def score_table(
         contract: check the rows against it first; labels and weights need not be there.
         quarantine: the table of bad rows; default: the target's name and `_quarantine`.
         limit: how many bad rows are too many; default: the contract's, else 1 in 100.
+        counter: counts columns of the good rows where tasks write the files, as
+            `tfspark.watch.Counter` does.
         outputs: as for `tfspark.score`.
         tracking_uri: the MLflow server; default: MLflow's own, else the jobs' in `warehouse`.
         signature: name of the signature; default: the manifest's, else `serving_default`.
@@ -114,6 +119,8 @@ def score_table(
         run_id: the run's name in the tables; default: a new one.
         steps: where the log of the steps goes; default: stderr, where a person reads it (a
             terminal, a notebook), else nowhere.
+        before_commit: called when all rows are staged and counted, before bad rows are written and
+            before each try to commit; what it raises ends the run, and the target is unchanged.
 
     Raises:
         SourceMissing: the source is not there, or has no rows of the day.
@@ -147,9 +154,11 @@ def score_table(
         contract,
         quarantine or f"{target.rstrip('/')}_quarantine",
         limit or (contract.table.quarantine if contract else Quarantine()),
+        counter,
         run_id or (steps.run_id if steps else uuid.uuid4().hex),
         steps,
         evolve,
+        before_commit,
     )
     return _run(asked, started)
 

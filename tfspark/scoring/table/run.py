@@ -129,6 +129,7 @@ class TableRun:
             ContractViolation: they are.
         """
         asked, table = self.asked, self.asked.quarantine
+        self._allowed()
         with asked.step("quarantine") as info:
             if self.bad or tables.is_there(asked.spark, table):
                 bad = self._way.bad_rows().select(REASONS, RAW)
@@ -152,10 +153,15 @@ class TableRun:
         asked = self.asked
         with asked.step("commit") as info:
             if self._added:
+                self._allowed()
                 grow(asked.spark, asked.target, self._added, asked.run_id)
                 info["added"] = ", ".join(field.name for field in self._added)
-            version = info["version"] = self._way.commit()
+            version = info["version"] = self._way.commit(self._allowed)
         return version
+
+    def _allowed(self) -> None:
+        if self.asked.before_commit is not None:
+            self.asked.before_commit()
 
     def _read(self) -> DataFrame:
         """The rows of the source, at one version."""
@@ -211,6 +217,7 @@ class TableRun:
             asked.day,
             asked.run_id,
             f"scoring {asked.where} with {asked.model.path}",
+            asked.counter,
         )
 
     def _fit_target(self, output: Output) -> Output:

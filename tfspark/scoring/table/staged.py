@@ -51,12 +51,12 @@ class StagedRun:
     def bad_rows(self) -> DataFrame:
         return self._staged.refused()
 
-    def commit(self) -> int:
+    def commit(self, allowed: Callable[[], None]) -> int:
         out = self._output
         alike = [F.lit(value).alias(name) for name, value in out.about.items()]
         null = [F.lit(None).cast(field.dataType).alias(field.name) for field in out.null]
         rows = self._staged.good().select("*", *alike, *null)
-        return tables.write_day(rows, out.target, out.day, run_id=out.run_id)
+        return tables.write_day(rows, out.target, out.day, run_id=out.run_id, allowed=allowed)
 
 
 @dataclass(frozen=True)

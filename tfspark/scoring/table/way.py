@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +11,7 @@ from pyspark.sql import types as T
 
 from tfspark.scoring.kinds.bound import BoundModel
 from tfspark.scoring.plans.columns import spark_type
+from tfspark.scoring.worker.sink import Counter
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -24,6 +26,7 @@ class Output:
         about: the columns that every row of the run has alike.
         doing: description of the run, used in messages.
         null: the table's columns that the run has no values for.
+        counter: of the rows that are scored.
     """
 
     spark: SparkSession
@@ -34,6 +37,7 @@ class Output:
     day: dt.date
     run_id: str
     doing: str
+    counter: Counter | None = None
     null: tuple[T.StructField, ...] = ()
 
     @property
@@ -66,5 +70,9 @@ class Way(Protocol):
     def bad_rows(self) -> DataFrame:
         """The bad rows: their reasons (`REASONS`) and their text (`RAW`)."""
 
-    def commit(self) -> int:
-        """Replace the day by the good rows; the table's new version."""
+    def commit(self, allowed: Callable[[], None]) -> int:
+        """Replace the day by the good rows; the table's new version.
+
+        Args:
+            allowed: called before each try, once the table is looked at; it may raise.
+        """

@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,24 @@ _TRIES = 10
 _REASONS_TYPE = pa.list_(pa.field("element", pa.string()))
 
 
+class Counting(Protocol):
+    """Counts the columns of one task's rows."""
+
+    def add(self, batch: pa.RecordBatch) -> None: ...
+
+    def found(self) -> dict[str, list[int]]: ...
+
+
+class Counter(Protocol):
+    """Counts columns of the rows that are scored, on their way to the model."""
+
+    def start(self) -> Counting:
+        """For one task."""
+
+    def take(self, parts: Iterable[Mapping[str, list[int]]]) -> None:
+        """What the tasks counted, in the driver."""
+
+
 @dataclass(frozen=True)
 class FilePart:
     """What one attempt of a task wrote.
@@ -41,6 +59,7 @@ class FilePart:
         file: name of the file of good rows, in the day's folder; None if no row was good.
         stats: the file's statistics, as Delta's log has them.
         bad_file: file of bad rows, in the staging folder; None if no row was bad.
+        counts: what a `Counter` found.
     """
 
     file: str | None
@@ -49,6 +68,7 @@ class FilePart:
     stats: str
     bad_file: str | None
     bad: int
+    counts: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,6 +84,7 @@ class TableTask:
         staging: takes the bad rows: the columns by number (`c0`, `c1`...), reasons and raw text.
         checks: a contract's, which make the columns of the raw table's; None: there is no contract,
             or Spark has checked it.
+        counter: counts the rows that are scored.
     """
 
     scorer: Scores
@@ -75,6 +96,7 @@ class TableTask:
     staging: str
     token: str
     checks: Callable[[pa.RecordBatch], Checked] | None = None
+    counter: Counter | None = None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> FilePart:
         """Score the batches of one partition, within a Spark task.
@@ -95,9 +117,13 @@ class TableTask:
         marker = storage.join(self.staging, OPEN)
         good = _Output(storage.join(self.folder, name), marker)
         bad = _Output(storage.join(self.staging, name), marker)
+        counting = self.counter.start() if self.counter else None
         try:
             for batch in batches:
-                self._score(self._unrefused(batch, bad), good, bad)
+                rows = self._unrefused(batch, bad)
+                if counting is not None:
+                    counting.add(rows)
+                self._score(rows, good, bad)
             good.close()
             bad.close()
             good.check()
@@ -112,6 +138,7 @@ class TableTask:
             good.stats,
             name if bad.rows else None,
             bad.rows,
+            counting.found() if counting is not None else {},
         )
 
     def _unrefused(self, batch: pa.RecordBatch, bad: _Output) -> pa.RecordBatch:
