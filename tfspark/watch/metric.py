@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from tfspark.quality.drift import psi
+from tfspark.quality.drift import ALPHA, chance, psi
 from tfspark.tensors import Array
 
 FINE = 10_000
@@ -73,7 +73,8 @@ def biased(labelled: Array, unlabelled: Array) -> float | None:
     if min(labelled.sum(), unlabelled.sum()) < _BIASED_ROWS:
         return None
     found = psi(coarse(labelled), coarse(unlabelled))
-    return found if found > _BIASED else None
+    by_chance = chance(coarse(labelled), coarse(unlabelled), 0.0) > ALPHA
+    return found if found > _BIASED and not by_chance else None
 
 
 def coarse(counts: Array) -> Array:
