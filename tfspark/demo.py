@@ -43,7 +43,9 @@ def main(argv: Sequence[str]) -> int:
     steps = Steps("demo")
     # Two ranks need two of Spark's slots, also where there is one core.
     master = f"local[{max(2, os.cpu_count() or 1)}]"
-    settings = load_settings(CONFIG, {"date": DATE, "spark.spark.master": master})
+    # The night finds the day's dataset made.
+    asked = {"date": DATE, "nightly.prepare": False, "spark.spark.master": master}
+    settings = load_settings(CONFIG, asked)
     for job in (run.prepare, run.train):
         print_summary(job.__name__, job(settings, steps))
     if code := nightly(settings, steps, {}):
