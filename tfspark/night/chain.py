@@ -92,8 +92,7 @@ class Chain:
             did = True
             self._began = time.monotonic()
             try:
-                with self._steps.step(name) as info:
-                    info["said"] = said = step(context)
+                said = step(context)
                 self._note(name, "done", said, self.record["published"]["token"])
             except LeaseLost:
                 raise
