@@ -24,6 +24,7 @@ MARKS = {
     "package": "builds a package",
     "process": "starts ranks: processes of their own that train together",
     "scala": "needs sbt's tests, packages or test classes, or the Scala module in JVMs of its own",
+    "browser": "wants a Chromium on the PATH",
     "large": "wants 12 GB of memory, 40 GB of disk and minutes",
 }
 # A fixture of tests/conftest.py, and the mark of who uses it.
@@ -35,7 +36,8 @@ FIXTURES = {
     "process": "process",
     "scala": "scala",
 }
-# What a lane leaves out. `large` is left out by pyproject.toml: it is asked for by name.
+# What a lane leaves out. `large` and `browser` are left out by pyproject.toml, and asked for by
+# name: python -m pytest -m browser
 LANES: dict[str, set[str]] = {
     "test": {"cluster", "fault", "package", "process", "scala", "large"},
     "all": set(),

@@ -37,7 +37,7 @@ def test_what_marks_is_reached_by_fixtures_alone() -> None:
 
 
 def test_every_mark_has_a_fixture_that_is_there() -> None:
-    assert {*FIXTURES.values(), "large"} == set(MARKS)
+    assert {*FIXTURES.values(), "browser", "large"} == set(MARKS)
     for name in FIXTURES:
         assert inspect.getdoc(getattr(conftest, name)), name
     assert set().union(*LANES.values()) <= set(MARKS)

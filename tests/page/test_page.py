@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import shutil
 import subprocess
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -180,7 +179,7 @@ def test_a_template_that_names_what_is_not_there_fails() -> None:
         render("night.html", {"title": "x"})
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
+@pytest.mark.browser
 def test_a_browser_shows_it_and_asks_for_nothing(tmp_path: Path) -> None:
     path = Path(write_night(record(), str(tmp_path)))
     asked: list[str] = []
