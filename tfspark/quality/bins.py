@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfspark.compiled import kernel
 from tfspark.tensors import Array
 
 _BINS = 10
@@ -53,19 +53,34 @@ class NumberBins:
         numbers = np.asarray(
             pc.cast(values.drop_null(), pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         )
-        finite = numbers[np.isfinite(numbers)]
-        below, above = int((finite < self.least).sum()), int((finite > self.most).sum())
-        rest = finite[(finite >= self.least) & (finite <= self.most)]
-        own = []
-        for value in self.own:
-            is_it = rest == value
-            own.append(int(is_it.sum()))
-            rest = rest[~is_it]
-        # Comparing with a few edges is faster than a search for each value.
-        above_edge = [len(rest), *(int((rest >= edge).sum()) for edge in self.edges), 0]
-        by_edges = [one - other for one, other in pairwise(above_edge)]
-        odd = len(numbers) - len(finite)
-        return np.array([nulls, odd, below, above, *own, *by_edges], "int64")
+        counts = np.zeros(5 + len(self.own) + len(self.edges), "int64")
+        counts[0] = nulls
+        edges, own = (np.asarray(given, "float64") for given in (self.edges, self.own))
+        _count(np.ascontiguousarray(numbers), edges, own, self.least, self.most, counts)
+        return counts
+
+
+@kernel
+def _count(
+    numbers: Array, edges: Array, own: Array, least: float, most: float, counts: Array
+) -> None:
+    """Add numbers to the counts of `NumberBins`, but for nulls."""
+    between = 4 + len(own)
+    for number in numbers:
+        if not abs(number) < np.inf:
+            counts[1] += 1
+        elif number < least:
+            counts[2] += 1
+        elif number > most:
+            counts[3] += 1
+        else:
+            place = between
+            for edge in edges:  # few: quicker than a search
+                place += number >= edge
+            for n in range(len(own)):
+                if number == own[n]:
+                    place = 4 + n
+            counts[place] += 1
 
 
 @dataclass(frozen=True)
