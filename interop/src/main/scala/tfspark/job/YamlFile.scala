@@ -11,6 +11,7 @@ import org.yaml.snakeyaml.error.{MarkedYAMLException, YAMLException}
 import org.yaml.snakeyaml.reader.ReaderException
 import org.yaml.snakeyaml.events.{AliasEvent, CollectionEndEvent, CollectionStartEvent}
 import org.yaml.snakeyaml.nodes.{MappingNode, Node, ScalarNode, SequenceNode, Tag}
+import org.yaml.snakeyaml.representer.{Represent, Representer}
 import org.yaml.snakeyaml.{DumperOptions, LoaderOptions, Yaml}
 import scala.collection.immutable.VectorMap
 import scala.collection.mutable
@@ -134,8 +135,33 @@ private[tfspark] object YamlFile {
     val options = new DumperOptions()
     options.setDefaultFlowStyle(DumperOptions.FlowStyle.BLOCK)
     options.setAllowUnicode(true)
-    new Yaml(options).dump(java(value))
+    new Yaml(new Numbers(options), options).dump(java(value))
   }
+
+  /** Floats as Python writes them: Java's `1.0E-5` is `1.0e-05` there. */
+  private final class Numbers(options: DumperOptions) extends Representer(options) {
+    private val floats: Represent = data =>
+      representScalar(Tag.FLOAT, real(data.asInstanceOf[Double]))
+    representers.put(classOf[_root_.java.lang.Double], floats)
+  }
+
+  private def real(number: Double): String =
+    if (number.isNaN) ".nan"
+    else if (number.isInfinite) if (number > 0) ".inf" else "-.inf"
+    else {
+      val exact = new _root_.java.math.BigDecimal(number.toString).stripTrailingZeros
+      val power = if (number == 0) 0 else exact.precision - exact.scale - 1
+      if (power >= -4 && power < 16) {
+        val plain = exact.toPlainString
+        val signed = if (number == 0 && 1 / number < 0) "-0" else plain
+        if (signed.contains('.')) signed else s"$signed.0"
+      } else {
+        val digits = exact.unscaledValue.abs.toString
+        val rest = if (digits.length > 1) digits.tail else "0"
+        val sign = if (number < 0) "-" else ""
+        f"$sign${digits.head}.${rest}e${if (power < 0) "-" else "+"}${power.abs}%02d"
+      }
+    }
 
   private def decode(content: Array[Byte], where: String): String = {
     val input = ByteBuffer.wrap(content)
