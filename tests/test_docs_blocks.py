@@ -28,6 +28,7 @@ NOT_RUN = {
     "docs/design.md": 2,
     "docs/distributed.md": 4,
     "docs/gpu.md": 6,
+    "docs/images.md": 1,
     "docs/nights.md": 1,
     "docs/readers.md": 1,
     "docs/scala.md": 7,
