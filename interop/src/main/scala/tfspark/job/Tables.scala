@@ -155,7 +155,7 @@ private[tfspark] object Tables {
       if (differ.nonEmpty)
         throw new StorageError(
           s"$target: the table has other columns than this run (${differ.mkString("; ")}); " +
-            "write to a new table, or migrate this one"
+            "write to a new table, migrate this one, or let it grow: --evolve (score.evolve: true)"
         )
     }
 
