@@ -148,9 +148,9 @@ def _in_office(settings: Settings, model: str | dict[str, str]) -> None:
         StorageError: the registry's alias says otherwise, and cannot be set.
     """
     from tfspark.champions import repair
+    from tfspark.scoring.kinds.resolve import uris
 
-    given = model.values() if isinstance(model, dict) else [model]
-    for uri in given if model else [f"models:/{settings.name}@champion"]:
+    for uri in uris(model or f"models:/{settings.name}@champion"):
         if found := re.fullmatch(r"models:/([^/@]+)@champion", uri):
             repair(settings, found[1])
 

@@ -192,6 +192,7 @@ class Run:
     """The rows of a run of `prepare`, without Spark."""
 
     rows, bad = 3, 0
+    words = ()
 
     def __init__(self, *given: Any) -> None:
         self._staging: str = given[-1]
@@ -233,6 +234,7 @@ _MAKE = {
     "export": export,
     "check_export": lambda *_: 0.0,
     "_check_scored": lambda _: None,
+    "_made_of": lambda *_: {},
     "write_mlmodel": lambda *_: None,
 }
 

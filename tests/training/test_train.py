@@ -315,7 +315,7 @@ def test_multiclass_and_regression(settings_of: Make, steps: Steps, tmp_path: Pa
     assert manifest is not None
     assert manifest["outputs"]["probabilities"]["shape"] == [3]
     number = train(settings_of(model__task="regression", model__output="y_hat"), steps)
-    assert set(number["test"]) == {"rmse", "mae", "rows"}
+    assert set(number["test"]) == {"rmse", "mae", "r2", "rows"}
 
 
 def test_a_failed_training_ends_its_run(

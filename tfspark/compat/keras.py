@@ -18,11 +18,11 @@ def moving_statistics(model: Any) -> list[Any]:
     return [v for v in model.non_trainable_weights if id(v) in own]
 
 
-def is_functional(model: Any) -> bool:
+def is_functional(built: Any) -> bool:
     """Whether a model is made of tensors, so that a part of it is a model too."""
     from keras.src.models import Functional
 
-    return isinstance(model, Functional)
+    return isinstance(built, Functional)
 
 
 def batch_normalizations(model: Any) -> list[Any]:

@@ -79,7 +79,9 @@ def _model(settings: Settings, said: Record, day: Day) -> Iterator[str]:
     model = (said.get("pin") or {}).get("model")
     if model is None:
         return
-    if isinstance(model["uri"], str) and day.models - {model["digest"][:STATISTIC]}:
+    known = model["uri"]
+    alone = isinstance(known, str)
+    if alone and day.models - {model["digest"][:STATISTIC]}:
         yield f"was scored by the model {', '.join(day.models)}, its record says {model['digest']}"
     for uri, name, version in _named(model):
         folder = uri if "models:/" not in uri else storage.join(settings.models, name, version)
@@ -89,7 +91,7 @@ def _model(settings: Settings, said: Record, day: Day) -> Iterator[str]:
             continue
         manifest = read_manifest(folder)
         digest = manifest["digest"] if manifest else digest_folder(folder)
-        if isinstance(model["uri"], str) and digest != model["digest"]:
+        if alone and digest != model["digest"]:
             yield f"its model {folder} was changed: its digest is {digest}, not {model['digest']}"
 
 

@@ -182,10 +182,7 @@ class Maker:
             info["version"] = number
             write_manifest(folder, self._manifest(number, run_id, model))
             self.store.upload(run_id, folder)
-            contract = storage.read_bytes(storage.join(self.dataset.path, CONTRACT))
-            written = yaml.safe_dump(recipe(self.settings), sort_keys=False)
-            texts = {"recipe.yaml": written, "contract.yaml": contract.decode()}
-            self.store.describe(run_id, f"{name} v{number}", texts)
+            self.store.describe(run_id, f"{name} v{number}", _made_of(self.settings, self.dataset))
         storage.make_dir(storage.join(self.settings.models, name))
         storage.move(storage.join(staging, "model"), self.folder(number))
         storage.delete(staging)
@@ -261,6 +258,13 @@ class Reports:
             self.steps.note(f"goes on after epoch {report['epoch']}, step {report['step']}")
         elif kind == "note":
             self.steps.note(report["text"])
+
+
+def _made_of(settings: Settings, dataset: Dataset) -> dict[str, str]:
+    """File → text, for the run's page."""
+    contract = storage.read_bytes(storage.join(dataset.path, CONTRACT))
+    written = yaml.safe_dump(recipe(settings), sort_keys=False)
+    return {"recipe.yaml": written, "contract.yaml": contract.decode()}
 
 
 def _check_scored(folder: str) -> None:

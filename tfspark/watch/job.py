@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 from tfspark import storage
 from tfspark.config import Settings
 from tfspark.console import Steps
-from tfspark.registry.resolve import ModelFolder, resolve_model
+from tfspark.registry.resolve import ModelFolder
 from tfspark.watch.counted import Counter, Counts
 from tfspark.watch.day import count_scores, count_source, scored_files
-from tfspark.watch.reference import Reference, reference
+from tfspark.watch.reference import Reference, reference, resolved
 from tfspark.watch.store import Stored, read, replace
 from tfspark.watch.verdict import Day, Watched, judge, not_computed
 
@@ -31,7 +31,7 @@ def counts_table(settings: Settings) -> str:
 def counter_of(spark: SparkSession, settings: Settings, model: ModelFolder | str) -> Counter | None:
     """What counts the columns while a day is scored; None where nothing can be compared."""
     try:
-        found = model if isinstance(model, ModelFolder) else _resolved(settings, model)
+        found = resolved(settings, model)
         return Counter(reference(spark, settings, found).columns)
     except Exception:  # `watch` says it, after the day is published
         return None
@@ -65,16 +65,12 @@ def watch(
     """
     with steps.step("watch") as info:
         try:
-            found = model if isinstance(model, ModelFolder) else _resolved(settings, model)
+            found = resolved(settings, model)
             watched = _watch(spark, settings, day, target, found, rows, bad, counted, backfilled)
         except Exception as error:  # the table is published, whatever breaks here
             watched = not_computed(_said(error))
         info["verdict"] = watched.verdict
     return watched
-
-
-def _resolved(settings: Settings, model: str) -> ModelFolder:
-    return resolve_model(model, settings.tracking_uri)
 
 
 def _watch(

@@ -21,7 +21,7 @@ from tfspark.console import Steps
 from tfspark.contracts import load_contract
 from tfspark.errors import ConfigError
 from tfspark.quality.evaluate import LOWER_IS_BETTER, METRICS
-from tfspark.registry.resolve import ModelFolder, resolve_model
+from tfspark.registry.resolve import ModelFolder
 from tfspark.tensors import Array
 from tfspark.watch.joined import Columns, counted
 from tfspark.watch.metric import (
@@ -33,6 +33,7 @@ from tfspark.watch.metric import (
     expected_auc,
     mean_of,
 )
+from tfspark.watch.reference import resolved
 from tfspark.watch.store import read_rows, replace_rows
 
 if TYPE_CHECKING:
@@ -130,9 +131,8 @@ def labels(
         return Labelled("off", "no labels are configured (labels.path)")
     with steps.step("labels") as info:
         try:
-            if isinstance(model, str):
-                model = resolve_model(model, settings.tracking_uri)
-            found = _labels(spark, settings, day, target, model, backfilled)
+            scorer = resolved(settings, model)
+            found = _labels(spark, settings, day, target, scorer, backfilled)
         except Exception as error:  # the table is published, whatever breaks here
             lines = str(error).strip().splitlines() or [type(error).__name__]
             found = Labelled("not computed", f"not computed: {lines[0][:500]}")

@@ -16,7 +16,7 @@ from tfspark import storage
 from tfspark.config import Settings
 from tfspark.dataset import Dataset, open_dataset
 from tfspark.errors import ConfigError, IntegrityError, TfsparkError
-from tfspark.registry.resolve import ModelFolder
+from tfspark.registry.resolve import ModelFolder, resolve_model
 from tfspark.training.readers.open import open_source
 from tfspark.training.readers.source import Block, arrow_schema, read_whole
 from tfspark.watch.bins import by_statistics, of_classes, of_scores, watched
@@ -61,6 +61,11 @@ class Reference:
         columns = tuple(Counted.from_json(one) for one in value["columns"])
         scores = value["scores"] and Counted.from_json(value["scores"])
         return cls(columns, scores, value["no_scores"], value["bad"], value["rows"])
+
+
+def resolved(settings: Settings, named: ModelFolder | str) -> ModelFolder:
+    """A model that is named by its folder or an MLflow URI, or has been resolved."""
+    return resolve_model(named, settings.tracking_uri) if isinstance(named, str) else named
 
 
 def place(settings: Settings, model: ModelFolder) -> str:

@@ -70,6 +70,11 @@ def from_settings(
     return Segments(segment_column, model, segment_default or None)
 
 
+def uris(model: str | Mapping[str, str]) -> list[str]:
+    """Every model that the settings of a job name."""
+    return list(model.values()) if isinstance(model, Mapping) else [model]
+
+
 def from_json(described: Mapping[str, Any]) -> Models:
     """What `AnyModel.pinned` described."""
     if "model" in described:
