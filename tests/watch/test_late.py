@@ -23,6 +23,13 @@ FRIDAY = dt.date(2026, 11, 20)
 RANDOM = np.random.default_rng(3)
 
 
+@pytest.fixture(autouse=True)
+def anew() -> None:
+    """The same numbers in every order of tests."""
+    global RANDOM
+    RANDOM = np.random.default_rng(3)
+
+
 def scored(rows: int, slope: float = 4.0) -> tuple[np.ndarray, np.ndarray]:
     """Scores and labels of which the scores are the true chances."""
     score = 1 / (1 + np.exp(-RANDOM.normal(-1, slope / 3, rows)))

@@ -19,6 +19,15 @@ from tfspark.watch.verdict import Day, Watched, judge, not_computed, usual_of
 
 FRIDAY = dt.date(2026, 11, 20)
 RANDOM = np.random.default_rng(7)
+
+
+@pytest.fixture(autouse=True)
+def anew() -> None:
+    """The same numbers in every order of tests."""
+    global RANDOM
+    RANDOM = np.random.default_rng(7)
+
+
 TRAINED = RANDOM.normal(size=50_000)
 CITIES = {"Bern": 30_000, "Rome": 15_000, "Oslo": 5_000}
 
