@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from pyarrow import fs as pafs
+
 from tfspark import storage
 
 _COMMIT = re.compile(r"(\d{20})\.json")
@@ -21,6 +23,20 @@ def latest(table: str) -> int:
     """The newest version; -1 where there is none."""
     names = storage.names(storage.join(table, "_delta_log"))
     return max((int(found[1]) for name in names if (found := _ENTRY.fullmatch(name))), default=-1)
+
+
+def dataset(delta: Any, table: str) -> Any:
+    """A Delta table (a `DeltaTable` and its place) for Arrow.
+
+    deltalake's own file system leaves threads that abort the process when it ends (exit code 134),
+    so Arrow reads the files of this machine itself.
+
+    Raises:
+        ValueError: statistics that Python cannot hold, such as days before the year 1.
+    """
+    fs, inner = storage.filesystem(table)
+    local = isinstance(fs, pafs.LocalFileSystem)
+    return delta.to_pyarrow_dataset(filesystem=pafs.SubTreeFileSystem(inner, fs) if local else None)
 
 
 def commit_of(table: str, since: int, is_it: Callable[[dict[str, Any]], bool]) -> int | None:

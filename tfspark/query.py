@@ -16,6 +16,7 @@ from tfspark.answers import ENDINGS, save, show
 from tfspark.config import load_settings
 from tfspark.config.day import as_day
 from tfspark.console import print_summary
+from tfspark.deltalog import dataset
 from tfspark.errors import ConfigError, SourceMissing, StorageError
 from tfspark.flags import Parser
 from tfspark.question import VIEW, Compared, Question
@@ -56,7 +57,7 @@ class DuckDB:
                     f"{table}: no Delta table there (yet); check the path, or run score"
                 )
             delta = DeltaTable(table)
-            scored = _rows(delta)
+            scored = _rows(delta, table)
             if scored is None:
                 rows = QueryBuilder().register(VIEW, delta).execute(f"SELECT * FROM {VIEW}")  # noqa: S608
                 scored = pa.RecordBatchReader.from_stream(rows)
@@ -82,12 +83,12 @@ class DuckDB:
             raise ConfigError(f"the query does not run: {error}") from None
 
 
-def _rows(delta: Any) -> Any:
+def _rows(delta: Any, table: str) -> Any:
     """The table for Arrow, of which a query reads the files that it needs; None: it cannot."""
     if "columnMapping" in (delta.protocol().writer_features or []):
         return None  # Arrow's dataset knows nothing of Delta's names and would give nulls
     try:
-        return delta.to_pyarrow_dataset()
+        return dataset(delta, table)
     except ValueError:  # statistics of days that Python has not
         return None
 

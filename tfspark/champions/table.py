@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tfspark import storage
 from tfspark.config import Settings
-from tfspark.deltalog import is_empty
+from tfspark.deltalog import dataset, is_empty
 from tfspark.errors import StorageError
 from tfspark.sparkerrors import first_line
 
@@ -138,7 +139,7 @@ def _read(path: str, name: str) -> tuple[object | None, list[Champion]]:
         return None, []
     try:
         table = DeltaTable(_uri(path))
-        found = table.to_pyarrow_table(filters=[("name", "=", name)]).to_pylist()
+        found = dataset(table, path).to_table(filter=pc.field("name") == name).to_pylist()
     except (DeltaError, OSError, pa.ArrowException) as error:
         raise StorageError(f"{path}: the table of champions cannot be read: {error}") from error
     rows = [Champion(**{key: row[key] for key in _SCHEMA.names}) for row in found]

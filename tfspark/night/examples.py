@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from tfspark.config import Settings
 from tfspark.contracts import load_contract
 from tfspark.contracts.load import content, named
+from tfspark.deltalog import dataset
 from tfspark.tablenames import is_delta
 from tfspark.yamlfile import load_yaml
 
@@ -26,7 +27,8 @@ def examples(settings: Settings, day: dt.date) -> list[dict[str, Any]]:
     table = load_contract(settings.contract).name
     shown = public_columns(settings.contract)
     of_day = (pc.field("day") == day) & (pc.field("table") == table) & (pc.field("job") == "score")
-    rows = DeltaTable(settings.quarantine).to_pyarrow_dataset().scanner(filter=of_day)
+    place = settings.quarantine
+    rows = dataset(DeltaTable(place), place).scanner(filter=of_day)
     return [
         {"row": _row(raw, shown), "reasons": [_said(reason, shown) for reason in reasons]}
         for raw, reasons in zip(

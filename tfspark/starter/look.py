@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from tfspark.csvfiles.read import Form, read_csv, read_header
+from tfspark.deltalog import dataset
 from tfspark.errors import ConfigError, SourceMissing, StorageError
 from tfspark.images.names import ENDINGS
 from tfspark.textblocks import CORRUPT, UTF8, Coding, opened
@@ -121,7 +122,7 @@ def _kind(file: Path) -> str:
 def _delta(path: str, most: int) -> Looked:
     from deltalake import DeltaTable
 
-    return _of_dataset("delta", path, DeltaTable(path).to_pyarrow_dataset(), most)
+    return _of_dataset("delta", path, dataset(DeltaTable(path), path), most)
 
 
 def _parquet(path: str, files: list[str], most: int) -> Looked:
