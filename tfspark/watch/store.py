@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from tfspark import storage
 from tfspark.daywrite import ODD
+from tfspark.deltalog import dataset
 from tfspark.errors import StorageError
 
 ROWS, SCORES, COLUMN = "rows", "scores", "column"
@@ -94,11 +95,10 @@ def read_rows(table: str, filters: list[tuple[str, str, Any]]) -> list[dict[str,
     try:
         if not DeltaTable.is_deltatable(where):
             return []
-        # By Arrow alone: deltalake's own dataset leaves threads that abort the process at its end.
-        found: list[dict[str, Any]] = []
-        for uri in DeltaTable(where).file_uris():
-            fs, inner = storage.filesystem(uri)
-            found += pq.read_table(inner, filesystem=fs, filters=filters).to_pylist()
+        rows = dataset(DeltaTable(where), where)
+        found: list[dict[str, Any]] = rows.to_table(
+            filter=pq.filters_to_expression(filters)
+        ).to_pylist()
         return found
     except (DeltaError, OSError, pa.ArrowException) as error:
         raise StorageError(f"{table}: cannot be read: {error}") from error
