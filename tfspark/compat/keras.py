@@ -1,4 +1,4 @@
-"""Keras's private attributes, and TensorFlow without Keras."""
+"""Keras's private attributes, and imports of TensorFlow that leave out what is not needed."""
 
 from __future__ import annotations
 
@@ -62,11 +62,29 @@ def without_keras() -> Iterator[None]:
 
     Code of this process that imports Keras later gets it as always.
     """
-    if "keras" in sys.modules or "tensorflow" in sys.modules:
+    there = "keras" in sys.modules or "tensorflow" in sys.modules
+    with _hidden(*() if there else ("keras.src",)):
         yield
-        return
-    sys.modules["keras.src"] = None  # type: ignore[assignment]  # Python's way to say: not there
+
+
+@contextmanager
+def keras_alone() -> Iterator[None]:
+    """TensorFlow and Keras without scikit-learn and matplotlib, a third of the import's seconds.
+
+    For a process that trains and nothing else: Keras's wrappers for scikit-learn and its galleries
+    of images do not work there. Code that imports the two libraries itself gets them as always.
+    """
+    with _hidden(*{"sklearn", "matplotlib"} - sys.modules.keys()):
+        yield
+
+
+@contextmanager
+def _hidden(*modules: str) -> Iterator[None]:
+    """While these modules seem not to be there."""
+    for module in modules:
+        sys.modules[module] = None  # type: ignore[assignment]  # Python's way to say: not there
     try:
         yield
     finally:
-        del sys.modules["keras.src"]
+        for module in modules:
+            del sys.modules[module]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from tfspark.compat.keras import without_keras
 from tfspark.images.table import UNREAD
 from tfspark.quiet import quiet
 
@@ -145,7 +146,7 @@ _SIZES: dict[str, Callable[[bytes], tuple[int, int] | None]] = {
 def _decoder() -> Callable[[bytes], str | None]:
     """Decodes as models do, in a graph of its own: it takes no GPU of who trains or scores."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # not a line for each bad image
-    with quiet():
+    with quiet(), without_keras():
         import tensorflow as tf
     v1, graph = tf.compat.v1, tf.Graph()
     with graph.as_default():

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tfspark.compat.keras import keras_alone
 from tfspark.errors import ConfigError, TfsparkError
 from tfspark.quiet import quiet
 from tfspark.training.ranks.network import interface_of
@@ -77,7 +78,7 @@ def main() -> NoReturn:
 
 def meet(talk: Channel) -> World:
     """Start TensorFlow, then Horovod where there are other ranks."""
-    with quiet():
+    with quiet(), keras_alone():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
