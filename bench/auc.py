@@ -158,7 +158,8 @@ def _ours(dataset: Any, settings: Any) -> dict[str, tuple[Any, Any]]:
     import keras
     import numpy as np
 
-    from tfspark.features.build import build_features, input_columns
+    from tfspark.features.build import build_features
+    from tfspark.features.columns import input_columns
     from tfspark.training.readers import open_reader
     from tfspark.training.readers.encoder import encoder_of
 

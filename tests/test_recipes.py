@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
@@ -127,3 +128,67 @@ def test_houses_are_scored_in_prices(spark: SparkSession, warehouse: Path) -> No
     assert manifest["metrics"]["test"]["r2"] > 0.85
     apart = np.log(scored["price"].to_numpy() / np.array([row[-1] for row in rows]))
     assert np.sqrt(np.mean(apart**2)) < 2.5 * houses.NOISE
+
+
+VISITS = """
+kind: DataContract
+id: visits
+version: 1.0.0
+schema:
+  - name: visits
+    properties:
+      - {name: id, physicalType: bigint, primaryKey: true, required: true, role: key}
+      - {name: pages, physicalType: array<string>, tensor: {shape: [null], padValue: ""}}
+      - {name: seconds, physicalType: array<double>, tensor: {shape: [null], padValue: -1.0, nullValue: -1.0}}
+      - {name: bought, physicalType: boolean, required: true, role: label}
+"""
+VISITS_RECIPE = """
+name: visits
+date: 2026-11-20
+contract: {folder}/visits.yaml
+source: {{format: parquet, path: '{folder}/visits.parquet'}}
+warehouse: {folder}
+prepare: {{split: {{test: 0.2, validation: 0.1}}}}
+features:
+  - {{kind: sequence, column: pages, values: [home, cart, help], encode: {{embedding: 4}}}}
+  - {{kind: sequence, column: seconds, scale: 10.0, length: 3}}
+model: {{builder: 'tfspark.models.text:recurrent', params: {{size: 8, units: []}}}}
+training: {{epochs: 12, batch_size: 16, learning_rate: 0.03}}
+score: {{keep: [id]}}
+"""
+
+
+def test_lists_are_read_in_their_order(spark: SparkSession, warehouse: Path) -> None:
+    """Whether the cart is the last page, which no bag of pages tells."""
+    draw = np.random.default_rng(3)
+    pages = [
+        draw.choice(["home", "cart", "help", "about"], draw.integers(0, 7)).tolist()
+        for _ in range(500)
+    ]
+    table = pa.table(
+        {
+            "id": pa.array(range(500), pa.int64()),
+            "pages": pages,
+            "seconds": [
+                draw.random(len(row)).tolist() if number % 9 else None
+                for number, row in enumerate(pages)
+            ],
+            "bought": [row[-1:] == ["cart"] for row in pages],
+        }
+    )
+    pq.write_table(table, warehouse / "visits.parquet")
+    (warehouse / "visits.yaml").write_text(VISITS)
+    config = warehouse / "recipe.yaml"
+    config.write_text(VISITS_RECIPE.format(folder=warehouse))
+    flags = ["--config", str(config)]
+    for job in ("prepare", "train", "score"):
+        assert main(job, flags) == 0, job
+    folder = str(warehouse / "models" / "visits" / "1")
+    assert (read_manifest(folder) or {})["metrics"]["test"]["accuracy"] > 0.95
+    scored = DeltaTable(str(warehouse / "scored" / "visits")).to_pyarrow_table().sort_by("id")
+    p = scored["probability"].to_numpy()
+    assert len(p) == 500
+    few = spark.read.parquet(str(warehouse / "visits.parquet")).where("id < 40")
+    for plan in ("arrow", "pandas", "jvm"):
+        found = sorted(score(few, folder, keep=["id"], plan=plan).collect())
+        assert np.allclose([row["probability"] for row in found], p[:40], atol=1e-6), plan

@@ -14,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from tfspark.config.recipe import Feature
 from tfspark.contracts import Contract, parse_contract
 from tfspark.errors import ConfigError
-from tfspark.features.build import Features, build_features, input_columns
+from tfspark.features.build import Features, build_features
+from tfspark.features.columns import input_columns
 from tfspark.tensors import INT_NULL
 
 CONTRACT = """

@@ -151,6 +151,35 @@ class Text(_Feature):
         return self.file is None and self.buckets is None
 
 
+class Sequence(_Feature):
+    """A list in its order: of categories, each an id, or of numbers."""
+
+    kind: Literal["sequence"]
+    column: str
+    length: int | None = Field(None, ge=1, description="the last so many of a row; default: all")
+    values: list[str] | list[int] | None = Field(None, description="categories: the known ones")
+    file: str | None = Field(None, description="categories: one value a line, instead of values")
+    buckets: int | None = Field(None, ge=1, description="categories: hash to so many ids")
+    size: int | None = Field(None, ge=1, description="integers that are ids, 0 to size - 1")
+    oov: int = Field(1, ge=1, description="ids for values that are not in the vocabulary")
+    encode: Embedding = Embedding(embedding=16, shared=None)
+    shift: float = Field(0.0, description="numbers: (x - shift) / scale")
+    scale: float = Field(1.0, gt=0, description="numbers: (x - shift) / scale")
+
+    @property
+    def ways(self) -> list[str]:
+        """How its values become ids; none for numbers."""
+        return [n for n in ("values", "file", "buckets", "size") if getattr(self, n) is not None]
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Sequence:
+        if len(self.ways) > 1:
+            raise ValueError(f"sequence takes one of {', '.join(self.ways)}")
+        if self.ways and (self.shift, self.scale) != (0.0, 1.0):
+            raise ValueError("shift and scale are for numbers, not for categories")
+        return self
+
+
 class Augment(Section):
     """How images are changed at every look, in training alone."""
 
@@ -188,11 +217,11 @@ class Image(_Feature):
 
 
 Feature: TypeAlias = Annotated[
-    Numeric | Bucketize | Vocabulary | Hash | Identity | Cross | Text | Image,
+    Numeric | Bucketize | Vocabulary | Hash | Identity | Cross | Text | Sequence | Image,
     Field(discriminator="kind"),
 ]
-"""One feature. Kinds and encodings are TensorFlow's nine feature columns, and texts:
-docs/features.md."""
+"""One feature. Kinds and encodings are TensorFlow's nine feature columns, texts, lists in order and
+images: docs/features.md."""
 
 
 Rule: TypeAlias = Literal["f1"] | dict[Literal["precision", "recall"], float]

@@ -19,15 +19,17 @@ from tfspark.config.recipe import (
     Text,
     Vocabulary,
 )
+from tfspark.config.recipe import (
+    Sequence as Ordered,
+)
 from tfspark.contracts import Contract
 from tfspark.errors import ConfigError
+from tfspark.features.columns import input_columns, misfit
 from tfspark.features.imagelayer import image_layer
 from tfspark.features.numbers import bucket_bounds, numbers_settings
 from tfspark.features.vocabulary import check_expression, text_values, vocabulary_values
 from tfspark.tensors import INT_NULL, TensorSpec
 from tfspark.tensors.names import plain_names
-
-_ROLES = ("feature", "time")
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,21 @@ class Features:
 
     Attributes:
         inputs: raw column → Keras input [rows, ...] in the column's own dtype.
-        by_name: feature → float32 [rows, width], in the recipe's order; of a text the mean of its
-            words' vectors; an image is [rows, height, width, channels].
+        by_name: feature → float32 [rows, width], in the recipe's order; of a text or a sequence the
+            mean of its vectors; an image is [rows, height, width, channels].
         texts: feature of a text → its words in their order: `ids`, `embedded`, `mask`, `depth`.
+        sequences: feature of a list → its values in their order, alike.
     """
 
     inputs: dict[str, Any]
     by_name: dict[str, Any]
     texts: dict[str, Any] = field(default_factory=dict)
+    sequences: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ordered(self) -> dict[str, Any]:
+        """Texts and sequences."""
+        return {**self.texts, **self.sequences}
 
     @cached_property
     def encoded(self) -> Any:
@@ -64,36 +73,6 @@ class Features:
             for tensor in self.by_name.values()
         ]
         return keras.layers.Concatenate(name="encoded")(tensors) if tensors[1:] else tensors[0]
-
-
-def input_columns(features: Sequence[Feature], contract: Contract) -> dict[str, TensorSpec]:
-    """The raw columns that a model of this recipe takes, in the contract's order.
-
-    A recipe without features (a builder that works on raw columns) takes every feature column.
-
-    Raises:
-        ConfigError: a column is unknown, is no feature, or has a name no model input can have.
-    """
-    names = {feature.name for feature in features if feature.kind != "numeric"}
-    used: set[str] = set()
-    for feature in features:
-        for name in feature.columns:
-            if not (isinstance(feature, Cross) and name in names):
-                _check_column(feature, name, contract)
-                used.add(name)
-    if not features:
-        used = {c.name for c in contract.columns if c.role == "feature" and not c.key}
-    columns = [c for c in contract.columns if c.name in used]
-    for column in columns:
-        if "/" in column.name:  # Keras has it in the names of scopes
-            raise ConfigError(
-                f"column {column.name!r}: no model input can have a name with /; rename the column "
-                "in the raw table"
-            )
-    try:
-        return {column.name: column.tensor_spec() for column in columns}
-    except ValueError as error:
-        raise ConfigError(f"contract {contract.name}: {error}") from None
 
 
 def build_features(
@@ -125,7 +104,7 @@ def build_features(
         if feature.name in builder.by_name:
             raise ConfigError(f"features: two are named {feature.name}; give one another `name`")
         builder.by_name[feature.name] = builder.build(feature)
-    return Features(inputs, builder.by_name, builder.texts)
+    return Features(inputs, builder.by_name, builder.texts, builder.sequences)
 
 
 class _Builder:
@@ -142,6 +121,7 @@ class _Builder:
         self.by_name: dict[str, Any] = {}
         self.ids: dict[str, Any] = {}
         self.texts: dict[str, Any] = {}
+        self.sequences: dict[str, Any] = {}
         self.shared: dict[str, tuple[Any, Any]] = {}
 
     def build(self, feature: Feature) -> Any:
@@ -156,6 +136,8 @@ class _Builder:
             return layers.Numbers(nulls, name=f"{name}_numbers", **settings)(columns)
         if isinstance(feature, Text):
             return self._text(feature, name, nulls[0])
+        if isinstance(feature, Ordered):
+            return self._sequence(feature, name)
         if isinstance(feature, Image):
             return image_layer(feature, nulls[0], self.names)(columns[0])
         if isinstance(feature, Bucketize):
@@ -199,10 +181,21 @@ class _Builder:
         depth = 1 + feature.oov + len(values)
         return self._encode(feature, ids, depth, (feature.kind, feature.oov, tuple(values)))
 
-    def _text(self, feature: Text, name: str, null: Any) -> Any:
-        import keras
+    def _sequence(self, feature: Ordered, name: str) -> Any:
+        from tfspark.features.sequences import check_sequence, item_ids, numbers_in_order
 
-        from tfspark.features.text import TextIds, Words, word_ids
+        column, spec = self.inputs[feature.column], self.specs[feature.column]
+        check_sequence(feature, spec)
+        if not feature.ways:
+            found = numbers_in_order(column, feature, spec, name)
+        else:
+            ids, depth, meaning = item_ids(column, feature, spec, name)
+            found = self._in_order(feature, ids, depth, (feature.kind, meaning))
+        self.sequences[feature.name] = found
+        return found.mean()
+
+    def _text(self, feature: Text, name: str, null: Any) -> Any:
+        from tfspark.features.text import Words, word_ids
 
         words = Words(
             feature.length, feature.standardize, feature.ngrams, null, name=f"{name}_words"
@@ -210,10 +203,17 @@ class _Builder:
         values = text_values(feature, self.statistics) if feature.buckets is None else None
         ids, depth = word_ids(words, name, values, feature.oov, feature.buckets or 0)
         space = (feature.kind, feature.oov, tuple(values) if values else depth)
+        self.texts[feature.name] = found = self._in_order(feature, ids, depth, space)
+        return found.mean()
+
+    def _in_order(self, feature: Text | Ordered, ids: Any, depth: int, space: object) -> Any:
+        import keras
+
+        from tfspark.features.text import InOrder
+
         mask = keras.ops.cast(keras.ops.not_equal(ids, 0), "float32")
         embedded = self._embedding(feature.encode, feature.name, depth, space)(ids)
-        self.texts[feature.name] = TextIds(ids, depth, embedded, mask)
-        return self.texts[feature.name].mean()
+        return InOrder(ids, depth, embedded, mask)
 
     def _encode(self, feature: Any, ids: Any, depth: int, space: object) -> Any:
         """One-hot or embedding of ids below `depth`; `space` tells what the ids mean."""
@@ -246,8 +246,9 @@ class _Builder:
 
         if name in self.ids:
             return self.ids[name]
-        if name in self.texts:
-            raise ConfigError(f"feature {cross}: {name} is a text, which is no category to cross")
+        if name in self.texts or name in self.sequences:
+            kind = "text" if name in self.texts else "sequence"
+            raise ConfigError(f"feature {cross}: {name} is a {kind}, which is no category to cross")
         if name not in self.inputs:
             raise ConfigError(f"feature {cross}: {name} comes later; list it before the cross")
         text = layers.Text(self._null(name), name=f"{cross}_{self.names[name]}_text")
@@ -263,7 +264,7 @@ class _Builder:
             if name not in self.specs or (isinstance(feature, Cross) and name in self.ids):
                 continue
             spec = self.specs[name]
-            reason = _misfit(feature, spec)
+            reason = misfit(feature, spec)
             if reason:
                 raise ConfigError(
                     f"feature {feature.name}: column {name} is {spec.dtype}{list(spec.shape)}, "
@@ -279,39 +280,3 @@ def _scope(name: str) -> str:
 def _shared(feature: Feature) -> str | None:
     encode = getattr(feature, "encode", None)
     return encode.shared if isinstance(encode, Embedding) else None
-
-
-def _misfit(feature: Feature, spec: TensorSpec) -> str | None:
-    """Why a feature of this kind cannot be made of such a column, and what to use instead."""
-    if spec.shape and not (isinstance(feature, Numeric) and spec.dtype != "string"):
-        return "takes single values; work on lists in a model builder of your own"
-    if spec.shape and (len(spec.shape) > 1 or spec.shape[0] is None):
-        return "takes lists of one known length: say it in the contract, tensor: {shape: [n]}"
-    if isinstance(feature, Image):
-        return None if spec.dtype == "string" else "needs encoded images: a column of binary"
-    if isinstance(feature, Numeric | Bucketize):
-        return "needs numbers: use vocabulary or hash" if spec.dtype == "string" else None
-    if isinstance(feature, Text):
-        return None if spec.dtype == "string" else "needs strings: use numeric or vocabulary"
-    if spec.dtype.startswith("float"):
-        return "needs strings or integers: use bucketize, and cross that feature"
-    if isinstance(feature, Identity) and spec.dtype == "string":
-        return "needs integers: use vocabulary or hash"
-    if isinstance(feature, Vocabulary | Hash) and feature.extract and spec.dtype != "string":
-        return "can extract from strings only: leave `extract` out"
-    return None
-
-
-def _check_column(feature: Feature, name: str, contract: Contract) -> None:
-    known = [c.name for c in contract.columns if c.role in _ROLES]
-    column = next((c for c in contract.columns if c.name == name), None)
-    if column is None:
-        raise ConfigError(
-            f"feature {feature.name}: contract {contract.name} has no column {name}; "
-            f"it has {', '.join(known)}"
-        )
-    if column.role not in _ROLES:
-        raise ConfigError(
-            f"feature {feature.name}: column {name} has the role {column.role} in contract "
-            f"{contract.name}, so a model must not take it; use {', '.join(known)}"
-        )

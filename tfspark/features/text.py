@@ -13,14 +13,14 @@ from tfspark.features.words import LOCALE, lowers, replacements
 
 
 @dataclass(frozen=True)
-class TextIds:
-    """A text for builders that read its words in their order.
+class InOrder:
+    """A text or a list, for builders that read its words or values in their order.
 
     Attributes:
-        ids: int64 [rows, words]; 0 is no word.
+        ids: int64 [rows, n]; 0 is none. None for a list of numbers.
         depth: ids are below it.
-        embedded: float32 [rows, words, size].
-        mask: float32 [rows, words]: 1 where there is a word.
+        embedded: float32 [rows, n, size]; of numbers the size is 1.
+        mask: float32 [rows, n]: 1 where there is one.
     """
 
     ids: Any
@@ -29,7 +29,7 @@ class TextIds:
     mask: Any
 
     def mean(self) -> Any:
-        """The mean of the words' vectors: float32 [rows, size]; 0 of a text without words."""
+        """The mean of the vectors: float32 [rows, size]; 0 where there is none."""
         ops = keras.ops
         total = ops.einsum("rw,rwk->rk", self.mask, self.embedded)
         return total / ops.maximum(ops.sum(self.mask, 1, keepdims=True), 1.0)

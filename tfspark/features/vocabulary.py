@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from tfspark import storage
-from tfspark.config.recipe import Text, Vocabulary
+from tfspark.config.recipe import Sequence, Text, Vocabulary
 from tfspark.errors import ConfigError
 from tfspark.features.words import key_of, words_of
 from tfspark.tensors import TensorSpec
@@ -25,10 +25,7 @@ def vocabulary_values(
     """
     place = f"feature {feature.name}"
     if feature.values is not None or feature.file is not None:
-        given = feature.values if feature.values is not None else _lines(feature.file or "", place)
-        values = _typed(list(given), spec, place)
-        if len(set(values)) < len(values):
-            raise ConfigError(f"{place}: a value is given twice; give each once")
+        values = given_values(feature, spec)
     else:
         counted = statistics.get(feature.column, {}).get("values")
         if counted is None:
@@ -45,6 +42,22 @@ def vocabulary_values(
             f"{place}: no value is left for the vocabulary: {feature.column} is empty in the "
             "training split, or min_count is too high; lower it, give `values`, or use hash"
         )
+    return values
+
+
+def given_values(feature: Vocabulary | Sequence, spec: TensorSpec) -> list[Any]:
+    """The values that the recipe or a file names.
+
+    Raises:
+        ConfigError: they do not fit the column, or one is there twice.
+    """
+    place = f"feature {feature.name}"
+    given = feature.values if feature.values is not None else _lines(feature.file or "", place)
+    values = _typed(list(given), spec, place)
+    if len(set(values)) < len(values):
+        raise ConfigError(f"{place}: a value is given twice; give each once")
+    if not values:
+        raise ConfigError(f"{place}: no value is given; name some, or use buckets")
     return values
 
 

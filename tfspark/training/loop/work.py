@@ -97,7 +97,7 @@ class Parts:
 
     @cached_property
     def inputs(self) -> dict[str, TensorSpec]:
-        from tfspark.features.build import input_columns
+        from tfspark.features.columns import input_columns
 
         return input_columns(self.spec.features, self.dataset.contract)
 
