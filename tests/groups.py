@@ -55,9 +55,12 @@ def group_of(item: pytest.Item) -> str:
     Whole jobs have a session of their own: one alone would end minutes after all else.
     """
     names = _fixtures(item)
+    marks = {mark.name for mark in item.iter_markers()}
+    if marks & {"stores", "yarn"}:
+        return "stores"  # a server starts once
     if "spark" in names:
         return "jobs" if {"passengers", "reader"} & set(names) else "spark"
-    if {mark.name for mark in item.iter_markers()} & {"cluster", "package", "scala"}:
+    if marks & {"cluster", "package", "scala"}:
         return "processes"
     found: dict[str, Any] = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009
     scopes = {found[name][-1].scope for name in names if name in found}

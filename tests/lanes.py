@@ -24,10 +24,12 @@ MARKS = {
     "package": "builds a package",
     "process": "starts ranks: processes of their own that train together",
     "scala": "needs sbt's tests, packages or test classes, or the Scala module in JVMs of its own",
+    "stores": "wants an S3 server or HDFS, which `make stores` fetches",
+    "yarn": "wants a YARN cluster: minutes, and 8 GB of memory",
     "browser": "wants a Chromium on the PATH",
     "large": "wants 12 GB of memory, 40 GB of disk and minutes",
 }
-# A fixture of tests/conftest.py, and the mark of who uses it.
+# A fixture of tests/conftest.py or tests/stores.py, and the mark of who uses it.
 FIXTURES = {
     "cluster": "cluster",
     "standalone_cluster": "cluster",
@@ -35,12 +37,16 @@ FIXTURES = {
     "package": "package",
     "process": "process",
     "scala": "scala",
+    "s3_server": "stores",
+    "s3_other": "stores",
+    "hdfs_server": "stores",
+    "yarn_cluster": "yarn",
 }
 # What a lane leaves out. `large` and `browser` are left out by pyproject.toml, and asked for by
 # name: python -m pytest -m browser
 LANES: dict[str, set[str]] = {
-    "test": {"cluster", "fault", "package", "process", "scala", "large"},
-    "all": set(),
+    "test": {"cluster", "fault", "package", "process", "scala", "large", "stores", "yarn"},
+    "all": {"yarn"},
     "soak": set(),
 }
 SOAK = "TESTS_SOAK"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import conftest
+from tests import conftest, stores
 from tests.lanes import FIXTURES, LANES, MARKS, ROOT
 from tests.sizes import size
 
@@ -39,7 +39,8 @@ def test_what_marks_is_reached_by_fixtures_alone() -> None:
 def test_every_mark_has_a_fixture_that_is_there() -> None:
     assert {*FIXTURES.values(), "browser", "large"} == set(MARKS)
     for name in FIXTURES:
-        assert inspect.getdoc(getattr(conftest, name)), name
+        place = conftest if hasattr(conftest, name) else stores
+        assert inspect.getdoc(getattr(place, name)), name
     assert set().union(*LANES.values()) <= set(MARKS)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from tfspark import clusters
 from tfspark.commands import (
     COMMANDS,
     MEANT,
@@ -85,6 +86,8 @@ def _job(name: str, argv: list[str]) -> int:
     command = COMMANDS[name]
     given = vars(_parser(name).parse(argv))
     config, dry_run, spark, log = (given.pop(key) for key in ("config", "dry_run", "conf", "log"))
+    if master := given.pop("master"):
+        spark.insert(0, f"spark.master={master}")
     recipe = given.pop("recipe", None)
     asked = {flag: given.pop(flag) for flag in map(_dest, command.asks)}
     overrides = {key: value for key, value in given.items() if value is not None}
@@ -96,7 +99,10 @@ def _job(name: str, argv: list[str]) -> int:
     effective = load_settings(config, overrides, recipe)
     if dry_run:
         print(yaml.safe_dump(masked(effective), sort_keys=False, allow_unicode=True), end="")
+        for line in clusters.unseen(effective, clusters.told(effective), config, recipe):
+            print(f"# not reachable there: {mask_text(line)}")
         return 0
+    clusters.refuse(effective, clusters.told(effective))
     steps = Steps(name, form=log)
     module, function = command.function.split(":")
     run = getattr(importlib.import_module(module), function)
@@ -135,6 +141,7 @@ def _parser(name: str) -> Parser:
         parser.add_argument("--recipe")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--log", type=_form)
+    parser.add_argument("--master")
     parser.add_argument("--conf", action="append", default=[])
     for flag in COMMANDS[name].asks:
         valued = " " in flag

@@ -135,8 +135,9 @@ RECIPE = {
 }
 COMMON = {
     "--config FILE": "configuration file, e.g. conf/x.yaml",
-    "--dry-run": "print the effective settings, secrets masked",
+    "--dry-run": "print the effective settings, secrets masked, and what --master cannot reach",
     "--log FORM": "of the steps on stderr: plain, json, auto (plain for a person); default auto",
+    "--master URL": "of Spark, where spark-submit names none; default local[*]",
     "--conf spark.X=Y": "a setting of Spark; may be repeated",
     "--help all": "all settings; --help: those that are of this command",
 }

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tfspark import clusters
 from tfspark.config import Settings, Source, require_date
 from tfspark.config.settings import Score, Stream
 from tfspark.console import Steps
@@ -193,4 +194,6 @@ def _session(job: str, settings: Settings, steps: Steps) -> SparkSession:
     with steps.step("start Spark"):
         spark = open_session(f"tfspark {job} {settings.name}".strip(), settings.spark)
     steps.tasks = Tasks(spark)
+    if settings.name and job not in ("train", "tune"):  # these look for slots first
+        clusters.probe(spark, settings.warehouse)
     return spark

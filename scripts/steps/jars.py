@@ -27,12 +27,17 @@ class Jar:
 
 
 def locked() -> list[Jar]:
-    jars = []
-    for line in JARS_LOCK.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            coordinate, sha256 = line.split()
-            jars.append(Jar(*coordinate.split(":"), sha256))
-    return jars
+    return [of(*line) for line in lines(JARS_LOCK)]
+
+
+def of(coordinate: str, sha256: str) -> Jar:
+    return Jar(*coordinate.split(":"), sha256)
+
+
+def lines(lock: Path) -> list[list[str]]:
+    """The words of every line but comments."""
+    text = lock.read_text(encoding="utf-8").splitlines()
+    return [line.split() for line in text if line and not line.startswith("#")]
 
 
 def sha256_of(path: Path) -> str:
@@ -46,20 +51,27 @@ def is_right(path: Path, jar: Jar) -> bool:
 
 def cached(java: Path) -> list[Path]:
     """The jars in the cache, downloaded where they are not there yet."""
-    missing = [jar for jar in locked() if not is_right(JARS / jar.file, jar)]
+    return fetch(java, locked(), JARS, "Delta's jars", JARS_LOCK, CACHE / "ivy")
+
+
+def fetch(
+    java: Path, jars: list[Jar], folder: Path, title: str, lock: Path, ivy_cache: Path
+) -> list[Path]:
+    """These jars of a lock in the folder, downloaded where they are not there yet."""
+    missing = [jar for jar in jars if not is_right(folder / jar.file, jar)]
     if missing:
-        JARS.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=JARS) as folder:
-            _download(java, missing, Path(folder))
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as fresh:
+            _download(java, missing, Path(fresh), title, ivy_cache)
             for jar in missing:
-                if not is_right(Path(folder, jar.file), jar):
+                if not is_right(Path(fresh, jar.file), jar):
                     raise ui.SetupError(
-                        f"{jar.file} is not the file that {JARS_LOCK.name} names (its sha256 "
+                        f"{jar.file} is not the file that {lock.name} names (its sha256 "
                         "differs): do not use it; look at the repository it came from"
                     )
                 # A rename, so that another set-up never sees half a jar.
-                os.replace(Path(folder, jar.file), JARS / jar.file)  # noqa: PTH105
-    return [JARS / jar.file for jar in locked()]
+                os.replace(Path(fresh, jar.file), folder / jar.file)  # noqa: PTH105
+    return [folder / jar.file for jar in jars]
 
 
 def install(java: Path, spark_jars: Path = SPARK_JARS) -> None:
@@ -74,7 +86,7 @@ def install(java: Path, spark_jars: Path = SPARK_JARS) -> None:
             part.replace(target)
 
 
-def _download(java: Path, jars: list[Jar], folder: Path) -> None:
+def _download(java: Path, jars: list[Jar], folder: Path, title: str, ivy_cache: Path) -> None:
     """With the Ivy that Spark ships: it knows Maven Central by itself, and the user's settings."""
     ivy = next(SPARK_JARS.glob("ivy-*.jar"))
     wanted = "".join(
@@ -91,14 +103,14 @@ def _download(java: Path, jars: list[Jar], folder: Path) -> None:
     )
     settings = os.environ.get("TFSPARK_IVY_SETTINGS")
     packages.command(
-        "Delta's jars",
+        title,
         [
             java,
             *proxy(),
             "-jar",
             ivy,
             *(["-settings", settings] if settings else []),
-            *("-cache", CACHE / "ivy", "-ivy", module, "-confs", "default"),
+            *("-cache", ivy_cache, "-ivy", module, "-confs", "default"),
             *("-retrieve", f"{folder}/[artifact]-[revision].[ext]"),
         ],
     )

@@ -17,8 +17,10 @@ LOCK = ROOT / "requirements.lock"
 CORE_LOCK = ROOT / "requirements-core.lock"
 RUNTIME_LOCK = ROOT / "requirements-runtime.lock"
 JAVA_LOCK = ROOT / "requirements-java.lock"
+STORES_WHEELS_LOCK = ROOT / "requirements-stores.lock"
 GPU_LOCK = ROOT / "requirements-gpu.lock"
 JARS_LOCK = SCRIPTS / "jars.lock"
+STORES_LOCK = SCRIPTS / "stores.lock"
 HOROVOD_LOCK = SCRIPTS / "horovod.lock"
 HOROVOD_PATCH = SCRIPTS / "horovod-0.28.1.patch"
 HOROVOD_GPU_PATCH = SCRIPTS / "horovod-0.28.1-gpu.patch"
@@ -31,3 +33,4 @@ def user_cache() -> Path:
 
 
 CACHE = user_cache() / "tfspark"
+STORES = Path(os.environ.get("TFSPARK_STORES") or CACHE / "stores").absolute()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -26,6 +27,7 @@ OWN_VARIABLES = [
     "TFSPARK_IVY_SETTINGS",
     "TFSPARK_JARS",
     "TFSPARK_SBT_REPOSITORIES",
+    "TFSPARK_STORES",
 ]
 
 
@@ -62,6 +64,8 @@ def load_settings(
         where = _where(place, path, places, nested)
         name = ".".join(map(str, place))
         raise ConfigError(say("at", where=where, path=name, said=said)) from None
+    if path and settings.contract and settings.contract == file.get("contract"):
+        settings.contract = _beside(settings.contract, path)
     return Settings.model_construct(**dict(settings))
 
 
@@ -77,6 +81,20 @@ def require_date(settings: Settings) -> dt.date:
     if settings.date is None:
         raise ConfigError(say("no_date"))
     return settings.date
+
+
+def _beside(contract: str, config: str) -> str:
+    """A contract not in the working folder is beside the configuration, or in the folder above.
+
+    A driver on a cluster works in a folder of its own.
+    """
+    if re.match(r"/|[A-Za-z][A-Za-z0-9+.-]*:", contract) or storage.exists(contract):
+        return contract
+    folder = config.rpartition("/")[0] or "."
+    places = [
+        storage.join(place, contract) for place in (folder, folder.rpartition("/")[0]) if place
+    ]
+    return next((place for place in places if storage.exists(place)), contract)
 
 
 def _read(path: str) -> tuple[dict[str, Any], dict[tuple[Any, ...], int]]:
