@@ -95,6 +95,7 @@ def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None
         ("cache", ["list", "--x"]),
         ("registry", ["sqlite:///x", "--x"]),
         ("demo", ["--x"]),
+        ("doctor", ["--x"]),
     ):
         assert main(command, flags) == 2
         said = capsys.readouterr().err
@@ -312,6 +313,7 @@ def test_commands_in_pages_and_messages_are_there() -> None:
 
 OF_OTHERS = {
     *("--class", "--jars", "--packages", "--properties-file", "--py-files"),  # spark-submit
+    *("--force-reinstall", "--upgrade"),  # pip
     *("--backend-store-uri", "--logdir", "--model_base_path", "--porcelain"),
 }
 

@@ -118,6 +118,7 @@ OTHERS = {
     "tfrecord": ("tfspark.tfrecord.command", "look into TFRecord: head, count, schema, verify"),
     "registry": ("tfspark.registry.index", "bring a SQLite registry's index up to date"),
     "cache": ("tfspark.scoring.model.command", "models unpacked on this machine: list, clean"),
+    "doctor": ("tfspark.doctor.command", "what is wrong with this machine, and what mends it"),
     "demo": ("tfspark.demo", "the passengers example, from the raw table to the scored one"),
 }
 MEANT = {
