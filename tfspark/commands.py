@@ -106,6 +106,16 @@ COMMANDS = {
             "--model TEXT": "of a day that is done again: recorded, or current; default recorded",
         },
     ),
+    "clean": Command(
+        "tfspark.clean.command:clean",
+        "what is older than is kept: days, models, datasets, pages, replaced files",
+        {},
+        (
+            *("clean.days", "clean.quarantine", "clean.models", "clean.datasets", "clean.pages"),
+            *("clean.checkpoints", "clean.runs", "clean.vacuum", "date", "warehouse"),
+        ),
+        {"--yes": "remove it; without, it is only listed"},
+    ),
 }
 OTHERS = {
     "init": ("tfspark.starter.command", "a table of your own -> its contract and recipe"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from tfspark.contracts.contract import Quarantine
+    from tfspark.scoring.kinds.share import Share
     from tfspark.scoring.worker.sink import Counter
 
 
@@ -53,6 +54,8 @@ def score(
     steps: Steps,
     before_commit: Callable[[], None] | None = None,
     counter: Counter | None = None,
+    canary: Share | None = None,
+    quarantine: str | None = None,
 ) -> dict[str, Any]:
     """Table and model → one day of the scored table.
 
@@ -60,6 +63,8 @@ def score(
 
     Args:
         before_commit, counter: see `score_table`.
+        canary: scores in place of the model that the settings name.
+        quarantine: the table of bad rows; default: the warehouse's.
     """
     from tfspark.contracts import load_contract
     from tfspark.scoring import score_table
@@ -76,7 +81,7 @@ def score(
     if not asked.output and not settings.name:
         raise ConfigError("score: no output: give --output TABLE")
     contract = load_contract(settings.contract) if settings.contract else None
-    model = from_settings(
+    model = canary or from_settings(
         asked.model or f"models:/{settings.name}@champion",
         asked.segment_column,
         asked.segment_default,
@@ -94,7 +99,7 @@ def score(
         keep=asked.keep or None,
         plan=asked.plan,
         contract=contract,
-        quarantine=settings.quarantine if settings.name else None,
+        quarantine=quarantine or (settings.quarantine if settings.name else None),
         limit=_limit(asked),
         outputs=_outputs(asked),
         tracking_uri=settings.tracking_uri,

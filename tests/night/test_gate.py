@@ -42,7 +42,7 @@ def test_what_a_verdict_leads_to(
     def promote(*given: Any, **named: Any) -> None:
         asked.append((given[1:], named["expected"], named["reason"]))
 
-    monkeypatch.setattr(module, "_pair", lambda _: (CHAMPION, CHALLENGER))
+    monkeypatch.setattr(module, "pair_of", lambda _: (CHAMPION, CHALLENGER))
     monkeypatch.setattr(module, "open_session", lambda *_: None)
     monkeypatch.setattr(module, "judge", lambda *_: Verdict(verdict, "it is said"))
     monkeypatch.setattr(module, "promote", promote)
@@ -71,7 +71,7 @@ def test_another_promotion_that_was_faster_is_said_and_there_may_be_no_challenge
     def promote(*_: Any, **__: Any) -> None:
         raise Conflict("another promotion was faster")
 
-    monkeypatch.setattr(module, "_pair", lambda _: (CHAMPION, CHALLENGER))
+    monkeypatch.setattr(module, "pair_of", lambda _: (CHAMPION, CHALLENGER))
     monkeypatch.setattr(module, "open_session", lambda *_: None)
     monkeypatch.setattr(module, "judge", lambda *_: Verdict("better", "it is said"))
     monkeypatch.setattr(module, "promote", promote)

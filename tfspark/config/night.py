@@ -10,6 +10,14 @@ from tfspark.config.day import day_setting
 from tfspark.config.recipe import Section
 
 
+class Canary(Section):
+    """The challenger on a share of the keys, until it is promoted or its days are over."""
+
+    share: float = Field(0, ge=0, le=0.5, description="of the keys that the challenger scores")
+    key: list[str] = Field([], description="columns; default: the keys of the contract")
+    days: int = Field(14, ge=1, description="after which the champion scores all rows again")
+
+
 class Nightly(Section):
     """Which days a night does, and until when it waits for them."""
 
@@ -25,6 +33,10 @@ class Nightly(Section):
     reason: str = Field(
         "", description="why a challenger that is not worse is promoted; default: it is not"
     )
+    shadow: bool = Field(
+        False, description="the challenger scores the same rows into the table OUTPUT_shadow"
+    )
+    canary: Canary = Canary()
     hook: str = Field("", description="a command that gets the verdict of a red night, as JSON")
     lease_seconds: float = Field(
         120, gt=0, description="a night that gives no sign of life so long has lost its day"

@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from tfspark import storage
+from tfspark.config.clean import Clean
 from tfspark.config.day import day_setting
 from tfspark.config.gate import Gate
 from tfspark.config.labels import Labels
@@ -305,6 +306,7 @@ class Settings(BaseSettings):
     stream: Stream = Stream()
     labels: Labels = Labels()
     nightly: Nightly = Nightly()
+    clean: Clean = Clean()
     spark: dict[str, str] = Field({}, description="Spark settings: spark.NAME: value")
 
     @classmethod

@@ -7,14 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tfspark import storage
+from tfspark import run, storage
 from tfspark.champions import history
 from tfspark.config import Settings
 from tfspark.console import Steps
-from tfspark.errors import ConfigError
+from tfspark.errors import ConfigError, SourceMissing
 from tfspark.night.hook import call_hook
 from tfspark.night.prometheus import write_prometheus
 from tfspark.night.record import Record, Records
+from tfspark.night.source import source_of
 from tfspark.registry.manifest import read_manifest
 from tfspark.session import open_session
 
@@ -34,6 +35,7 @@ class Context:
     Attributes:
         settings: those by which the day was scored.
         counted: what the model was fed, if this run has scored the day.
+        check: whether the day is still this run's.
     """
 
     settings: Settings
@@ -41,6 +43,7 @@ class Context:
     records: Records
     record: Record
     counted: Counts | None
+    check: Callable[[], None]
 
     @property
     def spark(self) -> SparkSession:
@@ -105,8 +108,34 @@ def labelled(context: Context) -> str:
     return found.said
 
 
-AFTER: dict[str, Callable[[Context], str]] = {"watch": watched, "labels": labelled}
-"""Name → step, which gives a sentence; what it raises makes the night yellow."""
+def shadowed(context: Context) -> str:
+    """Have the challenger score the day's rows, into a table of its own.
+
+    Raises:
+        SourceMissing: they are no more what was published.
+    """
+    pin, settings = context.record["published"]["pin"], context.settings
+    target, model = f"{settings.scored}_shadow", pin["model"]["shadow"]
+
+    def check() -> None:
+        context.check()
+        if source_of(settings, context.day)["value"] != pin["source"]["value"]:
+            raise SourceMissing("the source changed since the day was published")
+
+    score = settings.score.model_copy(update={"model": model["uri"], "output": target})
+    settings = settings.model_copy(update={"score": score})
+    made = run.score(settings, context.steps, check, quarantine=f"{target}_quarantine")
+    return f"version {model['version']} scored {made['scored']} rows into {target}"
+
+
+def after(pin: dict[str, Any] | None) -> dict[str, Callable[[Context], str]]:
+    """Name → step, which gives a sentence; what it raises makes the night yellow.
+
+    Args:
+        pin: what has scored the day; None: it is not known.
+    """
+    steps = {"watch": watched, "labels": labelled}
+    return {**steps, "shadow": shadowed} if pin and pin["model"].get("shadow") else steps
 
 
 def _backfilled(records: Records) -> list[dt.date]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from collections.abc import Iterator
 
@@ -22,7 +23,7 @@ def audit(settings: Settings) -> int:
         0, or 6 where something is wrong.
     """
     target, records = target_of(settings), Records(settings)
-    there = published(target)
+    there, kept = published(target), records.kept_from() or dt.date.min
     wrong = [
         f"{day}: {said}"
         for day, found in there.items()
@@ -31,7 +32,9 @@ def audit(settings: Settings) -> int:
     wrong += [
         f"{day}: its record says that it is published, the table does not have it"
         for day in records.days()
-        if day not in there and ((records.find(day) or {}).get("published") or {}).get("rows")
+        if day not in there
+        and day >= kept
+        and ((records.find(day) or {}).get("published") or {}).get("rows")
     ]
     for said in wrong:
         print(f"nightly: audit: {printable(said)}", file=sys.stderr)
@@ -79,11 +82,12 @@ def _model(settings: Settings, said: Record, day: Day) -> Iterator[str]:
     model = (said.get("pin") or {}).get("model")
     if model is None:
         return
-    known = model["uri"]
-    alone = isinstance(known, str)
-    if alone and day.models - {model["digest"][:STATISTIC]}:
+    alone = isinstance(model["uri"], str)
+    canary = model.get("canary")
+    digests = {one["digest"][:STATISTIC] for one in (model, canary) if one}
+    if alone and day.models - digests:
         yield f"was scored by the model {', '.join(day.models)}, its record says {model['digest']}"
-    for uri, name, version in _named(model):
+    for uri, name, version, said_digest in _named(model):
         folder = uri if "models:/" not in uri else storage.join(settings.models, name, version)
         if not storage.is_dir(folder):
             if "models:/" not in uri or storage.is_dir(storage.join(settings.models, name)):
@@ -91,16 +95,19 @@ def _model(settings: Settings, said: Record, day: Day) -> Iterator[str]:
             continue
         manifest = read_manifest(folder)
         digest = manifest["digest"] if manifest else digest_folder(folder)
-        if alone and digest != model["digest"]:
-            yield f"its model {folder} was changed: its digest is {digest}, not {model['digest']}"
+        if said_digest not in (None, digest):
+            yield f"its model {folder} was changed: its digest is {digest}, not {said_digest}"
 
 
-def _named(model: Record) -> Iterator[tuple[str, str, str]]:
+def _named(model: Record) -> Iterator[tuple[str, str, str, str | None]]:
+    """URI, name, version and digest of every model that scored a day."""
     uri = model["uri"]
     if isinstance(uri, dict):
         for one in uri.values():
             _, _, rest = one.partition("models:/")
             name, _, version = rest.partition("/")
-            yield one, name, version
+            yield one, name, version, None
     else:
-        yield uri, model["name"], model["version"]
+        yield uri, model["name"], model["version"], model["digest"]
+    if canary := model.get("canary"):
+        yield canary["uri"], model["name"], canary["version"], canary["digest"]

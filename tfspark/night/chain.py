@@ -10,7 +10,8 @@ from tfspark import run
 from tfspark.config import Settings
 from tfspark.console import Steps
 from tfspark.errors import ContractViolation, SourceMissing, StorageError
-from tfspark.night.after import AFTER, Context
+from tfspark.night.after import Context, after
+from tfspark.night.beside import share_of
 from tfspark.night.days import is_late
 from tfspark.night.decide import Decision, skips_prepare
 from tfspark.night.examples import examples
@@ -82,8 +83,10 @@ class Chain:
         """The steps behind the bar; whether one of them was done."""
         did = False
         counted = self._counter.counts if self._counter else None
-        context = Context(self._settings, self._steps, self._records, self.record, counted)
-        for name, step in AFTER.items():
+        context = Context(
+            self._settings, self._steps, self._records, self.record, counted, self._lease.check
+        )
+        for name, step in after(self.record["published"]["pin"]).items():
             done = step_of(self._before, name)
             again = did or force or done is None or done["state"] not in ("done", "skipped")
             if done is not None and not again and self._same_rows():
@@ -125,7 +128,8 @@ class Chain:
 
     def _score(self) -> None:
         self._counter = self._counts()
-        made = run.score(self._settings, self._steps, self._allowed, self._counter)
+        share = share_of(self._pin.model)
+        made = run.score(self._settings, self._steps, self._allowed, self._counter, share)
         target = target_of(self._settings)
         self.record["rows"] = {
             "in": made["rows_in"],

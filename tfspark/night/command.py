@@ -112,4 +112,8 @@ def _degraded(record: dict[str, Any]) -> list[str]:
 
 def _model(record: dict[str, Any]) -> str | None:
     model = (record["pin"] or {}).get("model")
-    return f"{model['name']} {model['version']}".strip() if model else None
+    if not model:
+        return None
+    canary = model.get("canary")
+    said = f", canary {canary['version']} on {canary['share']:.1%}" if canary else ""
+    return f"{model['name']} {model['version']}".strip() + said

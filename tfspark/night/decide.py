@@ -91,4 +91,6 @@ def skips_prepare(record: Record | None, pin: Pin, force: bool) -> dict[str, Any
 def _of(pin: dict[str, Any], name: str) -> Any:
     """What of a pinned thing two nights must have in common."""
     value = pin.get(name)
+    if name == "model" and isinstance(value, dict):
+        return value["digest"], value.get("canary")
     return value.get("digest", value.get("value")) if isinstance(value, dict) else value

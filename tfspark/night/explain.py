@@ -7,7 +7,7 @@ import datetime as dt
 from tfspark.config import Settings
 from tfspark.console import printable
 from tfspark.errors import TfsparkError
-from tfspark.night.after import AFTER
+from tfspark.night.after import after
 from tfspark.night.decide import decide, skips_prepare
 from tfspark.night.night import Asked, pin
 from tfspark.night.record import Records, step_of
@@ -51,7 +51,7 @@ def _day(
         makes = settings.contract and settings.nightly.prepare
         prepares = f"skip: {done['said']}" if done else "do" if makes else "skip: not asked for"
         lines += [f"  prepare   {prepares}", "  score     do", "  publish   do"]
-    for name in AFTER:
+    for name in after(pinned.to_json()):
         step = step_of(record, name)
         again = decision.score or asked.force or step is None or step["state"] == "degraded"
         why = "" if decision.score or step is None else f": it was {step['state']} last time"

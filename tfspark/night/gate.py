@@ -36,7 +36,7 @@ def gate(settings: Settings, steps: Steps, records: Records) -> Gate:
 
     Tonight's rows are scored by the pinned champion: a new one scores from the next night on.
     """
-    pair = _pair(settings)
+    pair = pair_of(settings)
     if pair is None:
         return Gate("skipped", "there is no challenger that is newer than the champion")
     champion, challenger = pair
@@ -69,7 +69,7 @@ def gate(settings: Settings, steps: Steps, records: Records) -> Gate:
     return Gate("done", said, named, {**verdict, "promoted": True})
 
 
-def _pair(settings: Settings) -> tuple[Version | None, Version] | None:
+def pair_of(settings: Settings) -> tuple[Version | None, Version] | None:
     """The champion and a challenger that came after it; None: there is no such challenger."""
     file = sqlite_file(settings.tracking_uri)
     ours = ("", f"models:/{settings.name}@{CHAMPION}")

@@ -30,6 +30,24 @@ class LeaseLost(TfsparkError):
     exit_code = 75
 
 
+def running_since(folder: str) -> list[float]:
+    """When the runs began whose process lives and has a day; the lease of a dead one is nobody's.
+
+    Raises:
+        StorageError: a lease cannot be read.
+    """
+    found = []
+    for held in Path(folder).glob("*.held"):
+        try:
+            if _is_locked(held):
+                found.append(held.stat().st_mtime)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise StorageError(f"{held}: whether a night runs cannot be told: {error}") from error
+    return sorted(found)
+
+
 class Lease:
     """A day that is this run's, until `close`; a context manager.
 
@@ -110,16 +128,9 @@ class Lease:
     def _lives(self, number: int) -> bool:
         """Whether the process of an owner has its lock; of another machine's it is assumed."""
         try:
-            handle = os.open(self._held(number), os.O_RDWR)
+            return _is_locked(self._held(number))
         except FileNotFoundError:
             return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(handle)
-        return False
 
     def _beat(self) -> None:
         while not self._ended.wait(self._seconds / 4):
@@ -159,3 +170,14 @@ class Lease:
         part = path.with_suffix(".partial")
         part.write_text(json.dumps({**about, "until": until}))
         part.replace(path)
+
+
+def _is_locked(held: Path) -> bool:
+    handle = os.open(held, os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -13,6 +13,7 @@ from tfspark.config import Settings
 from tfspark.console import Steps
 from tfspark.errors import StorageError, TfsparkError
 from tfspark.night.after import page_of, report, tell
+from tfspark.night.beside import with_challenger
 from tfspark.night.chain import Chain
 from tfspark.night.decide import Decision, current, decide
 from tfspark.night.lease import Lease, LeaseLost
@@ -64,7 +65,10 @@ def pin(settings: Settings, day: dt.date, records: Records, asked: Asked, there:
     said = current(records.find(day), there)
     if said and said.get("pin") and asked.model == "recorded":
         return pin_of(settings, day, said["pin"]["model"])
-    return pin_of(settings, day, pinned_model(settings, _last_model(records)))
+    model = pinned_model(settings, _last_model(records))
+    if not asked.backfilled:
+        model = with_challenger(settings, model, records, day)
+    return pin_of(settings, day, model)
 
 
 def night(settings: Settings, day: dt.date, steps: Steps, asked: Asked) -> Outcome:

@@ -52,7 +52,8 @@ class Pin:
     @property
     def scored(self) -> str:
         """Equal where the same rows would be published."""
-        return key(self.prepared, self.model["digest"])
+        canary = self.model.get("canary")
+        return key(self.prepared, self.model["digest"], *([canary] if canary else []))
 
 
 def pin_of(settings: Settings, day: dt.date, model: dict[str, Any]) -> Pin:
@@ -93,13 +94,13 @@ def pinned_model(settings: Settings, before: dict[str, Any] | None) -> dict[str,
     """
     asked = settings.score.model or f"models:/{settings.name}@champion"
     if isinstance(asked, dict):
-        found = {name: _of(settings, model) for name, model in sorted(asked.items())}
+        found = {name: model_of(settings, model) for name, model in sorted(asked.items())}
         parts = {k: " ".join(str(m[k]) for m in found.values()) for k in ("name", "version")}
         uris = {name: model["uri"] for name, model in found.items()}
         digest = key({name: model["digest"] for name, model in found.items()})
         return {"uri": uris, **parts, "digest": digest}
     try:
-        return _of(settings, asked)
+        return model_of(settings, asked)
     except StorageError as error:
         name, version = (before or {}).get("name"), (before or {}).get("version")
         folder = storage.join(settings.models, str(name), str(version))
@@ -111,7 +112,13 @@ def pinned_model(settings: Settings, before: dict[str, Any] | None) -> dict[str,
         return {**before, "uri": folder, "said": said}
 
 
-def _of(settings: Settings, model: str) -> dict[str, Any]:
+def model_of(settings: Settings, model: str) -> dict[str, Any]:
+    """One model by its version: `uri`, `name`, `version`, `digest`.
+
+    Raises:
+        ModelNotFound: there is none.
+        StorageError: the registry is away.
+    """
     name, version, uri = "", "", model
     if match := _ALIAS.fullmatch(model):
         name = match["name"]

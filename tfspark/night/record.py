@@ -3,6 +3,7 @@
     <warehouse>/nights/<NAME>/<DAY>.json              what the day's last run came to
     <warehouse>/nights/<NAME>/runs/<DAY>.<RUN>.json   the same, of every run
     <warehouse>/nights/<NAME>/running/<DAY>.json      as far as a run has come that has not ended
+    <warehouse>/nights/<NAME>/cleaned.json            the first day that is still kept
 
 Each is written whole or not at all.
 """
@@ -18,8 +19,9 @@ from tfspark import storage
 from tfspark.config import Settings
 
 Record = dict[str, Any]
-STEPS = ("pin", "prepare", "gate", "score", "publish", "watch", "labels", "report")
+STEPS = ("pin", "prepare", "gate", "score", "publish", "watch", "labels", "shadow", "report")
 BEFORE = STEPS[:5]
+_CLEANED = "cleaned.json"
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})\.json")
 
 
@@ -46,6 +48,24 @@ class Records:
     def tried(self) -> list[dt.date]:
         """The days of runs that have not ended."""
         return _days(storage.names(storage.join(self.folder, "running")))
+
+    def kept_from(self) -> dt.date | None:
+        """The first day that is kept; None: all are. Those before it are due no more."""
+        found = storage.find_json(path := storage.join(self.folder, _CLEANED))
+        if found is None:
+            return None
+        return dt.date.fromisoformat(storage.checked(found, path, kept_from=str)["kept_from"])
+
+    def forget_before(self, day: dt.date) -> None:
+        """Note that days before this one are removed."""
+        day = max(day, self.kept_from() or day)
+        storage.write_json(storage.join(self.folder, _CLEANED), {"kept_from": day.isoformat()})
+
+    def forget(self, day: dt.date) -> None:
+        """Remove the record of a day."""
+        with suppress(FileNotFoundError):
+            storage.delete_file(storage.join(self.folder, f"{day}.json"))
+        self.drop(day)
 
     def begin(self, record: Record) -> None:
         """Note how far a run has come."""

@@ -82,9 +82,12 @@ def _due(
     recorded = {day: records.find(day) for day in known}
     running = set(records.tried())
     done = [day for day, record in recorded.items() if is_done(record) and day not in running]
-    start = settings.nightly.start
+    start, kept = settings.nightly.start, records.kept_from()
+    kept = kept or dt.date.min  # what `tfspark clean` has removed is not due again
+    start = start and max(start, kept)
     found = Selected([], why=f"every day up to {end} is done")
-    for day in pick.due(start, end, done, [*known, *running, *there]):
+    seen = [day for day in (*known, *running, *there) if day >= kept]
+    for day in pick.due(start, end, done, seen):
         record = recorded.get(day)
         if day not in running and record and _final(settings, record, records, asked, there):
             code = int(record["exit_code"])

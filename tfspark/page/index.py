@@ -86,10 +86,11 @@ def _line(day: str, name: str, path: str) -> dict[str, str]:
     verdict = str(record.get("verdict") or "")
     tone = TONES.get(verdict, "grey")
     rows = part(record.get("rows"))
+    page = path.removesuffix(".json") + ".html"
     return {
         "date": day,
         "name": cut(name, 40),
-        "href": f"{name}/{day}.html",
+        "href": f"{name}/{day}.html" if storage.exists(page) else "",
         "verdict": verdict if tone != "grey" else "no record",
         "tone": tone,
         "sign": SIGNS[tone],

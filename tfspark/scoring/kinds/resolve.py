@@ -10,10 +10,11 @@ from tfspark.registry.resolve import resolve_model
 from tfspark.scoring.kinds.model import AnyModel
 from tfspark.scoring.kinds.one import One
 from tfspark.scoring.kinds.segments import BySegment, Segments
+from tfspark.scoring.kinds.share import ByShare, Share
 from tfspark.scoring.kinds.sidebyside import SideBySide
 from tfspark.scoring.model.outputs import Outputs, check_asked, with_outputs
 
-Models = str | Mapping[str, str] | Segments
+Models = str | Mapping[str, str] | Segments | Share
 
 
 def resolve(
@@ -50,6 +51,8 @@ def _made(models: Models, find: Callable[[str], One]) -> AnyModel:
         return find(models)
     if isinstance(models, Segments):
         return BySegment.of(models, find)
+    if isinstance(models, Share):
+        return ByShare.of(models, find)
     if not models or not all(models):
         raise ConfigError("model: give each of several models a name: {'champion': 'models/m/1'}")
     return SideBySide.of({name: find(uri) for name, uri in models.items()})
@@ -81,4 +84,8 @@ def from_json(described: Mapping[str, Any]) -> Models:
         return str(described["model"])
     if "column" in described:
         return Segments(described["column"], described["models"], described["default"])
+    if "salt" in described:
+        keys = tuple(described["keys"])
+        asked = (described[part] for part in ("first", "second", "share", "salt"))
+        return Share(*asked, keys)
     return dict(described["models"])

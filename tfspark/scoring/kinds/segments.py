@@ -76,7 +76,7 @@ class BySegment(Several):
         rest = [] if asked.default is None else [asked.default]
         uris = list(dict.fromkeys([*asked.models.values(), *rest]))
         members = [find(uri) for uri in uris]
-        _check_alike(members)
+        check_alike(members)
         outputs = dict(members[0].signature.outputs)
         for column in ABOUT:
             add_output(outputs, column, TEXT)
@@ -120,7 +120,10 @@ class BySegment(Several):
             SignatureError: see `Several`; or the column is not there, or cannot be one.
         """
         self._check(inputs)
-        return [self._route(schema, case_sensitive), *self._bound(schema, inputs, case_sensitive)]
+        return [
+            route("segments", self.column, schema, case_sensitive),
+            *self._bound(schema, inputs, case_sensitive),
+        ]
 
     def scorer(self, spark: SparkSession, feeds: Sequence[Feed]) -> SegmentScorer:
         return SegmentScorer(
@@ -147,31 +150,40 @@ class BySegment(Several):
             named.append(("others", self.members[self.default]))
         return [(name, member.folder) for name, member in named]
 
-    def _route(self, schema: T.StructType, case_sensitive: bool) -> Route:
-        names = [n for n in schema.names if n == self.column]
-        if not names and not case_sensitive:
-            names = [n for n in schema.names if n.lower() == self.column.lower()]
-        if len(names) != 1:
-            raise SignatureError(
-                f"segments: the table has no column {self.column}; there are: "
-                + ", ".join(schema.names[:30])
-            )
-        kind = schema[names[0]].dataType
-        if not isinstance(kind, _KEYS):
-            raise SignatureError(
-                f"segments: the column {names[0]} is {kind.simpleString()}; it may be text, an "
-                "integer, a boolean or a date"
-            )
-        return Route(names[0], TEXT, (names[0],), False)
+
+def route(what: str, column: str, schema: T.StructType, case_sensitive: bool) -> Route:
+    """The column whose value, as text, chooses the model of a row.
+
+    Raises:
+        SignatureError: it is not there, or cannot be one.
+    """
+    names = [n for n in schema.names if n == column]
+    if not names and not case_sensitive:
+        names = [n for n in schema.names if n.lower() == column.lower()]
+    if len(names) != 1:
+        raise SignatureError(
+            f"{what}: the table has no column {column}; there are: " + ", ".join(schema.names[:30])
+        )
+    kind = schema[names[0]].dataType
+    if not isinstance(kind, _KEYS):
+        raise SignatureError(
+            f"{what}: the column {names[0]} is {kind.simpleString()}; it may be text, an "
+            "integer, a boolean or a date"
+        )
+    return Route(names[0], TEXT, (names[0],), False)
 
 
-def _check_alike(members: Sequence[One]) -> None:
+def check_alike(members: Sequence[One]) -> None:
+    """
+    Raises:
+        SignatureError: they differ in their outputs.
+    """
     first = members[0]
     for other in members[1:]:
         if _outputs(other) != _outputs(first):
             raise SignatureError(
                 f"model {other.path}: its outputs ({_said(other)}) are not those of {first.path} "
-                f"({_said(first)}); models of segments have the same outputs"
+                f"({_said(first)}); models that share a table have the same outputs"
             )
 
 
