@@ -42,8 +42,14 @@ class Footer:
 
 
 @contextmanager
-def opened(path: str) -> Iterator[pq.ParquetFile]:
+def opened(
+    path: str, coded: Sequence[str] = (), footer: pq.FileMetaData | None = None
+) -> Iterator[pq.ParquetFile]:
     """A Parquet file, read a row group at a time.
+
+    Args:
+        coded: columns of text that come as dictionaries.
+        footer: of the same file, if it is read already.
 
     Raises:
         StorageError: it cannot be read, now or later.
@@ -51,7 +57,12 @@ def opened(path: str) -> Iterator[pq.ParquetFile]:
     fs, inner = storage.filesystem(path)
     try:
         with pq.ParquetFile(
-            inner, filesystem=fs, pre_buffer=True, coerce_int96_timestamp_unit="us"
+            inner,
+            filesystem=fs,
+            metadata=footer,
+            pre_buffer=True,
+            read_dictionary=list(coded) or None,
+            coerce_int96_timestamp_unit="us",
         ) as file:
             yield file
     except (OSError, pa.ArrowException) as error:

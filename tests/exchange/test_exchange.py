@@ -71,7 +71,11 @@ def test_slices_come_back_by_number(tmp_path: Path) -> None:
     with SliceWriter(str(tmp_path / "a.arrow"), rows.schema) as writer:
         writer.write(rows, np.array([1, 0, 1, 9, 0]))
         writer.write(rows.slice(0, 0))
-    assert [(s.number, s.rows) for s in writer.slices] == [(0, 2), (1, 2), (9, 1), (0, 0)]
+        writer.write(rows.slice(0, 3), np.array([70_000, 4_465, 70_000]))  # 16 bits are too few
+    assert [(s.number, s.rows) for s in writer.slices] == [
+        *[(0, 2), (1, 2), (9, 1), (0, 0)],
+        *[(4_465, 1), (70_000, 2)],
+    ]
     wanted = [s for s in writer.slices if s.number < 2]
     assert [b.to_pylist() for b in read_slices(wanted, [0])][:2] == [
         [{"x": 6}, {"x": None}],

@@ -19,7 +19,9 @@ from pyspark.sql import functions as F
 import tfspark
 from tests import saved_models as models
 from tfspark.errors import ConfigError
+from tfspark.plainfiles.batches import batches
 from tfspark.plainfiles.files import NotPlain, plain
+from tfspark.rowgroups import footers
 
 DDL = (
     "id bigint, x double, f float, s string, d date, at timestamp, local timestamp_ntz, "
@@ -109,6 +111,13 @@ def test_columns_are_chosen_and_renamed(tables: dict[str, DataFrame]) -> None:
     for df in cases:
         assert by_scan(df) == by_spark(df)
     assert by_scan(by, ["s", "part"]) == by_spark(by.select("s", "part"))
+    # Some columns of a whole that is known, by name; those of folders alone come with the others.
+    few = plain(by.where("id > 7 AND part = 1"), by.columns).only(["part", "s"])
+    assert few.read.names == ["s", "id"]
+    found = [b for share in few.shares(by.sparkSession) for b in few.bare().batches(share, True)]
+    told = sorted(str(r) for b in found for r in b.to_pylist())
+    assert told == by_spark(by.where("id > 7 AND part = 1").select("part", "s"))
+    assert plain(by, by.columns).only(["part"]).columns.names == by.columns
     spark = by.sparkSession
     by.createOrReplaceTempView("plain_view")
     view = spark.sql("SELECT id AS k, s FROM plain_view WHERE part = 1 AND id > 3")
@@ -243,3 +252,30 @@ def test_explain(tables: dict[str, DataFrame], tmp_path: Path) -> None:
     assert "plan      arrow: no scan: it is not only read but also made by a step" in joined
     with pytest.raises(ConfigError, match="plan 'scan' does not apply to the DataFrame: .*Join"):
         tfspark.explain(df.join(df.select("id"), "id"), model, plan="scan")
+
+
+def test_text_comes_as_its_file_has_it(tmp_path: Path) -> None:
+    """As a dictionary where the file's words are few; its values are the same."""
+    path = str(tmp_path / "a.parquet")
+    count = 5_000
+    rows = pa.table(
+        {
+            "few": pa.array(["ü", None, "", "b"] * (count // 4)),
+            "many": pa.array([f"text {i}" for i in range(count)]),
+            "large": pa.array(["a", "b"] * (count // 2), pa.large_string()),
+            "n": pa.array(range(count)),
+        }
+    )
+    pq.write_table(rows, path, row_group_size=1_500)
+    groups = [group for footer in footers([path]) for group in footer.groups]
+    schema = pa.schema([(n, pa.string() if n == "large" else rows.schema.field(n).type)
+                        for n in rows.column_names])  # fmt: skip
+    plain = list(batches(groups, schema))
+    coded = list(batches(groups, schema, {"few", "many", "large", "n"}))
+    assert {batch.schema.field("few").type for batch in coded} == {
+        pa.dictionary(pa.int32(), pa.string())
+    }
+    assert coded[0].schema.remove(0) == schema.remove(0)
+    said = [row for batch in coded for row in batch.to_pylist()]
+    assert said == [row for batch in plain for row in batch.to_pylist()] == rows.to_pylist()
+    assert all(batch.schema == schema for batch in batches(groups, schema, {"n", "other"}))

@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 
+from tests.conftest import ROOT
 from tests.rowchecks.tables import KEY, contract, json_batch, sent, told
 from tfspark.rowchecks import RowChecks
+from tfspark.rowchecks.words import spelled
 
 DOUBLE, LONG = pa.float64(), pa.int64()
 
@@ -46,6 +49,51 @@ def test_slices_of_columns_are_read_where_they_are() -> None:
             cut = check({"physicalType": kind}, values.slice(start))
             whole = check({"physicalType": kind}, pa.array(values.to_pylist()[start:]))
             assert cut == whole
+
+
+def test_words_of_a_dictionary_are_checked_as_the_rows_are() -> None:
+    """Of all golden cases of text: bad words, words of no row, nulls."""
+    spec = yaml.safe_load((ROOT / "spec" / "rows.yaml").read_text())
+    texts = [case for case in spec["columns"] if not {"type", "sql"} & set(case)]
+    assert len(texts) >= 30
+    for case in texts:
+        words = [None if row[0] is None else str(row[0]) for row in case["rows"]]
+        for chosen in (words, *([word] for word in words)):
+            plain = pa.array(chosen * 3, pa.string())
+            coded = plain.dictionary_encode()
+            of_words, of_rows = check(case["column"], coded), check(case["column"], plain)
+            assert repr(of_words) == repr(of_rows), case
+
+
+def test_columns_that_nobody_asked_for_are_checked_and_not_given() -> None:
+    words = pa.array(["a", "b", "a", "a"]).dictionary_encode()
+    batch = pa.record_batch({"id": pa.array(range(4), pa.int32()), "s": words, "n": words})
+    rules = {"physicalType": "string", "validValues": ["a", "b"]}
+    named = {**rules, "unique": True}
+    checks = RowChecks(contract({**KEY, "s": rules, "n": named}), batch.schema, "t").giving([])
+    found = sent(checks)(batch)
+    assert (found.bad, found.rows.schema.names) == (None, ["id", "n"])  # the unique ones
+    assert found.rows["n"].to_pylist() == ["a", "b", "a", "a"]
+    named["validValues"] = rules["validValues"] = ["a"]
+    found = RowChecks(contract({**KEY, "s": rules}), batch.schema, "t").giving(["id"])(batch)
+    assert found.reasons.to_pylist() == [["s: b is not one of a"]]
+    assert json.loads(found.raw[0].as_py()) == {"id": 1, "s": "b", "n": "b"}
+
+
+def test_what_lies_under_nulls_is_no_value() -> None:
+    for kind in (pa.float64(), pa.float32(), pa.int64(), pa.int8()):
+        hidden = pa.array([1, 99, 3], kind)
+        valid = pa.py_buffer(bytes([0b101]))
+        values = pa.Array.from_buffers(kind, 3, [valid, hidden.buffers()[1]])
+        bounds = {"minimum": 1, "maximum": 3}
+        name = {"double": "double", "float": "float", "int64": "bigint", "int8": "tinyint"}
+        column = {"physicalType": name[str(kind)], "logicalTypeOptions": bounds}
+        assert check(column, values) == ([1, None, 3], [[], [], []])
+        assert check(column, hidden)[1] == [
+            [],
+            [f"{spelled(hidden[1].as_py())} is above the maximum 3"],
+            [],
+        ]
 
 
 def test_integers_keep_every_digit() -> None:

@@ -24,7 +24,7 @@ from tfspark.plainfiles.batches import batches
 from tfspark.plainfiles.filters import Filter, Unknown, both, from_catalyst, partition_value
 from tfspark.plainfiles.sparkplan import check_logical, check_scan, named, scan_of
 from tfspark.rowgroups import Group, divide, footers, opened
-from tfspark.tensors.arrowtypes import loose_type
+from tfspark.tensors.arrowtypes import loose_type, typed_as
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -113,15 +113,39 @@ class Plain:
         """Without the files, for tasks that get a share."""
         return replace(self, files=())
 
-    def batches(self, share: Sequence[PlainFile]) -> Iterator[pa.RecordBatch]:
+    def only(self, names: Sequence[str]) -> Plain:
+        """The same rows with some of the columns; all of them where files have none of those."""
+        chosen = [self.columns.get_field_index(name) for name in names]
+        origin = tuple(self.origin[place] for place in chosen)
+        needed = {*origin, *(self.where.columns if self.where else ())}
+        read = pa.schema([field for field in self.read if field.name in needed])
+        if not read.names:
+            return self
+        part = len(read) / len(self.read)  # of the bytes, about
+        files = tuple(
+            replace(
+                file,
+                groups=tuple(g._replace(bytes=int(g.bytes * part)) for g in file.groups),
+            )
+            for file in self.files
+        )
+        columns = pa.schema([self.columns.field(place) for place in chosen])
+        return replace(self, columns=columns, origin=origin, read=read, files=files)
+
+    def batches(self, share: Sequence[PlainFile], coded: bool = False) -> Iterator[pa.RecordBatch]:
         """The rows of a share that pass, as columns of the DataFrame.
+
+        Args:
+            coded: text may come as dictionaries, where files have it so.
 
         Raises:
             StorageError: a file cannot be read, or is not the one that it was.
         """
+        filtered = self.where.columns if self.where else ()
+        texts = {name for name in self.read.names if coded and name not in filtered}
         for file in share:
             file.check()
-            for batch in batches(file.groups, self.read):
+            for batch in batches(file.groups, self.read, texts):
                 rows = self._rows(batch, file)
                 if rows.num_rows:
                     yield rows
@@ -131,7 +155,8 @@ class Plain:
         there = dict(zip(batch.schema.names, batch.columns, strict=True))
         for name, value in zip(self.partitions, file.values, strict=True):
             there[name] = pa.repeat(value, batch.num_rows)
-        rows = pa.RecordBatch.from_arrays([there[n] for n in self.origin], schema=self.columns)
+        arrays = [there[name] for name in self.origin]
+        rows = pa.RecordBatch.from_arrays(arrays, schema=typed_as(arrays, self.columns))
         return rows if self.where is None else rows.filter(self.where.mask(there))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
@@ -37,6 +36,7 @@ class RawTable:
     Args:
         where: the table's name in messages.
         folder: takes what Spark hands over; removed by who made it.
+        files: all columns of `rows` as plain files, if that is known already.
 
     Attributes:
         schema: of the batches.
@@ -53,6 +53,7 @@ class RawTable:
         rows: DataFrame | TextTable | ImageTable,
         where: str,
         folder: str,
+        files: Plain | None = None,
     ) -> None:
         self._spark, self._rows = spark, rows
         self._spilled: list[tuple[Slice, ...]] = []
@@ -64,7 +65,7 @@ class RawTable:
         df = rows
         with reading(where):
             try:
-                self._files = files = plain(df, df.columns)
+                self._files = files = files or plain(df, df.columns)
                 self.schema, self.bytes = files.columns, sum(g.bytes for g in files.groups)
                 self.rows = files.rows if files.where is None else None
             except NotPlain:
@@ -83,6 +84,8 @@ class RawTable:
     ) -> list[Made]:
         """Let tasks take all rows; what each of them made, in the order of the rows.
 
+        Text may come as dictionaries.
+
         Spark's errors come as they are.
 
         Args:
@@ -92,7 +95,7 @@ class RawTable:
         if isinstance(self._rows, TextTable | ImageTable):
             return self._of_text(self._rows, task, chosen)
         if self._files is not None:
-            return self._of_files(self._rows, self._files, task, chosen)
+            return self._of_files(self._files, task, chosen)
         return self._of_slices(self._spilled, task, chosen)
 
     def _of_text(self, table: TextTable | ImageTable, task: Any, columns: list[str]) -> list[Any]:
@@ -101,16 +104,13 @@ class RawTable:
 
         return self._each(table.shares(self._spark.sparkContext.defaultParallelism), run)
 
-    def _of_files(self, df: DataFrame, whole: Plain, task: Any, columns: list[str]) -> list[Any]:
-        files = whole
-        if columns != whole.columns.names:
-            # Of columns that are in folders' names alone, the rows are counted by others.
-            with suppress(NotPlain):
-                files = plain(df, columns)
+    def _of_files(self, files: Plain, task: Any, columns: list[str]) -> list[Any]:
+        if columns != files.columns.names:
+            files = files.only(columns)
         shares, bare = files.shares(self._spark), files.bare()
 
         def run(share: Sequence[PlainFile]) -> Any:
-            return task(batch.select(columns) for batch in bare.batches(share))
+            return task(batch.select(columns) for batch in bare.batches(share, coded=True))
 
         return self._each(shares, run)
 

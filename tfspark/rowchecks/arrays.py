@@ -100,6 +100,17 @@ def numpy_of(array: pa.Array) -> Array:
     return values
 
 
+def is_number(kind: pa.DataType) -> bool:
+    """Whether values lie side by side as NumPy's numbers."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def with_hidden(array: pa.Array) -> Array:
+    """Numbers without a copy; under nulls lies anything."""
+    values = np.frombuffer(array.buffers()[1], array.type.to_pandas_dtype())
+    return values[array.offset : array.offset + len(array)]
+
+
 def relisted(like: pa.Array, leaves: pa.Array) -> pa.Array:
     """A list array of the same lengths and nulls over other values, those of `flatten()`."""
     sizes = numpy_of(pc.list_value_length(like)).astype("int64")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -102,22 +103,34 @@ class RowChecks:
         self._by, self._inside = by, inside
         self._names = [column.name for column in contract.columns]
         columns_fit(spark_schema(raw), contract, where)
-        self.schema = typed_schema(contract)
+        self.schema = self._given = typed_schema(contract)
         self.unique = unique(contract)
         self._columns = [
             _of_column(column, raw.field(column.name).type, target.type, forms, tensors)
             for column, target in zip(contract.columns, self.schema, strict=True)
         ]
 
+    def giving(self, names: Sequence[str]) -> RowChecks:
+        """The same checks, which give these columns alone, and those that must be unique."""
+        places = {place for own in self.unique.values() for place in own}
+        fields = [f for at, f in enumerate(self.schema) if at in places or f.name in names]
+        made = copy(self)
+        made._given = pa.schema(fields)
+        return made
+
     def __call__(self, batch: pa.RecordBatch, times: Times | None = None) -> Checked:
-        """Check the rows of a batch."""
+        """Check the rows of a batch; text may come as dictionaries."""
         columns = [batch.column(name) for name in self._names]
         not_cut = batch.column(CORRUPT) if CORRUPT in batch.schema.names else None
         found = Reasons(batch.num_rows)
-        arrays = [
-            check(flat(column), found) for check, column in zip(self._columns, columns, strict=True)
-        ]
-        rows = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        wanted = set(self._given.names)
+        arrays = []
+        for check, column in zip(self._columns, columns, strict=True):
+            if check.name not in wanted:
+                check.of(column, found)
+            else:
+                arrays.append(flat(check.of(column, found)))
+        rows = pa.RecordBatch.from_arrays(arrays, schema=self._given)
         for name, counts in (times.times(rows) if times is not None else {}).items():
             if counts is not None and (twice := some(pc.greater(counts, 1))) is not None:
                 said = counts.filter(twice).cast(pa.string())
@@ -156,6 +169,16 @@ class _ColumnCheck:
     rules: tuple[Rule, ...]
     tensor: TensorSpec | None
     any_length: bool
+
+    def of(self, raw: pa.Array, found: Reasons) -> pa.Array:
+        """Of a dictionary the words alone are looked at, while all of them are good."""
+        if not pa.types.is_dictionary(raw.type) or 2 * len(raw.dictionary) > len(raw):
+            return self(flat(raw), found)
+        said = Reasons(len(raw.dictionary))
+        words = self(flat(raw.dictionary), said)
+        if said or (self.required and raw.null_count):
+            return self(flat(raw), found)  # one that is not good may stand in no row
+        return pa.DictionaryArray.from_arrays(raw.indices, words)
 
     def __call__(self, raw: pa.Array, found: Reasons) -> pa.Array:
         def say(mask: pa.Array, said: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,6 +25,10 @@ class DayChecks:
 
     def __init__(self, raw: pa.Schema, by: DayColumn | None) -> None:
         self.schema, self._by = raw, by
+
+    def giving(self, names: Sequence[str]) -> DayChecks:
+        """The same: the columns are there already."""
+        return self
 
     def __call__(self, batch: pa.RecordBatch, times: Times | None = None) -> Checked:
         """Check the rows of a batch."""

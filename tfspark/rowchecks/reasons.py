@@ -22,6 +22,9 @@ class Reasons:
         self._rows: list[Array] = []
         self._texts: list[pa.Array] = []
 
+    def __bool__(self) -> bool:
+        return bool(self._rows)
+
     def add(self, mask: pa.Array, *said: str | pa.Array) -> None:
         """What is said of the rows of a mask: texts, and arrays of a text a row."""
         rows = np.flatnonzero(mask.to_numpy(zero_copy_only=False))

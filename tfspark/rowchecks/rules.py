@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from tfspark.contracts.column import Column
 from tfspark.contracts.patterns import anchored
 from tfspark.contracts.values import own
-from tfspark.rowchecks.arrays import numpy_of, some
+from tfspark.rowchecks.arrays import is_number, numpy_of, some, with_hidden
 from tfspark.rowchecks.words import spelled
 
 Broken = Iterator[tuple[pa.Array, str]]
@@ -80,7 +80,7 @@ class Bounds(Rule):
 
     def broken(self, values: pa.Array) -> Broken:
         floating = pa.types.is_floating(values.type)
-        if floating and self._within(values):
+        if self._within(values):
             return
         for compare, end, said in self.sides:
             outside = pc.call_function(compare, [values, end])
@@ -90,10 +90,10 @@ class Bounds(Rule):
                 yield mask, said
 
     def _within(self, values: pa.Array) -> bool:
-        """Whether all are, seen at a glance."""
-        if values.null_count or not len(values):
+        """Whether all are, seen at a glance, and what lies under nulls too: it may be anything."""
+        if not len(values) or not is_number(values.type):
             return False
-        numbers = values.to_numpy()
+        numbers = with_hidden(values)
         # NaN is the least and the largest of its array, and no comparison holds for it.
         low, high = numbers.min(), numbers.max()
         inside = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 
@@ -40,6 +42,13 @@ def loose_type(kind: pa.DataType) -> pa.DataType:
             return pa.list_(item, kind.list_size)
         return pa.large_list(item) if t.is_large_list(kind) else pa.list_(item)
     return kind
+
+
+def typed_as(arrays: Sequence[pa.Array], schema: pa.Schema) -> pa.Schema:
+    """The schema with the types of arrays: some may be dictionaries."""
+    if all(a.type == field.type for a, field in zip(arrays, schema, strict=True)):
+        return schema
+    return pa.schema([f.with_type(a.type) for a, f in zip(arrays, schema, strict=True)])
 
 
 def typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

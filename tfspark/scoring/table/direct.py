@@ -65,7 +65,7 @@ class FilesRun:
             self._folder,
             self._staging,
             self._token,
-            checks and partial(checks, times=self._times),
+            checks and partial(checks.giving(self._plan.columns.names), times=self._times),
             out.counter,
         )
         with running(out.doing, self._target):

@@ -109,7 +109,7 @@ class TableRun:
         """Tasks that check the rows themselves; they know the keys that are there twice."""
         asked = self.asked
         with asked.step("count rows") as info:
-            table = RawTable(asked.spark, raw, asked.where, storage.join(staging, "raw"))
+            table = RawTable(asked.spark, raw, asked.where, storage.join(staging, "raw"), way.files)
             with reading(asked.where):
                 self.rows = info["rows"] = raw.count() if table.rows is None else table.rows
         self._refuse_empty()
