@@ -139,7 +139,9 @@ schema:
     properties:
       - {name: id, physicalType: bigint, primaryKey: true, required: true, role: key}
       - {name: pages, physicalType: array<string>, tensor: {shape: [null], padValue: ""}}
-      - {name: seconds, physicalType: array<double>, tensor: {shape: [null], padValue: -1.0, nullValue: -1.0}}
+      - name: seconds
+        physicalType: array<double>
+        tensor: {shape: [null], padValue: -1.0, nullValue: -1.0}
       - {name: bought, physicalType: boolean, required: true, role: label}
 """
 VISITS_RECIPE = """
