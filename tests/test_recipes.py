@@ -142,7 +142,11 @@ schema:
       - name: seconds
         physicalType: array<double>
         tensor: {shape: [null], padValue: -1.0, nullValue: -1.0}
-      - {name: bought, physicalType: boolean, required: true, role: label}
+      - name: did
+        physicalType: array<boolean>
+        required: true
+        role: label
+        tensor: {shape: [2]}
 """
 VISITS_RECIPE = """
 name: visits
@@ -154,14 +158,19 @@ prepare: {{split: {{test: 0.2, validation: 0.1}}}}
 features:
   - {{kind: sequence, column: pages, values: [home, cart, help], encode: {{embedding: 4}}}}
   - {{kind: sequence, column: seconds, scale: 10.0, length: 3}}
-model: {{builder: 'tfspark.models.text:recurrent', params: {{size: 8, units: []}}}}
+model:
+  builder: tfspark.models.text:recurrent
+  params: {{size: 8, units: []}}
+  task: multilabel
 training: {{epochs: 12, batch_size: 16, learning_rate: 0.03}}
 score: {{keep: [id]}}
 """
 
 
-def test_lists_are_read_in_their_order(spark: SparkSession, warehouse: Path) -> None:
-    """Whether the cart is the last page, which no bag of pages tells."""
+def test_lists_are_read_in_their_order_and_have_several_labels(
+    spark: SparkSession, warehouse: Path
+) -> None:
+    """Whether the cart is the last page, which no bag of pages tells, and whether help is there."""
     draw = np.random.default_rng(3)
     pages = [
         draw.choice(["home", "cart", "help", "about"], draw.integers(0, 7)).tolist()
@@ -175,7 +184,7 @@ def test_lists_are_read_in_their_order(spark: SparkSession, warehouse: Path) -> 
                 draw.random(len(row)).tolist() if number % 9 else None
                 for number, row in enumerate(pages)
             ],
-            "bought": [row[-1:] == ["cart"] for row in pages],
+            "did": [[row[-1:] == ["cart"], "help" in row] for row in pages],
         }
     )
     pq.write_table(table, warehouse / "visits.parquet")
@@ -186,11 +195,13 @@ def test_lists_are_read_in_their_order(spark: SparkSession, warehouse: Path) -> 
     for job in ("prepare", "train", "score"):
         assert main(job, flags) == 0, job
     folder = str(warehouse / "models" / "visits" / "1")
-    assert (read_manifest(folder) or {})["metrics"]["test"]["accuracy"] > 0.95
+    metrics = (read_manifest(folder) or {})["metrics"]["test"]
+    assert min(metrics[name] for name in ("auc", "accuracy", "f1", "exact")) > 0.9
     scored = DeltaTable(str(warehouse / "scored" / "visits")).to_pyarrow_table().sort_by("id")
-    p = scored["probability"].to_numpy()
-    assert len(p) == 500
+    p = np.array(scored["probabilities"].to_pylist())
+    assert p.shape == (500, 2)
+    assert np.mean((p > 0.5) == np.array(table["did"].to_pylist())) > 0.95
     few = spark.read.parquet(str(warehouse / "visits.parquet")).where("id < 40")
     for plan in ("arrow", "pandas", "jvm"):
         found = sorted(score(few, folder, keep=["id"], plan=plan).collect())
-        assert np.allclose([row["probability"] for row in found], p[:40], atol=1e-6), plan
+        assert np.allclose([row["probabilities"] for row in found], p[:40], atol=1e-6), plan

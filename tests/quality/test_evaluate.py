@@ -69,3 +69,18 @@ def test_a_gate_that_no_model_can_pass_is_refused() -> None:
     check_names({"auc": 0.5}, "binary")
     with pytest.raises(ConfigError, match="rmse is no metric of a binary model; use auc"):
         check_names({"rmse": 0.5}, "binary")
+
+
+def test_several_labels_at_once() -> None:
+    label = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 0]], "f4")
+    score = np.array([[0.9, 0.2, 0.1], [0.1, 0.8, 0.1], [0.4, 0.7, 0.1], [0.6, 0.3, 0.1]], "f4")
+    found = evaluate("multilabel", label, score)
+    apart = np.where(label == 1, score, 1 - score).astype("f8")
+    assert found == {
+        "rows": 4,
+        "auc": np.mean([0.75, 1.0]),  # the third has no positive row
+        "accuracy": 10 / 12,
+        "logloss": pytest.approx(-np.log(apart).mean()),
+        "f1": pytest.approx(2 * 3 / (4 + 4)),
+        "exact": 0.5,
+    }

@@ -232,7 +232,7 @@ class Model(Section):
 
     builder: str = "tfspark.models.structured:mlp"
     params: dict[str, Any] = {}
-    task: Literal["binary", "multiclass", "regression"] = "binary"
+    task: Literal["binary", "multiclass", "multilabel", "regression"] = "binary"
     output: str = Field(
         "",
         pattern=r"^([A-Za-z][A-Za-z0-9_]*)?$",
@@ -270,8 +270,8 @@ class Model(Section):
 
     @property
     def output_name(self) -> str:
-        defaults = {"binary": "probability", "multiclass": "probabilities"}
-        return self.output or defaults.get(self.task, "prediction")
+        defaults = {"binary": "probability", "regression": "prediction"}
+        return self.output or defaults.get(self.task, "probabilities")
 
 
 class ReduceRate(Section):

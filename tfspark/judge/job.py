@@ -130,6 +130,8 @@ def _alike(one: ModelFolder, other: ModelFolder) -> str:
         GateError: they have different ones, or other classes.
     """
     tasks = [_recipe(model).get("task") for model in (one, other)]
+    if tasks[0] == tasks[1] == "multilabel":
+        raise GateError("models of several labels at once are not compared; see docs/champions.md")
     if tasks[0] != tasks[1] or tasks[0] not in METRICS:
         raise GateError(f"the champion's task is {tasks[0]}, the challenger's {tasks[1]}")
     classes = [(model.manifest or {}).get("classes") for model in (one, other)]

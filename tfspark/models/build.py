@@ -14,7 +14,12 @@ from tfspark.models.output import Output
 if TYPE_CHECKING:
     from tfspark.features.build import Features
 
-_ACTIVATIONS = {"binary": "sigmoid", "multiclass": "softmax", "regression": "linear"}
+_ACTIVATIONS = {
+    "binary": "sigmoid",
+    "multiclass": "softmax",
+    "multilabel": "sigmoid",
+    "regression": "linear",
+}
 
 
 def build_model(

@@ -12,7 +12,7 @@ class Output:
 
     Attributes:
         name: the output's name in the signature.
-        units: 1 for two classes and for a number, else the number of classes.
+        units: 1 for two classes and for a number, else the number of classes or labels.
         activation: `sigmoid`, `softmax` or `linear`.
         mean, std: of a number's label in the training split; of log(1 + label) with `log`.
         log: whether log(1 + label) is learned.

@@ -152,7 +152,8 @@ class SplitTask:
         return path
 
     def _labels(self, rows: pa.Table) -> tuple[tuple[str, int], ...]:
-        if not self.contract.label:
+        label = self.contract.label
+        if not label or pa.types.is_nested(rows[label].type):
             return ()
         labels = text(one_array(rows[self.contract.label]))
         found = pc.value_counts(labels)

@@ -20,12 +20,14 @@ from tfspark.tensors import Array
 EPOCH_METRICS = {
     "binary": ("auc", "accuracy", "logloss"),
     "multiclass": ("accuracy", "logloss"),
+    "multilabel": ("auc", "accuracy", "logloss"),
     "regression": ("rmse", "mae"),
 }
 """Those that are also known of every epoch, of the validation split."""
 METRICS = {
     "binary": (*EPOCH_METRICS["binary"], "pr_auc", "precision", "recall", "f1", "ece"),
     "multiclass": (*EPOCH_METRICS["multiclass"], "top_5", "macro_f1", "ece"),
+    "multilabel": (*EPOCH_METRICS["multilabel"], "f1", "exact"),
     "regression": (*EPOCH_METRICS["regression"], "r2"),
 }
 LOWER_IS_BETTER = ("logloss", "rmse", "mae", "ece")
@@ -73,6 +75,8 @@ def evaluate(
             result["r2"] = 1.0 - float(np.sum(error**2)) / spread
         return result
     held = np.clip(p, _TINY, 1 - _TINY)
+    if task == "multilabel":
+        return result | _of_several(y, p, held)
     if task == "binary":
         ranked = auc(y[:, 0], p[:, 0])
         if ranked is not None:
@@ -98,6 +102,21 @@ def evaluate(
     result["macro_f1"] = float(shares(table)[2][there].mean())
     result["ece"] = calibration_error(reliability(predicted == truth, p.max(1)))
     return result
+
+
+def _of_several(y: Array, p: Array, held: Array) -> dict[str, float]:
+    """Labels side by side: the mean AUC of those with both values, the rest over all of them."""
+    areas = [auc(y[:, n], p[:, n]) for n in range(y.shape[1])]
+    known = [area for area in areas if area is not None]
+    truth, said = y > HALF, p > HALF
+    both = int((truth & said).sum())
+    return {
+        **({"auc": float(np.mean(known))} if known else {}),
+        "accuracy": float(np.mean(truth == said)),
+        "logloss": float(-np.mean(y * np.log(held) + (1 - y) * np.log(1 - held))),
+        "f1": 2 * both / max(1, int(truth.sum() + said.sum())),
+        "exact": float(np.mean((truth == said).all(1))),
+    }
 
 
 def average_precision(label: Array, score: Array) -> float | None:

@@ -105,6 +105,8 @@ def _compared(columns: Columns, label: Column) -> tuple[Column, Column, Column]:
     from pyspark.sql import functions as F
 
     score = F.col("score")
+    if columns.task == "multilabel":
+        raise ConfigError("labels: the metrics of several labels at once are not followed by day")
     if columns.task == "regression":
         error = score.cast("double") - label.try_cast("double")
         return F.when(error.isNotNull(), F.lit(0)), error * error, F.lit(0.0)

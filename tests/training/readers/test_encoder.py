@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 
@@ -17,6 +18,7 @@ from tfspark.dataset import SPLITS, Dataset, open_dataset
 from tfspark.errors import ConfigError, IntegrityError, TrainingError
 from tfspark.training.readers import open_reader
 from tfspark.training.readers.encoder import Encoder, encoder_of, head
+from tfspark.training.readers.label import Label
 
 BINARY, MULTICLASS = Model(), Model(task="multiclass")
 REGRESSION = Model(task="regression")
@@ -190,7 +192,7 @@ def test_what_cannot_be_trained_on(tmp_path: Path) -> None:
     number = {"physicalType": "int", "validValues": None}
     refused(
         ConfigError,
-        "a regression has no classes",
+        "rows of this task have no class of their own",
         rows_of(100),
         REGRESSION,
         {"class_weights": "balanced"},
@@ -214,3 +216,17 @@ def test_a_split_that_lost_rows(tmp_path: Path) -> None:
     dataset.manifest["rows"]["train"] += 1
     with pytest.raises(IntegrityError, match="train holds 90 rows, its manifest says 91"):
         encoder(dataset)
+
+
+def test_several_labels_are_a_list_of_0_and_1() -> None:
+    label = Label("tags", None, several=2)
+    assert label.units == 2
+    given = pa.chunked_array([[[True, False], [True, True]]], pa.list_(pa.bool_()))
+    assert label.encode(given, "train").tolist() == [[1, 0], [1, 1]]
+    for odd, said in (
+        ([[1, 2]], r"tags is \[1.0, 2.0\] in row 0; each label of task multilabel is 0 or 1"),
+        ([[1, 0], [1]], r"tags: .* \(row 1\); the label of several labels is a list of 2 times"),
+        ([[1, None]], r"tags: .* \(row 0\)"),
+    ):
+        with pytest.raises(TrainingError, match=said):
+            label.encode(pa.chunked_array([odd], pa.list_(pa.int32())), "train")

@@ -41,6 +41,10 @@ def compile_model(
     elif settings.task == "binary":
         loss = keras.losses.BinaryCrossentropy(label_smoothing=smoothing)
         metrics = [keras.metrics.BinaryAccuracy("accuracy"), keras.metrics.AUC(name="auc")]
+    elif settings.task == "multilabel":
+        loss = keras.losses.BinaryCrossentropy(label_smoothing=smoothing)
+        area = keras.metrics.AUC(name="auc", multi_label=True, num_labels=model.output_shape[-1])
+        metrics = [keras.metrics.BinaryAccuracy("accuracy"), area]
     else:
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
         metrics = [keras.metrics.CategoricalAccuracy("accuracy")]

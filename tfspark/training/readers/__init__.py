@@ -76,7 +76,9 @@ def _draw(encoder: Encoder, resample: Literal["balanced"] | Mapping[str, float])
     """How often a row of each class is drawn, relative to the others."""
     classes, counts = encoder.label.classes, encoder.counts
     if classes is None or counts is None:
-        raise ConfigError("training.resample: a regression has no classes; leave it out")
+        raise ConfigError(
+            "training.resample: rows of this task have no class of their own; leave it out"
+        )
     if isinstance(resample, str):
         balanced: Array = 1 / counts
         return balanced

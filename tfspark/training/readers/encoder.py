@@ -136,7 +136,7 @@ def encoder_of(
     for name, spec in specs.items():
         if reason := misfit(schema.field(name).type, spec):
             raise ConfigError(f"contract {contract.name}: {name}: {reason}")
-    numbers = model.task == "regression"
+    numbers = model.task in ("regression", "multilabel")
     splits = {name: count_labels(dataset, name, schema, numbers) for name in SPLITS}
     label, counts = label_of(splits["train"], dataset, model)
     for name, counted in splits.items():

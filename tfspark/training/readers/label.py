@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from tfspark.config.recipe import Model, Training
 from tfspark.dataset import Dataset
 from tfspark.errors import ConfigError, TrainingError
-from tfspark.tensors import Array, TensorSpec, to_numpy
+from tfspark.tensors import Array, BadRows, TensorSpec, to_numpy
 from tfspark.training.readers.open import open_source
 from tfspark.training.readers.source import read_whole
 
@@ -23,9 +23,11 @@ _MOST_COUNTS = 1000  # the manifest keeps so many of a label's values
 
 @dataclass(frozen=True)
 class Label:
-    """The label column, and its classes in the order of the model's output (None: a number).
+    """The label column, and its classes in the order of the model's output.
 
     Attributes:
+        classes: None of a number, and of several labels.
+        several: how many labels a row has at once; 0: one.
         mean, std: of a number in the training split, transformed as it is learned.
     """
 
@@ -33,13 +35,16 @@ class Label:
     classes: list[Any] | None
     mean: float = 0.0
     std: float = 1.0
+    several: int = 0
 
     @property
     def units(self) -> int:
+        if self.several:
+            return self.several
         return len(self.classes) if self.classes and len(self.classes) > 2 else 1
 
     def encode(self, column: pa.ChunkedArray, place: str) -> Array:
-        """float32 [rows, units]: 0/1, one-hot, or the number.
+        """float32 [rows, units]: 0/1, one-hot, several of 0/1, or the number.
 
         Raises:
             TrainingError: rows without a label, or with one that no class is for.
@@ -49,12 +54,30 @@ class Label:
                 f"{place}: {column.null_count} of {len(column)} rows have no {self.column}; make "
                 "the label `required: true` in the contract, so that prepare takes them out"
             )
+        if self.several:
+            return self._flags(column, place)
         if self.classes is None:
             return to_numpy(column, TensorSpec("float32")).reshape(-1, 1)
         ids = self.ids(column, place)
         if self.units > 1:
             return np.eye(self.units, dtype="float32")[ids]
         return ids.reshape(-1, 1).astype("float32")
+
+    def _flags(self, column: pa.ChunkedArray, place: str) -> Array:
+        try:
+            flags = to_numpy(column, TensorSpec("float32", (self.several,)))
+        except BadRows as bad:
+            raise TrainingError(
+                f"{place}: {self.column}: {bad.reason} (row {bad.rows[0]}); the label of several "
+                f"labels is a list of {self.several} times 0 or 1"
+            ) from None
+        odd = np.flatnonzero(((flags != 0) & (flags != 1)).any(1))
+        if len(odd):
+            raise TrainingError(
+                f"{place}: {self.column} is {flags[odd[0]].tolist()} in row {odd[0]}; each label "
+                "of task multilabel is 0 or 1 (false or true)"
+            )
+        return flags
 
     def ids(self, column: pa.ChunkedArray, place: str) -> Array:
         """Which class each row is of: int [rows]."""
@@ -103,6 +126,16 @@ def count_labels(dataset: Dataset, split: str, schema: pa.Schema, numbers: bool)
 def label_of(counted: dict[Any, int], dataset: Dataset, model: Model) -> tuple[Label, Array | None]:
     """The label, and the rows of each of its classes."""
     name = str(dataset.contract.label)
+    shape = dataset.contract.column(name).tensor_spec().shape
+    if model.task == "multilabel":
+        if len(shape) != 1 or not shape[0]:
+            raise ConfigError(
+                f"model.task is multilabel, and {name} is no list of a known length; say it in the "
+                "contract: physicalType: array<boolean>, tensor: {shape: [3]} for three labels"
+            )
+        return Label(name, None, several=shape[0]), None
+    if shape:
+        raise ConfigError(f"{name} is a list, a label for model.task: multilabel, not {model.task}")
     if model.task == "regression":
         if model.target_transform == "log1p":
             return Label(name, None, *_spread_of_logs(dataset, name)), None
@@ -173,7 +206,9 @@ def class_weights(counts: Array | None, label: Label, training: Training) -> Arr
     if wanted is None:
         return None
     if label.classes is None or counts is None:
-        raise ConfigError("training.class_weights: a regression has no classes; leave it out")
+        raise ConfigError(
+            "training.class_weights: rows of this task have no class of their own; leave it out"
+        )
     if wanted == "balanced":
         balanced: Array = counts.sum() / (len(counts) * counts)
         return balanced
