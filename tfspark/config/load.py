@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from tfspark import storage
 from tfspark.config.settings import ENV_PREFIX, Environment, Settings
 from tfspark.errors import ConfigError
+from tfspark.storage.s3 import use as use_s3
 from tfspark.wording import misfit, near, say
 from tfspark.yamlfile import line_of, load_yaml
 
@@ -25,6 +26,7 @@ OWN_VARIABLES = [
     "TFSPARK_BASE_PYTHON",  # scripts: set-up, packages, sbt
     "TFSPARK_IVY_SETTINGS",
     "TFSPARK_JARS",
+    "TFSPARK_STORES",
     "TFSPARK_SBT_REPOSITORIES",
 ]
 
@@ -62,6 +64,8 @@ def load_settings(
         where = _where(place, path, places, nested)
         name = ".".join(map(str, place))
         raise ConfigError(say("at", where=where, path=name, said=said)) from None
+    s3 = settings.storage.s3
+    use_s3(s3.endpoint, s3.region, s3.path_style, s3.retries)
     return Settings.model_construct(**dict(settings))
 
 
