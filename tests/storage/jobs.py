@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+from tests.conftest import PASSENGERS
 from tests.passengers import DAY, flags
 from tfspark import storage
 from tfspark.cli import main
@@ -21,20 +22,21 @@ def jobs(warehouse: str) -> None:
     spark = spark_session("jobs")
     scored = spark.read.format("delta").load(f"{warehouse}/scored/passengers").count()
     assert scored == 712, scored
-    source = spark.read.format("delta").load(f"{warehouse}/scored/passengers").limit(0)
-    assert source.columns
-    rows = spark.range(50).selectExpr("id", "cast(id as float) as x")
-    rows.write.format("delta").save(f"{warehouse}/a source")
-    assert storage.names(f"{warehouse}/datasets/passengers/_staging") == []
+    assert storage.files(f"{warehouse}/datasets/passengers/_staging") == []
     assert main("query", ["--table", f"{warehouse}/scored/passengers", "--engine", "duckdb"]) == 0
+
+
+def plans(warehouse: str) -> None:
+    """Each way to score, twice: into a table that is new, and that is there."""
+    spark = spark_session("jobs")
     model = f"{warehouse}/models/passengers/1"
-    table = spark.read.csv(flags(warehouse)[5], header=True, inferSchema=True)
+    table = spark.read.csv(str(PASSENGERS), header=True, inferSchema=True)
     table.write.format("delta").save(f"{warehouse}/raw")
     for plan in ("scan", "arrow", "pandas"):
-        found = score_table(
-            spark, f"{warehouse}/raw", model, f"{warehouse}/by {plan}", DAY, plan=plan
-        )
-        assert (found.plan, found.rows_in) == (plan, table.count()), found
+        for version in range(2):
+            target = f"{warehouse}/by {plan}"
+            found = score_table(spark, f"{warehouse}/raw", model, target, DAY, plan=plan)
+            assert (found.plan, found.scored, found.table_version) == (plan, 712, version), found
 
 
 def no_commit_is_lost(warehouse: str) -> None:
@@ -70,5 +72,7 @@ def no_commit_is_lost(warehouse: str) -> None:
 
 if __name__ == "__main__":
     jobs(sys.argv[1])
+    if "plans" in sys.argv:
+        plans(sys.argv[1])
     if sys.argv[1].startswith("s3"):
         no_commit_is_lost(sys.argv[1])

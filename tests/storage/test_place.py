@@ -75,6 +75,13 @@ def test_what_is_no_path_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert Path("dbfs:/x").is_dir()
 
 
+def test_what_deltalake_does_not_open() -> None:
+    """It makes the folder `a%20b` on HDFS, beside the one that Spark reads."""
+    assert storage.for_delta("hdfs://h:9/a/day=1") == "hdfs://h:9/a/day=1"
+    with pytest.raises(StorageError, match="rename the folder"):
+        storage.for_delta("hdfs://h:9/a b")
+
+
 @pytest.mark.parametrize(
     ("raised", "kind", "said"),
     [

@@ -76,7 +76,7 @@ def test_a_folder_is_published_once(place: str) -> None:
         staging = storage.new_staging(place, "job")
         for name in ("saved_model.pb", "m.json", "d/1"):
             storage.write_bytes(f"{staging}/new/{name}", content)
-        assert storage.abandoned(place, "job") == []
+        assert staging not in storage.abandoned(place, "job")
         if writer:
             with pytest.raises(StorageError, match="cannot rename"):
                 storage.publish(f"{staging}/new", f"{place}/1", "m.json")
@@ -149,8 +149,10 @@ held: list[Any] = []
 
 
 @pytest.mark.usefixtures("kill")
-def test_killed(place: str) -> None:
+def test_killed(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the kernel, anywhere: all that was said to be there is, whole; nothing else stays."""
+    # What has no owner yet has had its time.
+    monkeypatch.setattr(sys.modules["tfspark.storage.staging"], "_NEW_SECONDS", -1)
     chance = random.Random(0)
     for attempt in range(size(2, soak=20)):
         root = f"{place}/{attempt}"
@@ -163,7 +165,8 @@ def test_killed(place: str) -> None:
             said += child.stdout.readlines()
         storage.delete(storage.new_staging(root, "job"))
         storage.sweep_claims(root, "m.json")
-        assert storage.names(f"{root}/_staging") == []
+        # Names of empty folders stay on some servers for a while.
+        assert storage.files(f"{root}/_staging") == []
         there = {name for name, _ in storage.files(root)}
         numbers = {name.split("/")[0] for name in there}
         assert numbers >= {one.strip() for one in said}
@@ -178,10 +181,10 @@ def test_killed(place: str) -> None:
 def test_jobs(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """prepare, train and score with a warehouse on the store; scan, arrow and pandas beside."""
+    """prepare, train and score with a warehouse on the store; in the soak every plan beside."""
     warehouse = place_of(kind, request, tmp_path, monkeypatch)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    command = [sys.executable, "-m", "tests.storage.jobs", warehouse]
+    command = [sys.executable, "-m", "tests.storage.jobs", warehouse, size("jobs", soak="plans")]
     done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test/secret+key" not in done.stdout + done.stderr

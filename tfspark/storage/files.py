@@ -63,8 +63,17 @@ def is_local(path: str) -> bool:
 
 
 def for_delta(path: str) -> str:
-    """A place as deltalake takes it; it finds out by itself how to get there."""
+    """A place as deltalake takes it; it finds out by itself how to get there.
+
+    Raises:
+        StorageError: it does not take such a path.
+    """
     place = parse(path)
+    if place.scheme == "hdfs" and "%" in place.for_delta:
+        raise StorageError(
+            f"{path}: deltalake opens no paths of HDFS with spaces or other than plain letters; "
+            "rename the folder"
+        )
     if place.scheme == "s3":
         s3.for_libraries()
     return place.for_delta
@@ -272,12 +281,21 @@ def delete(folder: str) -> None:
         if place.is_objects:
             objects.delete_below(place)
             abort_uploads(folder)
-            if fs.get_file_info(inner).type == pafs.FileType.Directory:
-                with suppress(OSError):
-                    uploads.remove_marker(place)
+            with suppress(OSError):
+                _remove_markers(fs, place)
         elif fs.get_file_info(inner).type == pafs.FileType.Directory:
             with suppress(FileNotFoundError):  # another run cleans up as well
                 fs.delete_dir(inner)
+
+
+def _remove_markers(fs: pafs.FileSystem, place: Place) -> None:
+    """Of folders that are empty now, the inner ones first; some servers keep such folders."""
+    if fs.get_file_info(place.inner).type != pafs.FileType.Directory:
+        return
+    inside = fs.get_file_info(pafs.FileSelector(place.inner, recursive=True, allow_not_found=True))
+    below = sorted((info.path.removeprefix(place.inner) for info in inside), reverse=True)
+    for name in [*below, ""]:
+        uploads.remove_marker(place, name)
 
 
 def abort_uploads(folder: str, containing: str = "") -> None:

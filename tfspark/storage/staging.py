@@ -22,7 +22,7 @@ from tfspark.storage.place import parse
 
 _OWNER = "_owner.json"
 _NEW = "_new-"  # of HDFS: its owner comes in a moment
-_NEW_SECONDS = 3600
+_NEW_SECONDS = 600
 
 
 def new_staging(

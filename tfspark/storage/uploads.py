@@ -40,14 +40,17 @@ def abort_below(place: Place, containing: str = "") -> int:
     return len(found)
 
 
-def remove_marker(place: Place) -> None:
+def remove_marker(place: Place, below: str = "") -> None:
     """Take away the object `KEY/` that stands for an empty folder: Spark's, or the server's own.
+
+    Args:
+        below: the rest of the folder's key.
 
     Raises:
         OSError: the server refuses.
     """
     if place.scheme == "s3" and os.environ.get("AWS_ACCESS_KEY_ID"):
-        _ask("DELETE", place.authority, f"{place.key}/", {})
+        _ask("DELETE", place.authority, f"{place.key}{below}/", {})
 
 
 def _listed(place: Place) -> list[tuple[str, str]]:
