@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import fcntl
-import inspect
 import os
 import random
 import sys
@@ -39,7 +38,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tfspark import storage
+from tfspark.storage import owner
 
 _here = threading.local()
 _FEW, _MANY = st.integers(0, 9), st.integers(0, 40)  # a job has 30 to 60 operations
@@ -228,7 +227,7 @@ class World(RuleBasedStateMachine):
         self.figures["histories"] += 1
 
     def _install(self) -> None:
-        ids, runs = random.Random(0), inspect.getmodule(storage.new_staging)
+        ids, runs = random.Random(0), owner
         real_pid, real_sleep, real_uuid = os.getpid, time.sleep, uuid.uuid4
         submit = concurrent.futures.ThreadPoolExecutor.submit
 

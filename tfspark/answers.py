@@ -54,7 +54,7 @@ def save(answer: pa.RecordBatchReader, to: str, escape_formulas: bool = False) -
     part = f"{inner}.partial"
     try:
         rows = _write(fs, part, answer, ending)
-        fs.move(part, inner)
+        storage.replace(f"{to}.partial", to)
     except BaseException:
         with suppress(OSError):
             fs.delete_file(part)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tfspark import storage
 from tfspark.deltalog import commit_of, is_empty, latest
 from tfspark.errors import SourceMissing, StorageError
 from tfspark.sparkerrors import first_line, reading
@@ -188,7 +189,7 @@ def _partitions(target: str) -> list[str] | None:
     if not is_path(target) or ODD.search(target):
         return None
     try:
-        return list(DeltaTable(target).metadata().partition_columns)
+        return list(DeltaTable(storage.for_delta(target)).metadata().partition_columns)
     except Exception:  # of a table that only Spark can open
         return None
 

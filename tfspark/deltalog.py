@@ -29,14 +29,13 @@ def dataset(delta: Any, table: str) -> Any:
     """A Delta table (a `DeltaTable` and its place) for Arrow.
 
     deltalake's own file system leaves threads that abort the process when it ends (exit code 134),
-    so Arrow reads the files of this machine itself.
+    so Arrow reads the files itself.
 
     Raises:
         ValueError: statistics that Python cannot hold, such as days before the year 1.
     """
     fs, inner = storage.filesystem(table)
-    local = isinstance(fs, pafs.LocalFileSystem)
-    return delta.to_pyarrow_dataset(filesystem=pafs.SubTreeFileSystem(inner, fs) if local else None)
+    return delta.to_pyarrow_dataset(filesystem=pafs.SubTreeFileSystem(inner, fs))
 
 
 def commit_of(table: str, since: int, is_it: Callable[[dict[str, Any]], bool]) -> int | None:

@@ -10,6 +10,7 @@
     ├── TrainingError                5   training failed
     ├── StorageError                 6   reading, writing or committing failed
     │   ├── Conflict                75   another was faster: look, and try again
+    │   ├── StoreBusy               75   a store throttles or cannot be reached: try again later
     │   ├── ModelFailed              6   a model fails, whatever the rows
     │   ├── IntegrityError           6   a file differs from its manifest
     │   └── UnsafeModelError         6   a SavedModel holds ops that are not allow-listed
@@ -34,6 +35,7 @@ __all__ = [
     "SignatureError",
     "SourceMissing",
     "StorageError",
+    "StoreBusy",
     "TfsparkError",
     "TrainingError",
     "UnsafeModelError",
@@ -97,6 +99,12 @@ class StorageError(TfsparkError):
 
 class Conflict(StorageError):
     """Another was faster, so what was decided on is no longer there; nothing is changed."""
+
+    exit_code = 75
+
+
+class StoreBusy(StorageError):
+    """A store throttles, or does not answer, and went on so through all tries."""
 
     exit_code = 75
 

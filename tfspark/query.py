@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
+from tfspark import storage
 from tfspark.answers import ENDINGS, save, show
-from tfspark.config import load_settings
+from tfspark.config import Settings, load_settings
 from tfspark.config.day import as_day
 from tfspark.console import print_summary
 from tfspark.deltalog import dataset
@@ -52,11 +53,12 @@ class DuckDB:
         except ImportError as error:
             raise ConfigError(f"{error.name} is missing: pip install 'tfspark[query]'") from None
         try:
-            if not DeltaTable.is_deltatable(table):
+            where = storage.for_delta(table)
+            if not DeltaTable.is_deltatable(where):
                 raise SourceMissing(
                     f"{table}: no Delta table there (yet); check the path, or run score"
                 )
-            delta = DeltaTable(table)
+            delta = DeltaTable(where)
             scored = _rows(delta, table)
             if scored is None:
                 rows = QueryBuilder().register(VIEW, delta).execute(f"SELECT * FROM {VIEW}")  # noqa: S608
@@ -166,6 +168,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--config", help="take the scored table of this configuration")
     parser.add_argument("--table", help="folder of a Delta table, or a name of Spark's catalog")
     parser.add_argument("--engine", choices=["spark", "duckdb"], default="spark")
+    parser.add_argument(
+        "--conf", action="append", default=[], metavar="spark.NAME=VALUE", help="of Spark"
+    )
     parser.add_argument("--columns", type=_list, default=[], metavar="A,B", help="default: all")
     parser.add_argument("--day", type=_day, metavar="YYYY-MM-DD")
     parser.add_argument(
@@ -187,13 +192,15 @@ def main(argv: Sequence[str]) -> int:
     given = parser.parse(argv)
     if given.escape_formulas and not given.to:
         raise ConfigError("--escape-formulas is for --to FILE.csv")
-    table = given.table or _table_of(given.config)
+    settings = load_settings(given.config) if given.config else None
+    conf = (settings.spark if settings else {}) | dict(map(_setting, given.conf))
+    table = given.table or _table_of(settings)
     limit = given.limit if given.limit is not None or given.to else 20
     if given.to:
         refuse_overlap(given.to, [table], "--to")
     tests = [Compared.read(text) for text in given.where]
     question = Question(given.columns, given.day, {}, given.order_by, limit, given.sql, tests)
-    answer = _engine(given.engine).answer(table, question)
+    answer = _engine(given.engine, table, conf).answer(table, question)
     with _running():
         if not given.to:
             whole = given.columns or given.sql is not None
@@ -204,8 +211,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _table_of(config: str | None) -> str:
-    settings = load_settings(config) if config else None
+def _table_of(settings: Settings | None) -> str:
     if settings is None or not (settings.name or settings.score.output):
         raise ConfigError("query: name the table with --table, or a configuration with --config")
     return settings.scored
@@ -220,12 +226,24 @@ def _running() -> Iterator[None]:
         raise ConfigError(f"the query does not run: {str(error).splitlines()[0]}") from None
 
 
-def _engine(name: str) -> Engine:
+def _engine(name: str, table: str, spark: dict[str, str]) -> Engine:
+    """
+    Args:
+        spark: settings of Spark, of the configuration and `--conf`.
+    """
     if name == "duckdb":
         return DuckDB()
-    from tfspark.session import spark_session
+    from tfspark.session import open_session
 
-    return SparkSQL(spark_session("tfspark query"))
+    on_s3 = "://" in table and storage.parse(table).scheme == "s3"
+    return SparkSQL(open_session("tfspark query", spark, say=True, stores=on_s3))
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, found, value = text.partition("=")
+    if not found or not key.startswith("spark."):
+        raise ConfigError(say("no_spark_setting", text=key))
+    return key, value
 
 
 def _list(text: str) -> list[str]:

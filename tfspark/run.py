@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfspark import clusters
+from tfspark import clusters, places
 from tfspark.config import Settings, Source, require_date
 from tfspark.config.settings import Score, Stream
 from tfspark.console import Steps
@@ -197,7 +197,9 @@ def _outputs(asked: Score | Stream) -> dict[str, Any] | None:
 
 def _session(job: str, settings: Settings, steps: Steps) -> SparkSession:
     with steps.step("start Spark"):
-        spark = open_session(f"tfspark {job} {settings.name}".strip(), settings.spark)
+        app = f"tfspark {job} {settings.name}".strip()
+        spark = open_session(app, settings.spark, stores=places.on_s3(settings))
+        places.check(spark, settings, job)
     steps.tasks = Tasks(spark)
     if settings.name and job not in ("train", "tune"):  # these look for slots first
         clusters.probe(spark, settings.warehouse)

@@ -15,6 +15,7 @@ from tfspark.console import Steps, watched
 from tfspark.errors import ConfigError
 from tfspark.mask import SENSITIVE
 from tfspark.quiet import jvm_filtered
+from tfspark.storage import s3
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -64,8 +65,15 @@ def spark_session(app: str, **conf: Any) -> SparkSession:
     return open_session(app, conf, say=True)
 
 
-def open_session(app: str, conf: Mapping[str, Any], say: bool = False) -> SparkSession:
-    """As `spark_session`; whoever reads along is told of the start if `say`."""
+def open_session(
+    app: str, conf: Mapping[str, Any], say: bool = False, stores: bool | None = None
+) -> SparkSession:
+    """As `spark_session`; whoever reads along is told of the start if `say`.
+
+    Args:
+        stores: whether S3 is used; default: whether the environment says where it is.
+    """
+    stores = s3.is_set() if stores is None else stores or s3.is_set()
     # Workers of a virtual environment must be that environment's Python.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     own_java = Path(sys.prefix) / "jre"  # where set-up puts it if the system has none
@@ -94,6 +102,7 @@ def open_session(app: str, conf: Mapping[str, Any], say: bool = False) -> SparkS
 
         told = SparkConf()
         settings = {k: v for k, v in settings.items() if k in _ALWAYS or not told.contains(k)}
+    settings |= _object_stores({**settings, **conf}, submitted) if stores else {}
     for key, value in {**settings, **conf}.items():
         builder = builder.config(key, value)
     starts = not submitted and SparkSession.getActiveSession() is None
@@ -121,6 +130,33 @@ def _started(builder: SparkSession.Builder, starts: bool) -> SparkSession:
         ) from None
 
 
+def _object_stores(told: Mapping[str, Any], submitted: bool) -> dict[str, str]:
+    """S3A's settings, its jars where set-up put them, and Delta's log as S3 keeps it.
+
+    Raises:
+        ConfigError: there are no jars, and the settings name none.
+    """
+    s3.for_libraries()
+    made = s3.spark_settings()
+    if submitted:
+        return made  # its JVM runs already: what it has, it has
+    named = ("spark.jars", "spark.jars.packages", "spark.driver.extraClassPath")
+    jars = [str(s3.LOG_STORE_JAR)]
+    if not any("hadoop-aws" in str(told.get(name, "")) for name in named) and not any(
+        _spark_jars().glob("hadoop-aws-*.jar")
+    ):
+        jars += s3.jars()
+        if len(jars) == 1:
+            raise ConfigError(
+                "Spark has no jar for s3a://: run `make stores`, or set spark.jars.packages to "
+                f"{s3.HADOOP_AWS} (with --conf, or in the section spark)"
+            )
+    for side in ("driver", "executor"):
+        key = f"spark.{side}.extraClassPath"
+        made[key] = os.pathsep.join([*filter(None, [told.get(key)]), *jars])
+    return made | s3.LOG_STORE
+
+
 class Tasks:
     """How many tasks of the stage that Spark is at are done, and of how many."""
 
@@ -137,7 +173,10 @@ class Tasks:
 
 
 def _has_delta_jars() -> bool:
+    return any(_spark_jars().glob("delta-spark_*.jar"))
+
+
+def _spark_jars() -> Path:
     import pyspark
 
-    home = Path(os.environ.get("SPARK_HOME") or Path(pyspark.__file__).parent)
-    return any((home / "jars").glob("delta-spark_*.jar"))
+    return Path(os.environ.get("SPARK_HOME") or Path(pyspark.__file__).parent, "jars")

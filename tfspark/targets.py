@@ -105,11 +105,11 @@ def _fixed(source: str) -> str:
 
 def _places(path: str) -> set[str]:
     """Where a path leads: of a `file:` URI also what Spark takes it for."""
-    if "://" in path and not path.startswith("file:"):
-        scheme, _, rest = path.partition("://")
-        scheme = re.sub("^s3[an]$", "s3", scheme.lower())
-        return {f"{scheme}://{posixpath.normpath(rest)}"}
-    places = {storage.filesystem(path)[1]}
+    place = storage.parse(path)
+    if not place.is_local:
+        rest = posixpath.normpath(f"{place.authority}/{place.key.lstrip('/')}")
+        return {f"{place.scheme}://{rest}"}
+    places = {place.key}
     if path.startswith("file:"):
         places.add("/" + path.removeprefix("file:").lstrip("/"))
     return {os.path.realpath(place) for place in places}

@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 
 from tfspark import storage
-from tfspark.errors import StorageError
 
 CORRUPT = "_tfspark_corrupt"
 """The column of records that do not have the fields of the table: their text."""
@@ -113,7 +112,7 @@ def opened(path: str, coding: Coding) -> Iterator[Any]:
         ):
             yield unpacked
     except (OSError, EOFError, lzma.LZMAError, pa.ArrowException) as error:
-        raise StorageError(f"cannot read {path}: {error}") from error
+        raise storage.failure("read", path, error) from error
 
 
 def is_encoding(name: str) -> bool:

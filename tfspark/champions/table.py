@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -152,4 +151,5 @@ def _version(table: object | None) -> int:
 
 def _uri(path: str) -> str:
     """As deltalake wants it, which takes a path for a URI."""
-    return path if "://" in path else Path(path).absolute().as_uri()
+    place = storage.parse(path)
+    return place.for_spark if place.is_local else storage.for_delta(path)

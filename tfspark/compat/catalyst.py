@@ -166,6 +166,12 @@ def root_paths(df: DataFrame) -> list[str]:
     return found
 
 
+def default_file_system(spark: SparkSession) -> str:
+    """Hadoop's `fs.defaultFS`: where a path without a scheme is for Spark."""
+    context: Any = spark.sparkContext
+    return str(context._jsc.hadoopConfiguration().get("fs.defaultFS") or "")
+
+
 def table_location(spark: SparkSession, name: str) -> str | None:
     """Where a table of Spark's own catalog lies, or would lie; None: it is of another catalog."""
     from tfspark.compat.spark import ERRORS
@@ -264,5 +270,6 @@ def _local(path: Any) -> str:
 
 
 def _uri(uri: Any) -> str:
-    scheme = uri.getScheme()
-    return str(uri.getPath()) if scheme in (None, "file") else str(uri.toString())
+    """Raw, as a path of Hadoop's is."""
+    scheme, path = uri.getScheme(), str(uri.getPath())
+    return path if scheme in (None, "file") else f"{scheme}://{uri.getAuthority() or ''}{path}"

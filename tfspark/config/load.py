@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from tfspark import storage
 from tfspark.config.settings import ENV_PREFIX, Environment, Settings
 from tfspark.errors import ConfigError
+from tfspark.storage.s3 import use as use_s3
 from tfspark.wording import misfit, near, say
 from tfspark.yamlfile import line_of, load_yaml
 
@@ -66,6 +67,8 @@ def load_settings(
         raise ConfigError(say("at", where=where, path=name, said=said)) from None
     if path and settings.contract and settings.contract == file.get("contract"):
         settings.contract = _beside(settings.contract, path)
+    s3 = settings.storage.s3
+    use_s3(s3.endpoint, s3.region, s3.path_style, s3.retries)
     return Settings.model_construct(**dict(settings))
 
 

@@ -7,7 +7,9 @@ An unknown key is an error in each of the three.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import os
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -248,6 +250,23 @@ class Stream(Section):
     max_bad_rows: int | None = Field(None, ge=0, description="of a batch; default: any number")
 
 
+class S3(Section):
+    """Where S3 is. Keys come from the environment (`AWS_*`) or the platform's identity."""
+
+    endpoint: str = Field("", description="of another server than Amazon's; else AWS_ENDPOINT_URL")
+    region: str = Field("", description="default: AWS_REGION, else us-east-1")
+    path_style: bool | None = Field(
+        None, description="the bucket is in the path, not in the host; default: with an endpoint"
+    )
+    retries: int | None = Field(None, ge=1, description="tries of a request, each later; 8")
+
+
+class Storage(Section):
+    """How object stores are reached, by Spark and by Python."""
+
+    s3: S3 = S3()
+
+
 class Environment(EnvSettingsSource):
     """Variables; one that cannot be read is named."""
 
@@ -307,6 +326,7 @@ class Settings(BaseSettings):
     labels: Labels = Labels()
     nightly: Nightly = Nightly()
     clean: Clean = Clean()
+    storage: Storage = Storage()
     spark: dict[str, str] = Field({}, description="Spark settings: spark.NAME: value")
 
     @classmethod
@@ -345,11 +365,24 @@ class Settings(BaseSettings):
         """Where files of a new experiment go; None: an MLflow server knows."""
         if self.registry.tracking_uri:
             return None
-        return f"file://{storage.absolute(self.warehouse)}/mlflow-artifacts"
+        return Path(self._registry, "mlflow-artifacts").as_uri()
 
     @property
     def tracking_uri(self) -> str:
-        """Of MLflow: the setting, else a SQLite file in the warehouse."""
+        """Of MLflow: the setting, else a SQLite file in the warehouse.
+
+        Of a warehouse elsewhere it is a folder of this machine's user, which that warehouse alone
+        has: SQLite knows no other files.
+        """
         if self.registry.tracking_uri:
             return self.registry.tracking_uri
-        return "sqlite:///" + storage.absolute(storage.join(self.warehouse, "mlflow.db"))
+        return f"sqlite:///{self._registry}/mlflow.db"
+
+    @property
+    def _registry(self) -> str:
+        place = storage.parse(self.warehouse)
+        if place.is_local:
+            return place.key
+        name = hashlib.sha256(f"{place.scheme}://{place.authority}/{place.key}".encode())
+        home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+        return str(Path(home, "tfspark", "registries", name.hexdigest()[:16]))

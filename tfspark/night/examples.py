@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from tfspark import storage
 from tfspark.config import Settings
 from tfspark.contracts import load_contract
 from tfspark.contracts.load import content, named
@@ -28,7 +29,7 @@ def examples(settings: Settings, day: dt.date) -> list[dict[str, Any]]:
     shown = public_columns(settings.contract)
     of_day = (pc.field("day") == day) & (pc.field("table") == table) & (pc.field("job") == "score")
     place = settings.quarantine
-    rows = dataset(DeltaTable(place), place).scanner(filter=of_day)
+    rows = dataset(DeltaTable(storage.for_delta(place)), place).scanner(filter=of_day)
     return [
         {"row": _row(raw, shown), "reasons": [_said(reason, shown) for reason in reasons]}
         for raw, reasons in zip(

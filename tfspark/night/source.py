@@ -112,7 +112,7 @@ def _delta(path: str, source: Source, day: dt.date) -> dict[str, Any]:
     version = latest(path) if wanted is None else int(str(wanted))
     about = {"kind": "delta", "missing": version < 0, "version": version}
     try:
-        table = DeltaTable(path, version=version)
+        table = DeltaTable(storage.for_delta(path), version=version)
         actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
         vectors = sum(batch.num_rows for batch in table.deletion_vectors())
     except Exception:  # a table that only Spark can open: by its version

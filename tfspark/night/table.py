@@ -61,7 +61,9 @@ def published(target: str) -> dict[dt.date, Day]:
     from deltalake import DeltaTable
 
     try:
-        actions = pa.table(DeltaTable(target).get_add_actions(flatten=True)).to_pylist()
+        actions = pa.table(
+            DeltaTable(storage.for_delta(target)).get_add_actions(flatten=True)
+        ).to_pylist()
     except Exception as error:
         raise StorageError(f"{target}: its log cannot be read: {error}") from error
     days: dict[dt.date, list[dict[str, Any]]] = {}

@@ -29,6 +29,7 @@ from tfspark.errors import ConfigError, SourceMissing, StorageError
 from tfspark.features.words import Counted, counted_words
 from tfspark.images.table import ImageTable
 from tfspark.keys import duplicates
+from tfspark.mask import mask_text
 from tfspark.plainfiles.raw import RawTable
 from tfspark.prepare.files import described, other_files, place_files
 from tfspark.prepare.images import image_rules
@@ -109,7 +110,7 @@ def prepare(
             path, reused = _publish(settings.datasets, new, manifest)
             info["path"] = path
     finally:
-        storage.delete(staging)
+        storage.discard(staging)
     dataset = open_dataset(path)
     return {
         "dataset": f"{dataset.name} version {dataset.version}"
@@ -271,7 +272,7 @@ def _manifest(
         "day": settings.date and settings.date.isoformat(),
         "contract": contract.digest(),
         **({"table": contract.name} if named(settings.contract)[1] else {}),
-        "source": {"format": settings.source.format, "path": settings.source.path},
+        "source": {"format": settings.source.format, "path": mask_text(settings.source.path)},
         "split": asked.split.model_dump(mode="json"),
         "format": asked.format,
         **(stored if asked.format == "tfrecord" else {}),
@@ -283,6 +284,7 @@ def _manifest(
 
 def _publish(folder: str, new: str, manifest: dict[str, Any]) -> tuple[str, bool]:
     """Give the folder its number; the manifest, written last, makes it a dataset."""
+    storage.sweep_claims(folder, MANIFEST)
     for number in reversed(versions(folder)):
         path = storage.join(folder, str(number))
         there = read_manifest(path)
@@ -294,5 +296,5 @@ def _publish(folder: str, new: str, manifest: dict[str, Any]) -> tuple[str, bool
     number = max(taken, default=0) + 1
     path = storage.join(folder, str(number))
     storage.write_json(storage.join(new, MANIFEST), {**manifest, "version": number})
-    storage.move(new, path)
+    storage.publish(new, path, MANIFEST)
     return path, False

@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 
 from tfspark import storage
 from tfspark.config import Split
-from tfspark.errors import StorageError
 from tfspark.exchange.duplicates import Duplicates, slice_numbers
 from tfspark.exchange.slices import Slice, SliceWriter, attempt
 from tfspark.prepare.split import key_hashes, split_numbers
@@ -144,7 +143,7 @@ class _BadFile:
                 self._writer = pq.ParquetWriter(self._stream, _BAD)
             self._writer.write_batch(batch)
         except OSError as error:
-            raise StorageError(f"cannot write {self._path}: {error}") from error
+            raise storage.failure("write", self._path, error) from error
 
     def close(self) -> str | None:
         if self._writer is None:
@@ -153,5 +152,5 @@ class _BadFile:
             self._writer.close()
             self._stream.close()
         except OSError as error:
-            raise StorageError(f"cannot write {self._path}: {error}") from error
+            raise storage.failure("write", self._path, error) from error
         return self._path

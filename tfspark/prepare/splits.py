@@ -18,7 +18,6 @@ from tfspark import storage
 from tfspark.config import Prepare
 from tfspark.contracts import Contract
 from tfspark.dataset import SPLITS
-from tfspark.errors import StorageError
 from tfspark.exchange.hashes import row_hashes
 from tfspark.exchange.slices import Slice, attempt, read_slices
 from tfspark.features.words import Counted
@@ -148,7 +147,7 @@ class SplitTask:
                 rows, inner, filesystem=fs, row_group_size=_GROUP_ROWS, use_dictionary=few
             )
         except OSError as error:
-            raise StorageError(f"cannot write {path}: {error}") from error
+            raise storage.failure("write", path, error) from error
         return path
 
     def _labels(self, rows: pa.Table) -> tuple[tuple[str, int], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tfspark import storage
 from tfspark.errors import ModelNotFound
+from tfspark.registry.manifest import MANIFEST
 from tfspark.registry.mlmodel import FILE as MLMODEL
 from tfspark.registry.savedmodel import FILE
 
@@ -19,6 +20,8 @@ def saved_model(path: str, model: str) -> str:
     Raises:
         ModelNotFound: there is none; the message says what is there, or what to do.
     """
+    if storage.is_claimed(path) and not storage.exists(storage.join(path, MANIFEST)):
+        raise ModelNotFound(f"{model}: is being written, or its writer died: it does not count yet")
     if storage.exists(storage.join(path, FILE)):
         return path
     if not storage.exists(path):

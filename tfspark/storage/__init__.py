@@ -1,17 +1,23 @@
-"""Files and staging folders, on any file system that Arrow knows: `storage.join(...)`."""
+"""Files and staging folders, on this machine, HDFS and object stores: `storage.join(...)`."""
 
+from tfspark.storage.failures import failure, told
 from tfspark.storage.files import (
+    abort_uploads,
     absolute,
     checked,
     delete,
     delete_file,
+    discard,
     exists,
     files,
     filesystem,
     find_json,
+    for_delta,
     glob,
     is_dir,
+    is_local,
     join,
+    json_bytes,
     links,
     make_dir,
     move,
@@ -19,38 +25,60 @@ from tfspark.storage.files import (
     parse_json,
     read_bytes,
     read_json,
+    replace,
     sha256,
+    upload,
     write_bytes,
     write_json,
 )
 from tfspark.storage.lock import locked
+from tfspark.storage.place import Place, parse
 from tfspark.storage.private import private_folder
+from tfspark.storage.publish import is_claimed, publish, sweep_claims
 from tfspark.storage.staging import abandoned, new_staging
+from tfspark.storage.versions import read_version, write_new, write_over
 
 __all__ = [
+    "Place",
     "abandoned",
+    "abort_uploads",
     "absolute",
     "checked",
     "delete",
     "delete_file",
+    "discard",
     "exists",
+    "failure",
     "files",
     "filesystem",
     "find_json",
+    "for_delta",
     "glob",
+    "is_claimed",
     "is_dir",
+    "is_local",
     "join",
+    "json_bytes",
     "links",
     "locked",
     "make_dir",
     "move",
     "names",
     "new_staging",
+    "parse",
     "parse_json",
     "private_folder",
+    "publish",
     "read_bytes",
     "read_json",
+    "read_version",
+    "replace",
     "sha256",
+    "sweep_claims",
+    "told",
+    "upload",
     "write_bytes",
     "write_json",
+    "write_new",
+    "write_over",
 ]

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 
-from tfspark.storage.files import checked, delete, find_json, join, make_dir, names, write_json
+from tfspark.storage.files import (
+    delete,
+    filesystem,
+    find_json,
+    join,
+    make_dir,
+    move,
+    names,
+    write_json,
+)
 from tfspark.storage.lock import locked
+from tfspark.storage.owner import lives, note, renewals
+from tfspark.storage.place import parse
 
 _OWNER = "_owner.json"
-_FOREIGN_STAGING_SECONDS = 7 * 24 * 3600
+_NEW = "_new-"  # of HDFS: its owner comes in a moment
+_NEW_SECONDS = 600
 
 
 def new_staging(
@@ -22,7 +31,8 @@ def new_staging(
     """A fresh folder `<parent>/_staging/<label>-<id>`; what killed jobs left there is removed.
 
     A leftover is removed when its process is gone from this machine, or, if another machine
-    made it, after a week: a job that still runs never loses its folder.
+    made it, when it has not renewed its note for hours: a job that still runs never loses its
+    folder.
 
     Args:
         pid: the process that the job lives and dies with; default: this one.
@@ -33,33 +43,35 @@ def new_staging(
     with locked(root, must=False):  # a folder that has no owner yet looks abandoned
         for left in abandoned(parent, label):
             remove(left)
-        folder = join(root, f"{label}-{uuid.uuid4().hex[:12]}")
-        make_dir(folder)
-        owner = {"host": socket.gethostname(), "pid": pid or os.getpid(), "since": time.time()}
-        write_json(join(folder, _OWNER), owner)
+        name = f"{label}-{uuid.uuid4().hex[:12]}"
+        folder, owner = join(root, name), note(pid)
+        if parse(root).scheme == "hdfs":
+            # No lock there: the folder comes with its owner, by a rename.
+            unnamed = join(root, _NEW + name)
+            write_json(join(unnamed, _OWNER), owner)
+            move(unnamed, folder)
+        else:
+            make_dir(folder)
+            write_json(join(folder, _OWNER), owner)
+    if pid is None:
+        renewals.add(join(folder, _OWNER), owner)
     return folder
 
 
 def abandoned(parent: str, label: str) -> list[str]:
     """The staging folders that killed jobs left under `<parent>/_staging`."""
     root = join(parent, "_staging")
-    found = [join(root, name) for name in names(root) if name.startswith(f"{label}-")]
+    begins = (f"{label}-", f"{_NEW}{label}-")
+    found = [join(root, name) for name in names(root) if name.startswith(begins)]
     return [folder for folder in found if _abandoned(folder)]
 
 
 def _abandoned(folder: str) -> bool:
-    note = find_json(path := join(folder, _OWNER))
-    if note is None:
+    said = find_json(path := join(folder, _OWNER))
+    if said is not None:
+        return not lives(said, path)
+    if not folder.rpartition("/")[2].startswith(_NEW):
         return True
-    owner = checked(note, path, host=str, pid=int, since=(int, float))
-    if owner["host"] == socket.gethostname():
-        return not _runs(owner["pid"])
-    return bool(time.time() - owner["since"] > _FOREIGN_STAGING_SECONDS)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat[stat.rindex(")") + 2] not in "ZX"  # killed, and its parent has not looked yet
+    fs, inner = filesystem(folder)
+    made = fs.get_file_info(inner).mtime_ns
+    return made is not None and time.time() - made / 1e9 > _NEW_SECONDS

@@ -100,7 +100,11 @@ def shares(files: Iterable[TextFile], count: int) -> list[tuple[TextFile, ...]]:
 
 def local_path(uri: str) -> str:
     """A path as `storage` has it."""
-    return unquote(urlparse(uri).path) if uri.startswith("file:") else uri
+    if "://" not in uri and not uri.startswith("file:"):
+        return uri
+    parts = urlparse(uri)
+    path = unquote(parts.path)
+    return path if uri.startswith("file:") else f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def _stamp(path: str) -> tuple[int, int | None]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
-from pyarrow import fs as pafs
 
 import tfspark
 from tfspark import storage
@@ -27,9 +26,10 @@ from tfspark.quality.evaluate import evaluate, predictor
 from tfspark.quality.threshold import HALF, choose
 from tfspark.quiet import quiet
 from tfspark.registry.export import SIGNATURE, Classes, check_export, export
-from tfspark.registry.manifest import read_manifest, write_manifest
+from tfspark.registry.manifest import MANIFEST, read_manifest, write_manifest
 from tfspark.registry.mlmodel import write_mlmodel
 from tfspark.registry.resolve import resolve_model
+from tfspark.registry.savedmodel import FILE as SAVED_MODEL
 from tfspark.registry.tracking import Store, Version
 from tfspark.tensors import Array, TensorSpec
 from tfspark.training.key import git_revision, recipe
@@ -184,8 +184,9 @@ class Maker:
             self.store.upload(run_id, folder)
             self.store.describe(run_id, f"{name} v{number}", _made_of(self.settings, self.dataset))
         storage.make_dir(storage.join(self.settings.models, name))
-        storage.move(storage.join(staging, "model"), self.folder(number))
-        storage.delete(staging)
+        made = storage.join(staging, "model")
+        storage.publish(made, self.folder(number), MANIFEST, before=[SAVED_MODEL])
+        storage.discard(staging)
         return number
 
     def _manifest(self, number: int, run_id: str, model: Trained) -> dict[str, Any]:
@@ -230,7 +231,7 @@ class Maker:
         return storage.join(self.settings.warehouse, kind, self.settings.name, self.key[:16])
 
     def _curves_folder(self) -> str | None:
-        if "://" in self.tensorboard or find_spec("tensorboard") is None:
+        if not storage.is_local(self.tensorboard) or find_spec("tensorboard") is None:
             self.steps.note("no TensorBoard log: it needs the package and a local warehouse")
             return None
         return self.tensorboard
@@ -305,10 +306,10 @@ def _predictions(
 @contextmanager
 def _local(folder: str) -> Iterator[str]:
     """A folder of this machine for what TensorFlow and MLflow write, `folder` itself if it is."""
-    fs, inner = storage.filesystem(folder)
-    if isinstance(fs, pafs.LocalFileSystem):
-        yield inner
+    if storage.is_local(folder):
+        yield storage.filesystem(folder)[1]
         return
     with tempfile.TemporaryDirectory() as local:
         yield local
-        pafs.copy_files(f"{local}/model", f"{inner}/model", pafs.LocalFileSystem(), fs)
+        for name, _ in storage.files(local):
+            storage.upload(f"{local}/{name}", storage.join(folder, name))

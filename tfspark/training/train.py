@@ -187,7 +187,7 @@ def _publish(maker: Maker, version: Version) -> dict[str, Any]:
     sha256 = storage.sha256(storage.join(maker.folder(number), MANIFEST))
     passed = version.complete and version.gate == "passed"
     if passed and not failed and version.sha256 == sha256:
-        storage.delete(maker.checkpoints)
+        storage.discard(maker.checkpoints)
         return manifest
     store.end_run(manifest["run_id"])
     store.tag(number, SHA256, sha256)
@@ -198,7 +198,7 @@ def _publish(maker: Maker, version: Version) -> dict[str, Any]:
             _compare(maker, number, manifest, champion)
     store.tag(number, GATE, "failed" if failed else "passed")
     store.tag(number, COMPLETE, "true")
-    storage.delete(maker.checkpoints)
+    storage.discard(maker.checkpoints)
     if failed:
         kept = sorted(alias for alias, held in store.aliases().items() if held == number)
         said = (

@@ -90,8 +90,8 @@ def scored_files(spark: SparkSession, target: str, day: dt.date) -> list[str]:
     if place is None:
         raise StorageError(f"{target}: where its files are is not known")
     try:
-        where = storage.absolute(place) if "://" not in place else place
-        table = DeltaTable(where)
+        where = storage.absolute(place)
+        table = DeltaTable(storage.for_delta(where))
         if "columnMapping" in (table.protocol().writer_features or []):
             raise StorageError(f"{target}: its files name columns otherwise")
         files = table.get_add_actions(flatten=True)

@@ -95,7 +95,7 @@ def read_rows(table: str, filters: list[tuple[str, str, Any]]) -> list[dict[str,
     try:
         if not DeltaTable.is_deltatable(where):
             return []
-        rows = dataset(DeltaTable(where), where)
+        rows = dataset(DeltaTable(where), table)
         found: list[dict[str, Any]] = rows.to_table(
             filter=pq.filters_to_expression(filters)
         ).to_pylist()
@@ -130,7 +130,6 @@ def replace_rows(table: str, rows: pa.Table, where: dict[str, str]) -> None:
 
 def _plain(table: str) -> str:
     """A path as deltalake takes it."""
-    place = storage.absolute(table) if "://" not in table else table
-    if "://" not in place and ODD.search(place):
+    if storage.is_local(table) and ODD.search(table):
         raise StorageError(f"{table}: a path with #, ?, % or \\ cannot be written; rename it")
-    return place
+    return storage.for_delta(table)

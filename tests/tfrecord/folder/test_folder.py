@@ -98,11 +98,11 @@ def _count_down(left: int) -> None:
 
         return call
 
+    rooms = ("files", "staging", "versions")
     for name in ("move", "delete", "delete_file", "make_dir", "write_bytes"):
         change = before(getattr(storage, name), half=name == "write_bytes")
         for module in (
-            sys.modules[n]
-            for n in ("tfspark.storage", "tfspark.storage.files", "tfspark.storage.staging")
+            sys.modules[n] for n in ("tfspark.storage", *(f"tfspark.storage.{n}" for n in rooms))
         ):
             if hasattr(module, name):
                 setattr(module, name, change)

@@ -97,7 +97,7 @@ def _last_batch(spark: SparkSession, table: str, app: str) -> int | None:
     if location.startswith("file:") or "://" not in location:
         location = storage.filesystem(location)[1]
     try:
-        last: int | None = Log(location).transaction_version(app)
+        last: int | None = Log(storage.for_delta(location)).transaction_version(app)
     except Exception as error:
         raise StorageError(f"{table}: its log cannot be read: {error}") from error
     return last

@@ -53,6 +53,7 @@ def sweep(staging: str) -> None:
         for name in set(found) - counting:
             with suppress(FileNotFoundError):  # its task was faster
                 storage.delete_file(storage.join(about["folder"], name))
+    storage.abort_uploads(about["folder"], about["token"])
     if "://" not in about["folder"]:
         for folder in (about["folder"], about["target"]):
             with suppress(OSError):  # not empty, or never made
@@ -111,13 +112,14 @@ def commit_day(
         # One try a snapshot: a second one would not see what others added to the day meanwhile.
         max_commit_retries=1,
     )
+    place = storage.for_delta(target)
     since, failure = latest(target) + 1, ""
     for attempt in range(_TRIES):
         time.sleep(0.1 * attempt * random.uniform(0.5, 1.5))  # noqa: S311 - so that two part
         failure, again = "", True
         try:
-            if DeltaTable.is_deltatable(target):
-                table = DeltaTable(target)
+            if DeltaTable.is_deltatable(place):
+                table = DeltaTable(place)
                 if differs(table, schema):
                     raise StorageError(said + "it has other columns now")
                 allowed()
@@ -132,7 +134,7 @@ def commit_day(
             else:
                 allowed()
                 create_table_with_add_actions(
-                    target,
+                    place,
                     Schema.from_json(json.dumps(schema)),
                     actions,
                     mode="error",
@@ -198,11 +200,12 @@ def _committed(target: str, token: str) -> set[str]:
     if is_empty(target):
         return set()
     try:
-        table = DeltaTable(target)
+        place = storage.for_delta(target)
+        table = DeltaTable(place)
         # The day's files count even where the log no longer tells who wrote them.
         paths = table.get_add_actions()["path"].to_pylist()
         if (version := commit_of(target, 0, lambda about: _token(about) == token)) is not None:
-            paths += DeltaTable(target, version=version).get_add_actions()["path"].to_pylist()
+            paths += DeltaTable(place, version=version).get_add_actions()["path"].to_pylist()
     except Exception as error:
         raise StorageError(f"{target}: its log cannot be read: {error}") from error
     return {str(path).rpartition("/")[2] for path in paths if token in str(path)}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import types as T
 
+from tfspark import storage
 from tfspark.daywrite import ODD, check_columns, target_schema
 from tfspark.errors import StorageError
 from tfspark.scoring.table.planner import ADDED, delta_schema
@@ -74,4 +75,4 @@ def _add(target: str, marked: T.StructType) -> None:
     from deltalake import DeltaTable, Schema
 
     fields = Schema.from_json(json.dumps(delta_schema(marked))).fields
-    DeltaTable(target).alter.add_columns(fields)
+    DeltaTable(storage.for_delta(target)).alter.add_columns(fields)

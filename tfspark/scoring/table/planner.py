@@ -83,9 +83,10 @@ def check_target(target: str, schema: T.StructType) -> None:
         raise NotPlain(f"deltalake does not know a type: {first_line(error)}") from None
     try:
         storage.filesystem(target)
-        if not DeltaTable.is_deltatable(target):
+        place = storage.for_delta(target)
+        if not DeltaTable.is_deltatable(place):
             return
-        table = DeltaTable(target)
+        table = DeltaTable(place)
         metadata, protocol = table.metadata(), table.protocol()
         vectors = sum(batch.num_rows for batch in table.deletion_vectors())
     except Exception as error:

@@ -10,6 +10,7 @@ from tfspark import tables
 from tfspark.compat.catalyst import root_paths, table_location
 from tfspark.config import Source
 from tfspark.errors import ConfigError, SourceMissing, StorageError
+from tfspark.places import one_meaning
 from tfspark.scoring.table.asked import TableAsked
 from tfspark.targets import refuse_foreign, refuse_overlap
 from tfspark.wording import say
@@ -47,10 +48,12 @@ def refuse_places(
         read: paths that are read.
 
     Raises:
-        ConfigError: one is, or lies in or around, what is read; or it holds files of others.
+        ConfigError: one is, or lies in or around, what is read; or it holds files of others; or a
+            path is another place for Spark than for Python.
     """
-    paths = list(read)
-    for table in named:
+    paths, given = list(read), [table for table in named if table]
+    one_meaning(spark, [(table, table) for table in (*given, target) if tables.is_path(table)])
+    for table in given:
         if tables.is_path(table):
             paths.append(table)
             continue

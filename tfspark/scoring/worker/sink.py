@@ -246,7 +246,7 @@ class _Output:
     def _created(self) -> pa.NativeFile:
         fs, inner = storage.filesystem(self.path)
         for _ in range(_TRIES):
-            fs.create_dir(inner.rpartition("/")[0], recursive=True)
+            storage.make_dir(self.path.rpartition("/")[0])
             with suppress(FileNotFoundError):  # another run that ends took the empty folder away
                 return fs.open_output_stream(inner)
         raise StorageError(f"cannot write {self.path}: others remove its folder all the time")
@@ -273,7 +273,7 @@ def _writing(path: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        raise StorageError(f"cannot write {path}: {error}") from error
+        raise storage.failure("write", path, error) from error
 
 
 def _repeated(value: pa.Scalar, rows: int) -> pa.Array:

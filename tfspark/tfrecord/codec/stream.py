@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from tfspark import storage
-from tfspark.errors import ConfigError, StorageError
+from tfspark.errors import ConfigError
 from tfspark.tensors import Array
 
 Compression = Literal["none", "gzip", "zlib"]
@@ -87,7 +87,7 @@ class ByteStream:
             self._file = fs.open_input_stream(inner, compression=None)
             self.head = self._left = bytes(self._file.read(_HEAD))
         except OSError as error:
-            raise StorageError(f"cannot read {path}: {error}") from error
+            raise storage.failure("read", path, error) from error
         self._path = path
         kind = compression or compression_in(self.head, path)
         self._inflate = None if kind == "none" else _Inflate(_WINDOW[kind])
@@ -107,7 +107,7 @@ class ByteStream:
             else:
                 return int(self._file.readinto(room))
         except OSError as error:
-            raise StorageError(f"cannot read {self._path}: {error}") from error
+            raise storage.failure("read", self._path, error) from error
         room[: len(data)] = np.frombuffer(data, "uint8")
         return len(data)
 
@@ -193,4 +193,4 @@ class Sink:
         try:
             return call()
         except OSError as error:
-            raise StorageError(f"cannot write {self._path}: {error}") from error
+            raise storage.failure("write", self._path, error) from error

@@ -11,8 +11,10 @@ count) the next write to the folder removes.
 
 from __future__ import annotations
 
+import random
 import re
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,7 +26,7 @@ import pyarrow as pa
 from pyarrow import fs as pafs
 
 from tfspark import storage
-from tfspark.errors import ConfigError, IntegrityError, StorageError
+from tfspark.errors import ConfigError, Conflict, IntegrityError, StorageError
 from tfspark.tfrecord.codec.schema import SIDECAR, Layout, read_sidecar, to_json, write_sidecar
 from tfspark.tfrecord.folder import manifest as folder
 from tfspark.tfrecord.folder.manifest import MANIFEST, SUCCESS, FileEntry, Manifest
@@ -33,6 +35,7 @@ Mode = Literal["new", "append", "overwrite", "partitions"]
 """new: the folder must not hold data; partitions: replace only those that get rows."""
 
 _LABEL = "write"
+_TRIES = 20  # where nothing is locked
 _OURS = re.compile(r"(?:^|/)part-\d+-([0-9a-f]{12})-\d+\.tfrecord[^/]*$")
 _HALF = re.compile(r"^(?:_manifest\.json|_schema\.json|_SUCCESS)\.[0-9a-f]{32}\.partial$")
 
@@ -78,19 +81,19 @@ class Commit:
         """
         self._check_staged(parts)
         with storage.locked(self.path):
-            old = folder.read_manifest(self.path)
-            if old is None:
-                # From here on files lie in the folder that do not count yet.
-                old = folder.by_names(self.path)
-                folder.write_manifest(self.path, old)
-            check(self.path, old, self.layout, self.partition_by, self.mode)
-            tidied = storage.exists(storage.join(self.path, SUCCESS))
-            new = self._merged(old, parts, () if tidied else old.obsolete)
-            _delete_files(self.path, [SUCCESS])
-            self._move(parts)
-            if old.layout is None or to_json(old.layout) != to_json(self.layout):
-                _delete_files(self.path, [SIDECAR])
-            folder.write_manifest(self.path, new)
+            waiting = list(parts)
+            for attempt in range(_TRIES):
+                time.sleep(random.uniform(0, min(0.05 * 2**attempt, 2)) if attempt else 0)  # noqa: S311
+                try:
+                    new = self._replace(parts, waiting)
+                    break
+                except FileExistsError:
+                    continue  # another's commit came first: this one is added to it
+            else:
+                raise Conflict(
+                    f"{self.path}: gave up after {_TRIES} tries: others keep writing to it; "
+                    "try again later"
+                )
             try:
                 _tidy(self.path, [self.staging])
             except (OSError, StorageError) as error:
@@ -99,6 +102,33 @@ class Commit:
                     f"{self.path}: committed; cleaning up failed ({error}): the next write does it",
                     file=sys.stderr,
                 )
+        return new
+
+    def _replace(self, parts: Sequence[StagedFile], waiting: list[StagedFile]) -> Manifest:
+        """One try to commit.
+
+        Args:
+            waiting: the parts that are not moved yet; empty after it.
+
+        Raises:
+            FileExistsError: another has replaced the manifest meanwhile.
+        """
+        old, version = folder.read_version(self.path)
+        if old is None:
+            # From here on files lie in the folder that do not count yet.
+            folder.write_manifest(self.path, folder.by_names(self.path))
+            old, version = folder.read_version(self.path)
+        if old is None:
+            raise FileExistsError(self.path)  # it is gone again
+        check(self.path, old, self.layout, self.partition_by, self.mode)
+        tidied = storage.exists(storage.join(self.path, SUCCESS))
+        new = self._merged(old, parts, () if tidied else old.obsolete)
+        _delete_files(self.path, [SUCCESS])
+        self._move(waiting)
+        waiting.clear()
+        if old.layout is None or to_json(old.layout) != to_json(self.layout):
+            _delete_files(self.path, [SIDECAR])
+        folder.write_manifest(self.path, new, version)
         return new
 
     def abort(self) -> None:
@@ -182,7 +212,7 @@ def _tidy(path: str, jobs: Sequence[str]) -> None:
         _delete_files(path, [MANIFEST])
         manifest = None
     for job in jobs:
-        with suppress(OSError):  # a twin that is being killed may still write there
+        with suppress(OSError, StorageError):  # a twin that is being killed may still write there
             storage.delete(job)
     _remove_if_empty(storage.join(path, "_staging"))
     if manifest and manifest.layout and SUCCESS not in there and not set(data) - left:

@@ -179,8 +179,20 @@ def read_manifest(folder: str) -> Manifest | None:
     """
     path = storage.join(folder, MANIFEST)
     value = storage.find_json(path)
-    if value is None:
-        return None
+    return None if value is None else _from_json(folder, value)
+
+
+def read_version(folder: str) -> tuple[Manifest | None, str | None]:
+    """The folder's manifest, and the version by which `write_manifest` knows it."""
+    path = storage.join(folder, MANIFEST)
+    found = storage.read_version(path)
+    if found is None:
+        return None, None
+    return _from_json(folder, storage.parse_json(found[0], path)), found[1]
+
+
+def _from_json(folder: str, value: Any) -> Manifest:
+    path = storage.join(folder, MANIFEST)
     try:
         if (_at(value, "format"), _at(value, "version")) != ("tfrecord", _VERSION):
             raise ValueError(f"{value['format']!r}, version {value['version']}")
@@ -226,8 +238,16 @@ def _at(value: Any, name: str, kind: type = object) -> Any:
     return value[name]
 
 
-def write_manifest(folder: str, manifest: Manifest) -> None:
-    """Replace the folder's manifest at once: from now on its files are the ones that count."""
+def write_manifest(folder: str, manifest: Manifest, over: str | None = None) -> None:
+    """Replace the folder's manifest at once: from now on its files are the ones that count.
+
+    Args:
+        over: the version that is replaced; None: there is none. Where folders are locked, it is
+            not looked at.
+
+    Raises:
+        FileExistsError: the manifest is another one by now.
+    """
     kinds = {compression_of(name) for name in manifest.files}
     files = {
         name: {
@@ -250,7 +270,7 @@ def write_manifest(folder: str, manifest: Manifest) -> None:
         "files": files,
         "obsolete": list(manifest.obsolete),
     }
-    storage.write_json(storage.join(folder, MANIFEST), value)
+    storage.write_over(storage.join(folder, MANIFEST), storage.json_bytes(value), over)
 
 
 def partition_folder(partition: dict[str, Any]) -> str:

@@ -56,18 +56,19 @@ def write_parts(
     """
     folder = storage.join(commit.staging, attempt)
     # Not with its parents: when the job has ended, an attempt that still runs must not go on.
-    fs, inner = storage.filesystem(folder)
-    try:
-        fs.create_dir(inner, recursive=False)
-    except OSError as error:
-        raise StorageError(f"cannot make {folder}: {error}") from error
+    if not storage.parse(folder).is_objects:
+        fs, inner = storage.filesystem(folder)
+        try:
+            fs.create_dir(inner, recursive=False)
+        except OSError as error:
+            raise StorageError(f"cannot make {folder}: {error}") from error
     files = _Files(commit, cut, task, folder)
     try:
         rows = sum(files.write(batch) for batch in batches)
         parts = files.close()
     except BaseException:
         files.drop()
-        with suppress(OSError):
+        with suppress(OSError, StorageError):
             storage.delete(folder)
         raise
     if (written := sum(part.rows for part in parts)) != rows:

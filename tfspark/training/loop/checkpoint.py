@@ -13,11 +13,13 @@ import io
 import json
 import re
 import zipfile
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from tfspark import storage
+from tfspark.errors import StorageError
 from tfspark.tensors import Array
 
 _NAME = re.compile(r"checkpoint-(\d+)-(\d+)\.npz")
@@ -38,7 +40,8 @@ def save(
     storage.write_bytes(storage.join(folder, name), buffer.getvalue())
     for old in storage.names(folder):
         if old in _found(folder)[keep:] or old.endswith(".partial"):
-            storage.delete_file(storage.join(folder, old))
+            with suppress(OSError, StorageError):  # the next one does it
+                storage.delete_file(storage.join(folder, old))
 
 
 def load(folder: str) -> tuple[dict[str, list[Array]], dict[str, Any]] | None:
