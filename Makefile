@@ -9,6 +9,7 @@ PYTHON3 := $(shell command -v python3.11 || command -v python3)
 RUN := . scripts/env.sh &&
 READY := .venv/.ready
 INPUTS := pyproject.toml requirements.lock requirements-java.lock \
+          interop/src/main/scala/tfspark/delta/ConditionalLogStore.scala \
           $(wildcard scripts/*.lock scripts/*.patch scripts/setup.py scripts/steps/*.py)
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
            --no-emit-find-links --no-emit-index-url
@@ -43,6 +44,7 @@ test: setup ## the tests: all but clusters, ranks, kills, packages and the Scala
 
 .PHONY: test-all
 test-all: setup ## all tests, at the sizes of CI (.ci/run)
+	-@$(RUN) python scripts/stores.py hadoop-aws hdfs seaweedfs  # tests of what is not there are skipped
 	@$(RUN) $(PYTEST) --lane all --cov=tfspark --cov-branch --cov-report= --cov-fail-under=88 $(ARGS)
 
 .PHONY: soak

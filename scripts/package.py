@@ -4,7 +4,7 @@ All of it, or the parts that are named: library wheel environment delta scala.
 
 tfspark-<version>.zip     the library, for --py-files
 environment.tar.gz        Python packages and Horovod, for --archives ...#environment
-jars/                     Delta's jars, for --jars where the cluster's Spark lacks them
+jars/                     Delta's jars, and its log on S3, for --jars where Spark lacks them
 tfspark-<version>.whl     the library, for pip
 tfspark-interop_2.13-<version>.jar          the Scala module's own classes
 tfspark-interop.packages                    what it needs, for --packages
@@ -19,7 +19,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-from steps import archive, horovod, jars, java, packages, ui
+from steps import archive, horovod, jars, java, logstore, packages, ui
 from steps.paths import PYTHON, ROOT, RUNTIME_LOCK, SCRIPTS, UV
 
 DIST = ROOT / "dist"
@@ -95,7 +95,7 @@ def delta_jars() -> list[Path]:
     folder = DIST / "jars"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for jar in jars.cached(java.find()):
+    for jar in [*jars.cached(java.find()), logstore.built(java.find())]:
         shutil.copy(jar, folder)
     return [folder]
 

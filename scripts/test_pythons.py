@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from steps import find_python, jars, java, packages, ui
+from steps import find_python, jars, java, logstore, packages, ui
 from steps.paths import CORE_LOCK, ROOT, UV
 
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -68,6 +68,7 @@ def environment(name: str, base: str) -> Path:
     )
     site = folder / "lib" / f"python{name}" / "site-packages"
     jars.install(java.find(), site / "pyspark" / "jars")
+    logstore.install(java.find(), site / "pyspark" / "jars")
     return python
 
 

@@ -37,6 +37,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A real session, as jobs get it: local mode, two cores, Delta, the Scala module."""
     from tests.interop.module import classpath, keep_natives
+    from tests.stores import jars
     from tfspark.session import spark_session
 
     scratch = tmp_path_factory.mktemp("spark")
@@ -45,7 +46,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
         **{
             "spark.master": "local[2]",
             "spark.driver.memory": "2g",
-            "spark.driver.extraClassPath": classpath(),
+            "spark.driver.extraClassPath": ":".join([classpath(), *jars("hadoop-aws")]),
             "spark.sql.shuffle.partitions": "4",
             "spark.ui.enabled": "false",
             "spark.sql.warehouse.dir": str(scratch / "tables"),

@@ -37,6 +37,9 @@ _UNLESS_SET = {
     # Spark's own pages and logs hide what ours do.
     "spark.redaction.regex": f"(?i){SENSITIVE}",
 }
+# A class in the Scala module's jar, and by itself in a jar that set-up puts beside Delta's.
+_LOG_STORE = "tfspark.delta.ConditionalLogStore"
+_LOG_STORE_JARS = ("tfspark-interop", "tfspark-delta")
 _LOCAL = {
     "spark.driver.memory": "2g",
     "spark.ui.enabled": "false",
@@ -86,7 +89,7 @@ def open_session(app: str, conf: Mapping[str, Any], say: bool = False) -> SparkS
             "spark.driver.extraJavaOptions": java,
             "spark.master": "local[*]",
         }
-    if not submitted and not _has_delta_jars():
+    if not submitted and not _jars("delta-spark_*.jar"):
         settings["spark.jars.packages"] = DELTA_PACKAGE
     if submitted:
         # What spark-submit was told wins over defaults of taste.
@@ -94,6 +97,9 @@ def open_session(app: str, conf: Mapping[str, Any], say: bool = False) -> SparkS
 
         told = SparkConf()
         settings = {k: v for k, v in settings.items() if k in _ALWAYS or not told.contains(k)}
+        settings = _log_stores({**dict(told.getAll()), **conf}) | settings
+    else:
+        settings = _log_stores(conf) | settings
     for key, value in {**settings, **conf}.items():
         builder = builder.config(key, value)
     starts = not submitted and SparkSession.getActiveSession() is None
@@ -136,8 +142,23 @@ class Tasks:
         return done, tasks
 
 
-def _has_delta_jars() -> bool:
+def _log_stores(conf: Mapping[str, Any]) -> dict[str, str]:
+    """Delta's commits on S3 by a PUT that the store refuses where the version is there.
+
+    Delta's own way looks first and then overwrites: of two writers one is lost.
+    """
+    named = [str(conf.get(key, "")) for key in ("spark.jars", "spark.driver.extraClassPath")]
+    if not _jars("tfspark-delta*.jar") and not any(
+        jar in text for jar in _LOG_STORE_JARS for text in named
+    ):
+        return {}
+    keys = (f"spark.delta.logStore.{scheme}.impl" for scheme in ("s3", "s3a", "s3n"))
+    return {key: _LOG_STORE for key in keys if key not in conf}
+
+
+def _jars(pattern: str) -> bool:
+    """Whether Spark has such jars of its own."""
     import pyspark
 
     home = Path(os.environ.get("SPARK_HOME") or Path(pyspark.__file__).parent)
-    return any((home / "jars").glob("delta-spark_*.jar"))
+    return any((home / "jars").glob(pattern))

@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 
-from steps import classes, horovod, jars, java, packages, ui
+from steps import classes, horovod, jars, java, logstore, packages, ui
 from steps.paths import JAVA_LOCK, JRE, LOCK, PYTHON, ROOT, SCRIPTS, SPARK_JARS
 
 
@@ -31,6 +31,7 @@ def setup(check_only: bool = False) -> None:
     try:
         packages.sync(LOCK, *([JAVA_LOCK] if from_wheel else []))
         jars.install(java_command)
+        logstore.install(java_command)
         spark_classes = classes.Build(java_command)
         spark_classes.start()
         wheel = build.finish()
