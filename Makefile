@@ -43,6 +43,7 @@ test: setup ## the tests: all but clusters, ranks, kills, packages and the Scala
 
 .PHONY: test-all
 test-all: setup ## all tests, at the sizes of CI (.ci/run)
+	-@$(RUN) python scripts/stores.py hadoop-aws hdfs seaweedfs  # tests of what is not there are skipped
 	@$(RUN) $(PYTEST) --lane all --cov=tfspark --cov-branch --cov-report= --cov-fail-under=88 $(ARGS)
 
 .PHONY: soak

@@ -37,7 +37,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A real session, as jobs get it: local mode, two cores, Delta, the Scala module."""
     from tests.interop.module import classpath, keep_natives
+    from tests.stores import jars
     from tfspark.session import spark_session
+    from tfspark.storage.s3 import LOG_STORE
 
     scratch = tmp_path_factory.mktemp("spark")
     session = spark_session(
@@ -45,10 +47,11 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
         **{
             "spark.master": "local[2]",
             "spark.driver.memory": "2g",
-            "spark.driver.extraClassPath": classpath(),
+            "spark.driver.extraClassPath": ":".join([classpath(), *jars("hadoop-aws")]),
             "spark.sql.shuffle.partitions": "4",
             "spark.ui.enabled": "false",
             "spark.sql.warehouse.dir": str(scratch / "tables"),
+            **LOG_STORE,
         },
     )
     keep_natives(session)

@@ -1,10 +1,12 @@
 """Stores as users have them, on this machine: two S3 servers, HDFS, YARN.
 
-`make stores` fetches them. Each starts once, on free ports, below a folder of its own, and ends with the tests.
+`make stores` fetches them. Each starts once, on free ports, below a folder of its own, and ends
+with the tests.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -21,6 +23,8 @@ from typing import Any
 import pyspark
 import pytest
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
+from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+from pyspark.sql import SparkSession
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from steps.paths import STORES
@@ -53,6 +57,30 @@ class S3:
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ALLOW_HTTP": "true",
         }
+
+    def files(self) -> S3FileSystem:
+        """It as Arrow sees it; it may make buckets."""
+        return S3FileSystem(
+            access_key=self.key,
+            secret_key=self.secret,
+            region=self.region,
+            endpoint_override=self.endpoint,
+            allow_bucket_creation=True,
+            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=1),
+        )
+
+    def show(self, spark: SparkSession, bucket: str, endpoint: str = "") -> None:
+        """Lets a session find a bucket here, or at another endpoint: before its first use."""
+        hadoop = getattr(spark.sparkContext, "_jsc").hadoopConfiguration()  # noqa: B009
+        for name, value in {
+            "endpoint": endpoint or self.endpoint,
+            "endpoint.region": self.region,
+            "path.style.access": "true",
+            "connection.ssl.enabled": "false",
+            "access.key": self.key,
+            "secret.key": self.secret,
+        }.items():
+            hadoop.set(f"fs.s3a.bucket.{bucket}.{name}", value)
 
 
 @dataclass(frozen=True)
@@ -146,7 +174,7 @@ def seaweedfs(folder: Path) -> Iterator[S3]:
     with _daemon(folder / "weed.log", command, {"GOMEMLIMIT": "384MiB"}, cwd=folder) as alive:
         yield _ready(S3("seaweedfs", f"http://127.0.0.1:{ports[3]}", folder / "weed.log"), alive)
     for port in ports:
-        for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - where it puts them
+        for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
             left.unlink()
 
 
@@ -281,6 +309,7 @@ def _daemon(
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_end_with_us,
         )
     try:
         yield lambda: process.poll() is None
@@ -290,18 +319,15 @@ def _daemon(
         process.wait()
 
 
+def _end_with_us() -> None:
+    """Also where the tests are killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def _ready(server: S3, alive: Callable[[], bool]) -> S3:
     """The server, when it has made the bucket."""
-    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
-
-    files = S3FileSystem(
-        access_key=server.key,
-        secret_key=server.secret,
-        region=server.region,
-        endpoint_override=server.endpoint,
-        allow_bucket_creation=True,
-        retry_strategy=AwsStandardS3RetryStrategy(max_attempts=1),
-    )
+    files = server.files()
     until = time.monotonic() + PATIENCE
     while True:
         try:

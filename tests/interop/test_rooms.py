@@ -16,6 +16,7 @@ ROOMS = [
     "shared",
     "errors",
     "compat",
+    "delta",
     "storage",
     "numbers",
     "tensors",

@@ -47,7 +47,7 @@ def no_commit_is_lost(warehouse: str) -> None:
     pipe = jvm.java.io.PipedInputStream()
     feed = jvm.java.io.PipedOutputStream(pipe)
     conf = spark._jsc.hadoopConfiguration()  # type: ignore[attr-defined]
-    store = jvm.tfspark.delta.ConditionalS3LogStore(conf)
+    store = jvm.tfspark.delta.ConditionalLogStore(conf)
     told: list[str] = []
 
     def commit() -> None:

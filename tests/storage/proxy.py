@@ -36,6 +36,9 @@ class Fault:
     async def answer(self, request: Request) -> bytes | None:
         return None
 
+    def done(self, request: Request) -> None:
+        """The server has done it, and its answer is about to be passed on."""
+
 
 class Reset(Exception):
     """The connection is to be torn down."""
@@ -108,6 +111,19 @@ class Hold(Fault):
         self._gate.set()
 
 
+@dataclass
+class Loses(Fault):
+    """The first request that matches is done, and its answer lost with the connection."""
+
+    pattern: str
+    lost: bool = False
+
+    def done(self, request: Request) -> None:
+        if not self.lost and re.search(self.pattern, f"{request.method} {request.target}"):
+            self.lost = True
+            raise Reset
+
+
 class Proxy:
     """What a test sees of it: where it listens, what came, and faults to add or take away."""
 
@@ -134,7 +150,10 @@ class Proxy:
                 up = up or await asyncio.open_connection(self._host, self._port)
                 up[1].write(head)
                 await _body(reader, request.headers, up[1])
-                if not await _reply(request, up[0], writer):
+                answered = await _answered(up[0])
+                for fault in self.faults:
+                    fault.done(request)
+                if not await _reply(request, answered, up[0], writer):
                     break
         except Reset:
             hard = struct.pack("ii", 1, 0)  # no farewell: the other side sees a reset
@@ -233,14 +252,19 @@ async def _body(
         await to.drain()
 
 
-async def _reply(request: Request, up: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def _answered(up: asyncio.StreamReader) -> bytes:
+    """The head of the server's answer, after any "100 Continue": ours went out before."""
+    while head := await _head(up):
+        if not head.split(b" ", 2)[1].startswith(b"1"):
+            return head
+    raise ConnectionResetError
+
+
+async def _reply(
+    request: Request, head: bytes, up: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> bool:
     """Passes the answer on; whether the connection may be used again."""
-    status = 100
-    while 100 <= status < 200:  # ours went out before
-        head = await _head(up)
-        if not head:
-            raise ConnectionResetError
-        status = int(head.split(b" ", 2)[1])
+    status = int(head.split(b" ", 2)[1])
     headers = _headers(head.decode("latin-1").split("\r\n")[1:])
     writer.write(head)
     framed = "content-length" in headers or "transfer-encoding" in headers

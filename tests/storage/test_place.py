@@ -256,5 +256,5 @@ def test_a_server_that_refuses(
 
 def test_the_log_store_is_built_of_its_source() -> None:
     with ZipFile(log_store.JAR) as jar:
-        assert jar.namelist() == ["tfspark/delta/ConditionalS3LogStore.class"]
+        assert jar.namelist() == ["tfspark/delta/ConditionalLogStore.class"]
         assert jar.comment.decode() == log_store.source_sum(), "run scripts/log_store.py"

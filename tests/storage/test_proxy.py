@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.storage.proxy import Busy, Expires, Fault, Hold, Proxy, Resets, Slow, proxy
+from tests.storage.proxy import Busy, Expires, Fault, Hold, Loses, Proxy, Resets, Slow, proxy
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -114,6 +114,7 @@ def test_what_no_fault_befalls_passes_as_it_is(behind: str) -> None:
         (Resets(2), [200, 0] * 3),
         (Expires(4), [200] * 4 + [400] * 2),
         (Slow(0.01), [200] * 6),
+        (Loses("PUT /b/"), [0] + [200] * 5),
     ],
 )
 def test_faults_come_as_often_as_asked(behind: str, fault: Fault, expected: list[int]) -> None:

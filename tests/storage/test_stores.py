@@ -6,7 +6,7 @@ import http.client
 from urllib.parse import urlsplit
 
 import pytest
-from pyarrow.fs import FileSelector, S3FileSystem
+from pyarrow.fs import FileSelector
 
 from tests.stores import S3, Hdfs, Yarn, jars
 
@@ -28,13 +28,7 @@ def conditional(server: S3) -> None:
     obstore.put(store, "a b/once%3A", b"1", mode="create")
     with pytest.raises(Exception, match="already exists"):
         obstore.put(store, "a b/once%3A", b"2", mode="create")
-    files = S3FileSystem(
-        access_key=server.key,
-        secret_key=server.secret,
-        endpoint_override=server.endpoint,
-        region=server.region,
-    )
-    found = files.get_file_info(FileSelector(f"{server.bucket}/a b"))
+    found = server.files().get_file_info(FileSelector(f"{server.bucket}/a b"))
     assert [info.path for info in found] == [f"{server.bucket}/a b/once%3A"]
     obstore.delete(store, "a b/once%3A")
 

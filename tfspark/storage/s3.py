@@ -31,10 +31,10 @@ _RETRIES = 8
 _CONNECT, _REQUEST = 10.0, 60.0  # seconds
 LOG_STORE_JAR = Path(__file__).with_name("log_store.jar")
 LOG_STORE = {
-    f"spark.delta.logStore.{scheme}.impl": "tfspark.delta.ConditionalS3LogStore"
+    f"spark.delta.logStore.{scheme}.impl": "tfspark.delta.ConditionalLogStore"
     for scheme in ("s3", "s3a", "s3n")
 }
-"""Delta's own overwrites what another driver committed: see ConditionalS3LogStore.java."""
+"""Delta's own overwrites what another driver committed: see ConditionalLogStore.scala."""
 HADOOP_AWS = "org.apache.hadoop:hadoop-aws:3.5.0"
 
 
