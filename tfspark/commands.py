@@ -109,6 +109,7 @@ COMMANDS = {
 }
 OTHERS = {
     "init": ("tfspark.starter.command", "a table of your own -> its contract and recipe"),
+    "show": ("tfspark.look.command", "a dataset, table, model, run or day -> text, or a page"),
     "query": ("tfspark.query", "scored table -> screen, CSV, JSON lines or Parquet"),
     "judge": ("tfspark.judge.command", "is a version better than the champion, on the same rows"),
     "promote": ("tfspark.champions.command:promote", "make a version the champion"),
@@ -125,7 +126,7 @@ MEANT = {
     **dict.fromkeys(("predict", "infer", "inference", "apply", "batch"), "score"),
     **dict.fromkeys(("fit", "learn"), "train"),
     **dict.fromkeys(("search", "optimize"), "tune"),
-    **dict.fromkeys(("select", "sql", "show"), "query"),
+    **dict.fromkeys(("select", "sql"), "query"),
     **dict.fromkeys(("ingest", "dataset", "validate"), "prepare"),
 }
 """What others call our commands."""
