@@ -115,7 +115,7 @@ OTHERS = {
     "promote": ("tfspark.champions.command:promote", "make a version the champion"),
     "rollback": ("tfspark.champions.command:rollback", "the champion before, and the days to redo"),
     "champions": ("tfspark.champions.command:champions", "who was champion, since when, why"),
-    "contract": ("tfspark.contracts.docs", "check a contract and print its page"),
+    "contract": ("tfspark.starter.contract", "check a contract, infer one of a table, compare two"),
     "tfrecord": ("tfspark.tfrecord.command", "look into TFRecord: head, count, schema, verify"),
     "registry": ("tfspark.registry.index", "bring a SQLite registry's index up to date"),
     "cache": ("tfspark.scoring.model.command", "models unpacked on this machine: list, clean"),
