@@ -93,8 +93,8 @@ def _column(old: Column, new: Column) -> Iterator[Change]:
             data=must,
             models=not must and fed and _null(old) != _null(new) and null is not None,
         )
-    if (new.unique or new.primary_key) and not (old.unique or old.primary_key):
-        yield Change(name, "must be unique", data=True)
+    if new.unique != old.unique:
+        yield Change(name, "must be unique" if new.unique else "may repeat", data=new.unique)
     yield from _values(old, new)
     yield from _bounds(old, new)
     yield from _tensors(old, new)

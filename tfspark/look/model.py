@@ -73,9 +73,8 @@ def view(model: str, tracking_uri: str | None) -> View:
     ops = Counter(node.op for graph in Program(meta).graphs() for node in graph.listed)
     rows = [[op, number(count)] for op, count in ops.most_common(100)]
     made.append(Section("Ops", f"{len(ops)} kinds", head=("op", "nodes"), rows=rows))
-    title = (
-        f"{name or cut(manifest.get('name')) or model} {version or cut(manifest.get('version'))}"
-    )
+    named = name or cut(manifest.get("name")) or path.rstrip("/").rpartition("/")[2]
+    title = f"{named} {version or cut(manifest.get('version'))}"
     return View(title.strip(), path, made)
 
 
