@@ -102,6 +102,10 @@ lock: ## the locks again, after a change of pyproject.toml (ARGS=--upgrade for n
 	@mv requirements-gpu.part requirements-gpu.lock
 	@grep -E '^(tensorflow|pyspark|delta-spark|mlflow)==' requirements.lock
 
+.PHONY: docs
+docs: setup ## the site of docs/ in build/site, every link checked
+	@$(RUN) NO_MKDOCS_2_WARNING=1 python -m mkdocs build --quiet --strict
+
 .PHONY: clean
 clean: ## remove what was built and what jobs left here; keeps .venv and the caches
 	rm -rf target project/target project/project

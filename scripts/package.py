@@ -4,7 +4,7 @@ All of it, or the parts that are named: library wheel environment delta scala.
 
 tfspark-<version>.zip     the library, for --py-files
 environment.tar.gz        Python packages and Horovod, for --archives ...#environment
-jars/                     Delta's jars, for --jars where the cluster's Spark lacks them
+jars/                     Delta's jars, and its log on S3, for --jars where Spark lacks them
 tfspark-<version>.whl     the library, for pip
 tfspark-interop_2.13-<version>.jar          the Scala module's own classes
 tfspark-interop.packages                    what it needs, for --packages
@@ -23,6 +23,7 @@ from steps import archive, horovod, jars, java, packages, ui
 from steps.paths import PYTHON, ROOT, RUNTIME_LOCK, SCRIPTS, UV
 
 DIST = ROOT / "dist"
+LOG_STORE = ROOT / "tfspark" / "storage" / "log_store.jar"
 STAGE = ROOT / "build" / "environment"
 PACKED = ROOT / "build" / "environment.key"
 LEFT_OUT_OF_ZIP = {"__pycache__"}
@@ -97,6 +98,7 @@ def delta_jars() -> list[Path]:
     folder.mkdir()
     for jar in jars.cached(java.find()):
         shutil.copy(jar, folder)
+    shutil.copy(LOG_STORE, folder / "tfspark-log-store.jar")
     return [folder]
 
 

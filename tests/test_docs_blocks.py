@@ -34,7 +34,7 @@ NOT_RUN = {
     "docs/nights.md": 1,
     "docs/readers.md": 1,
     "docs/scala.md": 7,
-    "docs/setup.md": 7,
+    "docs/setup.md": 8,
     "docs/text.md": 1,
 }
 # What a page says → what stands for it here.

@@ -61,3 +61,13 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
         "\n```\n[h](gone.md)\n```\n"
     )
     assert broken(page) == ["gone.md", "other.md#no-heading", "#here"]
+
+
+def test_messages_on_their_page_are_said() -> None:
+    """The fixed words between backticks that begin a line of docs/messages.md."""
+    sources = "".join(p.read_text("utf-8") for p in sorted((ROOT / "tfspark").rglob("*.py")))
+    joined = re.sub(r'"\s*f?"', "", sources)
+    rows = re.findall(r"^\| (`[^|]*) \|", (ROOT / "docs/messages.md").read_text("utf-8"), re.M)
+    said = [words for row in rows for words in re.findall(r"`([^`]+)`", row)]
+    assert len(said) > 15
+    assert not [words for words in said if words not in joined]

@@ -119,12 +119,13 @@ COMMANDS = {
 }
 OTHERS = {
     "init": ("tfspark.starter.command", "a table of your own -> its contract and recipe"),
+    "show": ("tfspark.look.command", "a dataset, table, model, run or day -> text, or a page"),
     "query": ("tfspark.query", "scored table -> screen, CSV, JSON lines or Parquet"),
     "judge": ("tfspark.judge.command", "is a version better than the champion, on the same rows"),
     "promote": ("tfspark.champions.command:promote", "make a version the champion"),
     "rollback": ("tfspark.champions.command:rollback", "the champion before, and the days to redo"),
     "champions": ("tfspark.champions.command:champions", "who was champion, since when, why"),
-    "contract": ("tfspark.contracts.docs", "check a contract and print its page"),
+    "contract": ("tfspark.starter.contract", "check a contract, infer one of a table, compare two"),
     "tfrecord": ("tfspark.tfrecord.command", "look into TFRecord: head, count, schema, verify"),
     "registry": ("tfspark.registry.index", "bring a SQLite registry's index up to date"),
     "cache": ("tfspark.scoring.model.command", "models unpacked on this machine: list, clean"),
@@ -135,7 +136,7 @@ MEANT = {
     **dict.fromkeys(("predict", "infer", "inference", "apply", "batch"), "score"),
     **dict.fromkeys(("fit", "learn"), "train"),
     **dict.fromkeys(("search", "optimize"), "tune"),
-    **dict.fromkeys(("select", "sql", "show"), "query"),
+    **dict.fromkeys(("select", "sql"), "query"),
     **dict.fromkeys(("ingest", "dataset", "validate"), "prepare"),
 }
 """What others call our commands."""

@@ -10,6 +10,7 @@ _HOW = {
     "horovod": "`make setup` builds it; Python 3.11 only (docs/setup.md)",
     "petastorm": "install tfspark[petastorm]; Python 3.11 only",
     "optuna": "install tfspark[train]",
+    "matplotlib": "it comes with mlflow; install that again",
 }
 
 

@@ -138,9 +138,13 @@ def _object_stores(told: Mapping[str, Any], submitted: bool) -> dict[str, str]:
     """
     s3.for_libraries()
     made = s3.spark_settings()
-    if submitted:
-        return made  # its JVM runs already: what it has, it has
     named = ("spark.jars", "spark.jars.packages", "spark.driver.extraClassPath")
+    if submitted:  # its JVM runs already: what it has, it has
+        from pyspark import SparkConf
+
+        there = " ".join(SparkConf().get(name, "") or "" for name in named)
+        has = any(jar in there for jar in ("log_store", "log-store", "tfspark-interop"))
+        return made | (s3.LOG_STORE if has else {})
     jars = [str(s3.LOG_STORE_JAR)]
     if not any("hadoop-aws" in str(told.get(name, "")) for name in named) and not any(
         _spark_jars().glob("hadoop-aws-*.jar")

@@ -9,6 +9,8 @@ import json
 import random
 from pathlib import Path
 
+from tests.images import pictures
+
 ROWS = 300
 
 
@@ -75,6 +77,43 @@ def clicks(folder: Path) -> Path:
                 del said["bid"]
             file.write(json.dumps(said) + "\n")
     return path
+
+
+def visits(folder: Path) -> Path:
+    """Times such as 20.11.2026 08:15, yes and no, 1,234.50, empty fields, an empty column."""
+    rng = random.Random(5)
+    rows: list[list[object]] = [["visit", "at", "basket", "returning", "page", "remark", "clicked"]]
+    for number in range(ROWS):
+        at = dt.datetime(2026, 9, 1) + dt.timedelta(minutes=rng.randint(0, 90_000))
+        basket = rng.uniform(5, 4000)
+        clicked = rng.random() < (0.8 if basket > 2000 else 0.2)
+        said = f"{basket:,.2f}" if number % 12 else ""
+        rest = [rng.choice(["YES", "NO"]), rng.choice(["home", "sale", "cart"]), ""]
+        when = at.strftime("%d.%m.%Y %H:%M")
+        rows.append([f"v{number}", when, said, *rest, "yes" if clicked else "no"])
+    return _csv(folder / "visits.csv", rows)
+
+
+def reviews(folder: Path) -> Path:
+    """Sentences with commas, quotes and line breaks; stars."""
+    rng = random.Random(6)
+    words = {"bad": ["broke", "slow", "dull", "late"], "good": ["lovely", "fast", "sharp", "solid"]}
+    rows: list[list[object]] = [["nr", "review", "stars"]]
+    for number in range(ROWS):
+        mood = rng.choice(["bad", "good"])
+        said = [rng.choice(words[mood]) for _ in range(rng.randint(3, 9))]
+        text = (
+            f'The "{rng.choice(["phone", "lamp", "book"])}", order {number}, was {", ".join(said)}!'
+        )
+        stars = rng.choice([1, 2]) if mood == "bad" else rng.choice([3, 4, 5])
+        rows.append([number, f"{text}\nThank you" if number % 9 == 0 else text, stars])
+    return _csv(folder / "reviews.csv", rows)
+
+
+def pets(folder: Path) -> Path:
+    """A folder of images for each label, and a file that is none."""
+    good = {f"{'ab'[n % 2]}/{n}.jpg": pictures.encoded(n) for n in range(ROWS)}
+    return pictures.folder(folder / "pets", {**good, "a/notes.jpg": b"hello"}.items())
 
 
 def _german(number: float) -> str:

@@ -12,7 +12,8 @@ from tests.sizes import size
 from tests.starter import tables
 from tfspark.cli import main
 
-TABLES = size([tables.flats], soak=[tables.flats, tables.houses, tables.churn, tables.clicks])
+ALL = [tables.flats, tables.houses, tables.churn, tables.clicks, tables.visits, tables.reviews]
+TABLES = size([tables.flats], soak=[*ALL, tables.pets])
 
 
 @pytest.mark.usefixtures("passengers")

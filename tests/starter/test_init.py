@@ -118,6 +118,37 @@ def test_json_lines(tmp_path: Path) -> None:
     assert columns["clicked"]["role"] == "label"
 
 
+def test_visits_with_times_and_thousands(tmp_path: Path) -> None:
+    columns, recipe = made(tables.visits(tmp_path))
+    assert types(columns) == {
+        "visit": "string",
+        "at": "timestamp",
+        "basket": "double",
+        "returning": "boolean",
+        "page": "string",
+        "remark": "string",
+        "clicked": "boolean",
+    }
+    options = recipe["source"]["options"]
+    assert options == {"thousands": ",", "timestampFormat": ["dd.MM.yyyy HH:mm"]}
+    assert columns["remark"]["role"] == "ignore"
+    assert recipe["model"]["task"] == "binary"
+
+
+def test_texts_are_read_by_their_words(tmp_path: Path) -> None:
+    columns, recipe = made(tables.reviews(tmp_path), "--label", "stars")
+    assert columns["nr"]["primaryKey"]
+    (feature,) = recipe["features"]
+    assert (feature["kind"], feature["column"], feature["length"]) == ("text", "review", 20)
+    assert recipe["model"]["builder"] == "tfspark.models.text:bag"
+    assert recipe["model"]["task"] == "multiclass"
+    lines = ["about,code,note,y"]  # a text that is the key; names and codes are no texts
+    lines += [f"this is number {n} of many,c{n} x,Ann Lee {n},{n % 2}" for n in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    _, recipe = made(tmp_path / "t.csv", "--force", "--key", "code")
+    assert [f["kind"] for f in recipe["features"]] == ["text"]
+
+
 def test_other_ways_to_write_text(tmp_path: Path) -> None:
     """The index of a frame without a name, an old encoding; a list that is the whole file."""
     lines = [
@@ -218,6 +249,16 @@ def test_what_cannot_be(
     assert init(tmp_path / name, tmp_path / "out", *more) in (2, 6)
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_infer_prints_what_init_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tables.churn(tmp_path)
+    assert init(table, tmp_path / "out") == 0
+    capsys.readouterr()
+    assert main("contract", ["infer", str(table)]) == 0
+    assert capsys.readouterr().out == (tmp_path / "out" / "contract.yaml").read_text("utf-8")
+    assert main("contract", ["infer", str(table), "--label", "nothing"]) == 2
+    assert not (tmp_path / "churn").exists()
 
 
 def test_files_that_are_there_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

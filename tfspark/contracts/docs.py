@@ -45,8 +45,14 @@ def _threshold(contract: Contract) -> str:
 
 
 def _row(column: Column) -> str:
-    cells = [
-        f"`{column.name}`",
+    name, *cells = cells_of(column)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{name}`", *cells)) + " |"
+
+
+def cells_of(column: Column) -> list[str]:
+    """Name, type, role, null, checks, tensor, description."""
+    return [
+        column.name,
         column.physical_type,
         "key" if column.key else column.role,
         "no" if column.required or column.key else "yes",
@@ -54,7 +60,6 @@ def _row(column: Column) -> str:
         _tensor(column),
         column.description,
     ]
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _checks(column: Column) -> list[str]:

@@ -12,15 +12,15 @@ from tfspark import storage
 from tfspark.config.day import as_day
 from tfspark.config.textoptions import TextForms
 from tfspark.console import print_summary
-from tfspark.contracts import load_contract
+from tfspark.contracts import load_contract, parse_contract
 from tfspark.errors import ConfigError
 from tfspark.flags import Parser
 from tfspark.images.table import LABEL, PATH
-from tfspark.starter.facts import facts
+from tfspark.starter.facts import Facts, facts
 from tfspark.starter.forms import forms_of, options_of
-from tfspark.starter.guess import guess
-from tfspark.starter.images import holds_images, write_images
-from tfspark.starter.look import MOST, look
+from tfspark.starter.guess import Guess, guess
+from tfspark.starter.images import contract_of_images, holds_images, write_images
+from tfspark.starter.look import MOST, Looked, look
 from tfspark.starter.write import contract_text, recipe_text
 
 FILES = ("contract.yaml", "recipe.yaml")
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--rows", type=int, default=MOST, help="rows to look at (%(default)s)")
     parser.add_argument("--force", action="store_true", help="replace files that are there")
     given = parser.parse(argv)
-    key = [part.strip() for part in (given.key or "").split(",") if part.strip()]
+    key = _keys(given.key)
     if given.rows < 1:
         raise ConfigError("--rows: a number above 0")
     paths = [Path(given.out, file) for file in FILES]
@@ -53,22 +53,12 @@ def main(argv: Sequence[str]) -> int:
                 f"{path}: is there already; --force replaces it, or take another --out"
             )
     day = as_day(given.date) if given.date else dt.datetime.now(dt.UTC).date()
-    name = _name(given.name or Path(given.table.rstrip("/")).name.split(".")[0])
+    name = _name(given.name, given.table)
     if holds_images(given.table):
-        if given.label not in (None, LABEL) or key not in ([], [PATH]):
-            raise ConfigError(
-                f"{given.table}: of images the label is the folder and the key is the path; leave "
-                "out --label and --key"
-            )
+        _only_images(given.table, given.label, key)
         _done(write_images(given.table, name, (paths[0], paths[1]), day), *paths)
         return 0
-    looked = look(given.table, given.rows)
-    forms = forms_of(looked.rows, looked.format == "csv") if looked.text else TextForms()
-    columns = [facts(name, looked.rows[name], forms) for name in looked.rows.column_names]
-    if looked.text:
-        missing = {word for column in columns for word in column.missing}
-        looked.options.update(options_of(forms, sorted(missing)))
-    found = guess(given.table, columns, given.label, key)
+    looked, columns, found = _seen(given.table, given.label, key, given.rows)
     contract, recipe = paths
     Path(given.out).mkdir(parents=True, exist_ok=True)
     said = contract_text(name, given.table, looked, columns, found)
@@ -91,6 +81,43 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def inferred(table: str, name: str | None, label: str | None, key: str | None, most: int) -> str:
+    """The contract that would be written for a table."""
+    named = _name(name, table)
+    if holds_images(table):
+        _only_images(table, label, _keys(key))
+        return contract_of_images(table, named)
+    looked, columns, found = _seen(table, label, _keys(key), most)
+    said = contract_text(named, table, looked, columns, found)
+    parse_contract(said.encode(), table)
+    return said
+
+
+def _seen(
+    table: str, label: str | None, key: Sequence[str], most: int
+) -> tuple[Looked, list[Facts], Guess]:
+    """What is in a table, and what it means."""
+    looked = look(table, most)
+    forms = forms_of(looked.rows, looked.format == "csv") if looked.text else TextForms()
+    columns = [facts(name, looked.rows[name], forms) for name in looked.rows.column_names]
+    if looked.text:
+        missing = {word for column in columns for word in column.missing}
+        looked.options.update(options_of(forms, sorted(missing)))
+    return looked, columns, guess(table, columns, label, key)
+
+
+def _only_images(table: str, label: str | None, key: Sequence[str]) -> None:
+    if label not in (None, LABEL) or list(key) not in ([], [PATH]):
+        raise ConfigError(
+            f"{table}: of images the label is the folder and the key is the path; leave "
+            "out --label and --key"
+        )
+
+
+def _keys(given: str | None) -> list[str]:
+    return [part.strip() for part in (given or "").split(",") if part.strip()]
+
+
 def _done(said: dict[str, Any], contract: Path, recipe: Path) -> None:
     print_summary("init: done", {**said, "contract": str(contract), "recipe": str(recipe)})
     print("\nNext:")
@@ -98,6 +125,7 @@ def _done(said: dict[str, Any], contract: Path, recipe: Path) -> None:
         print(f"  tfspark {job} --config {recipe}")
 
 
-def _name(text: str) -> str:
+def _name(given: str | None, table: str) -> str:
+    text = given or Path(table.rstrip("/")).name.split(".")[0]
     name = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_") or "table"
     return name if name[0].isalpha() else f"t_{name}"

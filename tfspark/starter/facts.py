@@ -15,6 +15,8 @@ from tfspark.rowchecks.forms import parser_of
 from tfspark.starter.forms import FEW_ODD, MISSING
 
 _WORDS = ("true", "false", "t", "f", "yes", "no", "y", "n")
+_PROSE, _FEW_TEXTS = 5, 20
+"""Words on average, and different values, from which text is prose."""
 _DIGITS = 15
 """Digits that a double holds whatever they are."""
 _TYPES = {
@@ -35,6 +37,7 @@ class Facts:
         common: the most frequent values and how often they are there.
         least, most: of numbers, days and times.
         mean: length of text, in characters.
+        words: of texts, on average, and of nearly all.
         odd: values that are not of the type.
         missing: words that stand for a missing value.
         zeros: whether it is text for the zeros that its digits begin with.
@@ -49,6 +52,7 @@ class Facts:
     least: Any = None
     most: Any = None
     mean: float = 0.0
+    words: tuple[float, int] = (0.0, 0)
     odd: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     zeros: bool = False
@@ -58,6 +62,13 @@ class Facts:
     def number(self) -> bool:
         """Whether a model can take it as a number."""
         return self.type in ("tinyint", "smallint", "int", "bigint", "float", "double")
+
+    @property
+    def prose(self) -> bool:
+        """Whether it is text that is written, and not a name, a code or a category."""
+        mean, _ = self.words
+        various = self.distinct > _FEW_TEXTS and self.distinct > 0.1 * (self.rows - self.nulls)
+        return self.type == "string" and various and mean >= _PROSE
 
     @property
     def unique(self) -> bool:
@@ -160,6 +171,9 @@ def _seen(name: str, values: pa.Array, physical: str, **more: Any) -> Facts:
     )
     if pa.types.is_string(values.type):
         more["mean"] = pc.mean(pc.utf8_length(there)).as_py() or 0.0
+        counts_of = pc.count_substring_regex(there, r"\S+")
+        mean, most = pc.mean(counts_of).as_py() or 0.0, pc.quantile(counts_of, 0.98)[0].as_py()
+        more["words"] = (mean, int(most or 0))
     elif not pa.types.is_binary(values.type) and not pa.types.is_boolean(values.type):
         ends = pc.min_max(there)
         more["least"], more["most"] = ends["min"].as_py(), ends["max"].as_py()

@@ -23,7 +23,7 @@ _LABEL = re.compile(
 _CLASSES = 100
 _FEW = 20
 _TEXT = 40
-"""Characters on average from which text of mostly different values is prose, not a category."""
+"""Characters on average from which text is the last to be a key."""
 _KEY_COLUMNS = 8
 _KEY_TYPES = ("string", "bigint", "int", "smallint", "tinyint", "date", "timestamp")
 
@@ -79,8 +79,8 @@ def guess(where: str, columns: Sequence[Facts], label: str | None, key: Sequence
     if not {"feature", "time"} & {role for role, _ in roles.values()}:
         raise ConfigError(
             f"{where}: beside the key ({', '.join(keys)}) and the label ({found}) no column is one "
-            "that a model can use as it is; text and lists need a model of your own "
-            "(docs/training.md)"
+            "that a model can use as it is; a text that is the key is no feature: give the table "
+            "a column that numbers its rows; lists need a model of your own (docs/training.md)"
         )
     return Guess(keys, _doubled([by_name[name] for name in keys]), found, task, roles)
 
@@ -137,8 +137,7 @@ def _doubled(key: Sequence[Facts]) -> int:
 
 def _role(column: Facts, keys: Sequence[str], label: str) -> tuple[str, str]:
     if column.name in keys:
-        prose = column.type == "string" and column.mean > _TEXT
-        return "key", "text" if prose else ""
+        return "key", "text" if column.prose else ""
     if column.name == label:
         return "label", ""
     if column.nulls == column.rows:
@@ -149,8 +148,8 @@ def _role(column: Facts, keys: Sequence[str], label: str) -> tuple[str, str]:
         return "ignore", "lists and bytes need a model of your own"
     if column.distinct == 1 and not column.nulls:
         return "ignore", "it has one value only"
+    if column.prose:
+        return "feature", "text"
     if column.type == "string" and column.distinct > 0.5 * (column.rows - column.nulls):
-        if column.mean > _TEXT:
-            return "ignore", "prose needs a model of your own"
         return "ignore", "nearly every row has a value of its own"
     return "feature", ""

@@ -123,6 +123,11 @@ def write_images(path: str, name: str, files: tuple[Path, Path], day: dt.date) -
     }
 
 
+def contract_of_images(path: str, name: str) -> str:
+    """The contract that would be written for images."""
+    return _lines(_contract(name, look_at_images(path))).decode()
+
+
 def _contract(name: str, seen: Seen) -> Iterator[str]:
     files, labels = len(seen.table.files), list(seen.labels)
     where = printable(seen.path)

@@ -42,6 +42,7 @@ _NOT_YET = {
 }
 _COMMAS = ",;\t|"
 _PEEK = 64
+_MOST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,35 @@ def _parquet(path: str, files: list[str], most: int) -> Looked:
 
 
 def _of_dataset(kind: str, path: str, found: Any, most: int) -> Looked:
+    rows, whole = first_rows(found, most, kind, path)
+    return Looked(kind, rows, whole)
+
+
+def first_rows(
+    found: Any, most: int, kind: str, path: str, test: Any = None
+) -> tuple[pa.Table, bool]:
+    """The first rows of an Arrow dataset, of so many bytes at most, and whether these are all.
+
+    Args:
+        kind, path: what it is, in messages.
+        test: an expression; only rows for which it holds.
+
+    Raises:
+        StorageError: they cannot be read.
+    """
+    asked = {"batch_size": min(most + 1, 8192), "batch_readahead": 1, "fragment_readahead": 1}
+    batches: list[pa.RecordBatch] = []
+    rows, size = 0, 0
     try:
-        rows = found.head(most + 1)
+        for batch in found.scanner(filter=test, **asked).to_batches():
+            batches.append(batch)
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if rows > most or size > _MOST_BYTES:
+                break
+        table = pa.Table.from_batches(batches, found.schema)
     except (pa.ArrowException, OSError) as error:
         raise StorageError(f"{path}: cannot be read as {kind}: {error}") from None
-    return Looked(kind, rows.slice(0, most), rows.num_rows <= most)
+    return table.slice(0, most), rows <= most and size <= _MOST_BYTES
 
 
 def _csv(path: str, files: list[str], most: int) -> Looked:

@@ -87,16 +87,15 @@ def recipe_text(
     for column in columns:
         role, why = of.roles[column.name]
         if role in ("feature", "time"):
-            lines.append(f"  - {yaml_line(_feature(column, used))}")
+            lines.append(f"  - {yaml_line(_feature(column, used, why == 'text'))}")
         elif role == "ignore":
             lines.append(f"  # {printable(column.name)}: not used, {why}")
         elif why == "text":
-            lines.append(f"  # {printable(column.name)}: not used, prose needs a model of your own")
+            lines.append(f"  # {printable(column.name)}: not used: it is the key")
     lines += [
         "",
         "model:",
-        "  builder: tfspark.models.structured:mlp   # or your own, module:function",
-        f"  params: {{units: {[64, 32] if rows < 100_000 else [256, 128]}}}",
+        *_model(rows, of),
         f"  task: {of.task}",
         "",
         "training:",
@@ -110,6 +109,20 @@ def recipe_text(
         f"  keep: {yaml_line(list(of.key))}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _model(rows: int, of: Guess) -> list[str]:
+    units = [64, 32] if rows < 100_000 else [256, 128]
+    features = [why for role, why in of.roles.values() if role in ("feature", "time")]
+    if all(why == "text" for why in features):
+        return [
+            "  builder: tfspark.models.text:bag   # or :conv, which reads words in their order",
+            "  params: {dropout: 0.3}",
+        ]
+    return [
+        "  builder: tfspark.models.structured:mlp   # or your own, module:function",
+        f"  params: {{units: {units}}}",
+    ]
 
 
 def _share(rows: int, looked: Looked, columns: Sequence[Facts], of: Guess) -> float:
@@ -165,7 +178,14 @@ def _round(number: float, down: bool) -> int | float:
     return int(found) if abs(found) >= 1 and float(found).is_integer() else float(f"{found:.3g}")
 
 
-def _feature(column: Facts, used: set[str]) -> dict[str, Any]:
+def _text(column: Facts) -> dict[str, Any]:
+    """Of a text, its words: as many as nearly all have, those that are there twice at least."""
+    length = min(500, max(10, 10 * math.ceil(column.words[1] / 10)))
+    said: dict[str, Any] = {"kind": "text", "column": column.name, "length": length}
+    return said | {"size": 10_000, "min_count": 2, "encode": {"embedding": 16}}
+
+
+def _feature(column: Facts, used: set[str], prose: bool) -> dict[str, Any]:
     name = re.sub(r"[^A-Za-z0-9_]+", "_", column.name).strip("_") or "column"
     name = name if name[0].isalpha() else f"c_{name}"
     base, number = name, 2
@@ -173,6 +193,8 @@ def _feature(column: Facts, used: set[str]) -> dict[str, Any]:
         name, number = f"{base}_{number}", number + 1
     used.add(name.lower())
     said: dict[str, Any] = {"name": name}
+    if prose:
+        return said | _text(column)
     if column.type == "string" or (
         column.type in ("tinyint", "smallint", "int", "bigint") and column.distinct <= _FEW_NUMBERS
     ):

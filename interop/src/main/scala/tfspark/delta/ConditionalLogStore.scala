@@ -14,7 +14,7 @@ import scala.language.existentials
   * the version is there. Delta's own store for `s3a` looks first and then overwrites.
   *
   * `spark.delta.logStore.s3a.impl`; Delta makes it by its name. Spark's own compiler compiles this
-  * file alone too (scripts/steps/logstore.py), so it names nothing of the module.
+  * file alone too (scripts/log_store.py), so it names nothing of the module.
   */
 class ConditionalLogStore(conf: Configuration) extends HadoopFileSystemLogStore(conf) {
 

@@ -1,0 +1,1 @@
+"""`tfspark show`: datasets, tables, images, models, runs, contracts and recipes for people."""
