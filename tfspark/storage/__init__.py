@@ -25,7 +25,7 @@ from tfspark.storage.files import (
 )
 from tfspark.storage.lock import locked
 from tfspark.storage.private import private_folder
-from tfspark.storage.staging import abandoned, new_staging
+from tfspark.storage.staging import abandoned, new_staging, running_since
 
 __all__ = [
     "abandoned",
@@ -50,6 +50,7 @@ __all__ = [
     "private_folder",
     "read_bytes",
     "read_json",
+    "running_since",
     "sha256",
     "write_bytes",
     "write_json",
