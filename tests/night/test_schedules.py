@@ -51,7 +51,7 @@ def test_the_operator_takes_the_night() -> None:
     assert "--due" in spec["template"]["arguments"]
     wrong = copy.deepcopy(night)
     wrong["spec"]["timezone"] = "UTC"
-    wrong["spec"]["template"]["type"] = "Pyton"
+    wrong["spec"]["template"]["type"] = "Perl"
     wrong["spec"]["template"]["arguments"][-1] = 3
     del wrong["spec"]["schedule"]
     assert len([*misfits(OPERATOR["schema"], wrong)]) == 4
