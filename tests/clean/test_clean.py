@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,7 @@ def test_what_is_old_goes_and_what_a_day_or_a_champion_needs_stays(
     assert clean(place) == 0
     said = capsys.readouterr().out
     assert "clean: would remove; --yes removes it" in said
+    assert re.search(r"^  datasets +1 \(", said, re.MULTILINE)  # of the model that would go
     assert content(warehouse) == before
     # A night of an old day and a training run beside it.
     held = str(TODAY - dt.timedelta(days=29))

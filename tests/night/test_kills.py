@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.night.world import World
+from tests.night.world import DAY, World
+from tests.passengers import content
 from tests.sizes import size
 
 LONGEST = 40.0  # seconds of a night, and more
@@ -32,13 +34,7 @@ def test_killed_at_any_moment(tmp_path: Path, kill: Callable[..., None]) -> None
     for number, moment in enumerate(MOMENTS):
         day = str(dt.date(2026, 1, 1) + dt.timedelta(days=number))
         world.arrive(day, bad=number % 2)
-        command = [sys.executable, "-m", "tfspark", "nightly", "--conf", "spark.master=local[1]"]
-        night = subprocess.Popen(
-            [*command, "--config", str(world.config), "--date", day],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        night = started(world, day)
         wait_for(world, day, moment, night, chance)
         victim = night.pid if moment else chance.choice([night.pid, *below(night.pid)])
         if night.poll() is None:
@@ -52,6 +48,53 @@ def test_killed_at_any_moment(tmp_path: Path, kill: Callable[..., None]) -> None
         assert world.nightly("--audit") == 0, world.said
     staged = world.warehouse / "scored" / "_staging"
     assert not list(staged.glob("*"))
+
+
+@pytest.mark.usefixtures("spark")
+@pytest.mark.timeout(600)
+def test_a_whole_night_that_freezes_and_wakes_up_changes_nothing(
+    tmp_path: Path, kill: Callable[..., None]
+) -> None:
+    """Two processes have one day: the second is sent away, until the first gives no sign of life.
+
+    One of two at once wins, the other ends with 75: which steps it had done does not matter.
+    """
+    for moment in size(["prepare"], soak=["pin", "prepare", "gate", "score"]):
+        world = World(tmp_path / moment)
+        world.arrive()
+        night = started(world, DAY, "--nightly.lease_seconds", "4")
+        wait_for(world, DAY, moment, night, random.Random(7))
+        assert world.night(DAY) == 75, world.said
+        assert "is done by run" in world.said
+        frozen = [night.pid, *below(night.pid)]
+        for pid in frozen:
+            kill(pid, signal.SIGSTOP)
+        until = time.monotonic() + LONGEST * 3
+        while (code := world.night(DAY)) == 75 and time.monotonic() < until:
+            time.sleep(0.5)
+        assert code == 0, world.said
+        before = content(world.warehouse / "scored"), world.version()
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+        assert night.wait(LONGEST * 3) == 75
+        rows = {name: sum for name, sum in before[0].items() if "_staging" not in name}
+        after = content(world.warehouse / "scored")
+        assert {name: sum for name, sum in after.items() if "_staging" not in name} == rows
+        assert world.version() == before[1]
+        assert world.rows() == list(range(40))
+        assert world.nightly("--audit") == 0, world.said
+        assert world.night(DAY, "--status") == 0
+
+
+def started(world: World, day: str, *flags: str) -> subprocess.Popen[bytes]:
+    """A night in a process of its own."""
+    command = [sys.executable, "-m", "tfspark", "nightly", "--conf", "spark.master=local[1]"]
+    return subprocess.Popen(
+        [*command, "--config", str(world.config), "--date", day, *flags],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def wait_for(

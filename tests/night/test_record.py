@@ -133,7 +133,7 @@ def test_the_table_has_the_last_word() -> None:
     assert current(record_of("r", rows=0), None) is not None
 
 
-def test_prepare_is_skipped_for_the_same_rows() -> None:
+def test_prepare_is_skipped_for_the_same_rows_while_their_dataset_is_there(tmp_path: Path) -> None:
     record = record_of("r")
     step = {
         "name": "prepare",
@@ -144,6 +144,9 @@ def test_prepare_is_skipped_for_the_same_rows() -> None:
     }
     assert skips_prepare(record, pin_of(), force=False) is None
     record["steps"] = [step]
+    record["dataset"] = str(tmp_path)
+    assert skips_prepare(record, pin_of(), force=False) is None
+    (tmp_path / "manifest.json").write_text("{}")
     assert skips_prepare(record, pin_of(), force=False) == step
     assert skips_prepare(record, pin_of(contract="other"), force=False) is None
     assert skips_prepare(record, pin_of(), force=True) is None

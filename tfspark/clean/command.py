@@ -58,6 +58,7 @@ def clean(settings: Settings, steps: Steps, flags: dict[str, Any]) -> int:
         total += size
         said[kind] = f"{len(found):,} ({size:,} bytes)"
         if not really:
+            asked.listed |= {piece.name for piece in found}
             _list(found)
     if really and said.keys() & {"days", "pages"}:
         folders.index(asked)

@@ -40,6 +40,7 @@ class Asked:
         today: the day that all ages are counted back from.
         notes: what is left, and why.
         failed: what could not be removed.
+        listed: names of pieces that would be gone by now.
     """
 
     settings: Settings
@@ -47,6 +48,7 @@ class Asked:
     records: Records
     notes: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    listed: set[str] = field(default_factory=set)
 
     def first_kept(self, days: int | None) -> dt.date | None:
         """The first of the days that are kept; None: all are."""

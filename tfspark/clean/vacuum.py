@@ -21,9 +21,12 @@ from tfspark.tablenames import is_delta
 def replaced(asked: Asked) -> Iterator[Piece]:
     """Of all tables of this name: files older than is kept, and than the oldest run under way."""
     settings = asked.settings
-    hours = horizon(settings.clean.vacuum, running_since(asked.records.leases), time.time())
+    target = target_of(settings)
+    running = running_since(asked.records.leases)
+    running += storage.running_since(target.rpartition("/")[0])
+    hours = horizon(settings.clean.vacuum, sorted(running), time.time())
     watch = storage.join(settings.warehouse, "watch")
-    tables = [target_of(settings), settings.quarantine]
+    tables = [target, settings.quarantine]
     tables += [storage.join(watch, name) for name in ("counts", "metrics")]
     tables += [storage.join(settings.warehouse, "champions")]
     for table in tables:

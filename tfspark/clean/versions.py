@@ -52,8 +52,10 @@ def datasets(asked: Asked) -> Iterator[Piece]:
         return
     kept = {settings.dataset}
     models = storage.join(settings.models, settings.name)
-    for number in storage.names(models):
-        about = model_manifest(storage.join(models, number)) if number.isdecimal() else None
+    for number in filter(str.isdecimal, storage.names(models)):
+        if (model := storage.join(models, number)) in asked.listed:
+            continue
+        about = model_manifest(model)
         dataset: dict[str, Any] = (about or {}).get("dataset") or {}
         if dataset.get("name") == settings.name:
             kept.add(int(dataset["version"]))

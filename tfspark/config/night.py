@@ -38,6 +38,7 @@ class Nightly(Section):
     )
     canary: Canary = Canary()
     hook: str = Field("", description="a command that gets the verdict of a red night, as JSON")
+    lineage: str = Field("", description="an address that takes OpenLineage events; default: none")
     lease_seconds: float = Field(
         120, gt=0, description="a night that gives no sign of life so long has lost its day"
     )

@@ -13,9 +13,10 @@ from tfspark.config import Settings
 from tfspark.console import Steps
 from tfspark.errors import ConfigError, SourceMissing
 from tfspark.night.hook import call_hook
+from tfspark.night.lineage import send_lineage
 from tfspark.night.prometheus import write_prometheus
 from tfspark.night.record import Record, Records
-from tfspark.night.source import source_of
+from tfspark.night.source import source_of, where
 from tfspark.registry.manifest import read_manifest
 from tfspark.session import open_session
 
@@ -162,14 +163,23 @@ def report(settings: Settings, records: Records, record: Record) -> str:
 
 
 def tell(settings: Settings, steps: Steps, records: Records, record: Record) -> None:
-    """What others read of a night: the index of all nights, Prometheus' file, the hook."""
+    """What others read of a night: the index, Prometheus' file, the hook, OpenLineage's events."""
     from tfspark.page import write_index
 
     write_index(records.root)
     if record["date"] == str(max(records.days())):
         write_prometheus(record, records.root)
-    if said := call_hook(settings.nightly.hook, record):
-        steps.note(said)
+    day = dt.date.fromisoformat(record["date"])
+    asked = settings.nightly
+    source = where(settings, day)
+    if settings.source.format not in ("jdbc", "table"):
+        source = storage.absolute(source)
+    for said in (
+        call_hook(asked.hook, record),
+        send_lineage(asked.lineage, record, source, settings.scored),
+    ):
+        if said:
+            steps.note(said)
 
 
 def _history(settings: Settings) -> list[dict[str, Any]]:

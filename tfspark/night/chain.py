@@ -111,6 +111,7 @@ class Chain:
         if done := skips_prepare(self._before, self._pin, force):
             return self._note("prepare", "skipped", done["said"], done["key"])
         made = run.prepare(asked, self._steps, self._lease.check)
+        self.record["dataset"] = made["path"]
         return self._note("prepare", "done", str(made["dataset"]), self._pin.prepared)
 
     def _gate(self) -> None:

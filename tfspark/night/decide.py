@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tfspark import storage
+from tfspark.dataset import MANIFEST
 from tfspark.errors import ConfigError
 from tfspark.night.pin import Pin
 from tfspark.night.record import Record, step_of
@@ -83,7 +85,10 @@ def decide(record: Record | None, there: Day | None, pin: Pin, force: bool) -> D
 def skips_prepare(record: Record | None, pin: Pin, force: bool) -> dict[str, Any] | None:
     """What was said of `prepare` when it was done for the same rows; None: it is not skipped."""
     step = step_of(record, "prepare")
-    if force or step is None or step["state"] not in ("done", "skipped"):
+    if force or record is None or step is None or step["state"] not in ("done", "skipped"):
+        return None
+    dataset = record.get("dataset")
+    if dataset is None or not storage.exists(storage.join(dataset, MANIFEST)):
         return None
     return step if step["key"] == pin.prepared else None
 

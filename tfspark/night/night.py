@@ -108,6 +108,7 @@ def _night(
         decision = decide(last, there, found, asked.force)
         record["pin"] = found.to_json()
         before = records.running(day) if decision.score else None
+        record["dataset"] = (before or last or {}).get("dataset")
         chain = Chain(settings, steps, records, lease, record, before or last, found)
         if decision.score:
             record["token"] = record["run"]

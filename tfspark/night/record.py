@@ -109,6 +109,7 @@ def new(name: str, day: dt.date, run: str, backfilled: bool, now: dt.datetime) -
         "what_to_do": "run the day again",
         "pin": None,
         "steps": [],
+        "dataset": None,
         "rows": {"in": None, "scored": None, "quarantined": None},
         "quarantine_examples": [],
         "gate": None,

@@ -35,7 +35,7 @@ from tfspark.storage.lock import locked
 from tfspark.storage.place import Place, parse
 from tfspark.storage.private import private_folder
 from tfspark.storage.publish import is_claimed, publish, sweep_claims
-from tfspark.storage.staging import abandoned, new_staging
+from tfspark.storage.staging import abandoned, new_staging, running_since
 from tfspark.storage.versions import read_version, write_new, write_over
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     "read_json",
     "read_version",
     "replace",
+    "running_since",
     "sha256",
     "sweep_claims",
     "told",

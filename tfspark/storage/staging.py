@@ -66,6 +66,14 @@ def abandoned(parent: str, label: str) -> list[str]:
     return [folder for folder in found if _abandoned(folder)]
 
 
+def running_since(parent: str) -> list[float]:
+    """When the jobs began that have a folder under `<parent>/_staging` and live."""
+    root = join(parent, "_staging")
+    folders = [folder for name in names(root) if not _abandoned(folder := join(root, name))]
+    notes = [find_json(join(folder, _OWNER)) for folder in folders]
+    return [float(note["since"]) for note in notes if note]
+
+
 def _abandoned(folder: str) -> bool:
     said = find_json(path := join(folder, _OWNER))
     if said is not None:
