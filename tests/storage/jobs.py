@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 from tests.conftest import PASSENGERS
 from tests.passengers import DAY, flags
@@ -24,6 +27,14 @@ def jobs(warehouse: str) -> None:
     assert scored == 712, scored
     assert storage.files(f"{warehouse}/datasets/passengers/_staging") == []
     assert main("query", ["--table", f"{warehouse}/scored/passengers", "--engine", "duckdb"]) == 0
+
+
+def no_secret_is_seen() -> None:
+    """On the command line of any process."""
+    if secret := os.environ.get("AWS_SECRET_ACCESS_KEY", "").encode():
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                assert secret not in file.read_bytes(), file
 
 
 def plans(warehouse: str) -> None:
@@ -72,6 +83,7 @@ def no_commit_is_lost(warehouse: str) -> None:
 
 if __name__ == "__main__":
     jobs(sys.argv[1])
+    no_secret_is_seen()
     if "plans" in sys.argv:
         plans(sys.argv[1])
     if sys.argv[1].startswith("s3"):
