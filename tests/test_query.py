@@ -226,6 +226,8 @@ def test_the_command(
     assert main("query", [*flags, "--day", "2026-11-21", "--to", str(tmp_path / "x.csv")]) == 0
     assert "rows   1" in capsys.readouterr().out
     assert main("query", [*flags, "--where", "nothing"]) == 2
+    assert main("query", [*flags, "--conf", "nothing=1"]) == 2
+    assert "--conf nothing: is not spark.NAME=VALUE" in capsys.readouterr().err
     assert main("query", [*flags, "--where", "idd=2"]) == 2
     assert "no column 'idd' in the table (did you mean id?); there are: id, p" in (
         capsys.readouterr().err
@@ -351,3 +353,22 @@ def test_formulas_are_those_of_csv(small: str, tmp_path: Path) -> None:
     flags = ["--table", small, "--engine", "duckdb", "--escape-formulas"]
     assert main("query", flags) == 2
     assert main("query", [*flags, "--to", str(tmp_path / "x.parquet")]) == 2
+
+
+def test_spark_is_opened_by_the_configuration_and_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[dict[str, str], bool]] = []
+
+    def opened(app: str, conf: dict[str, str], say: bool, stores: bool) -> None:
+        asked.append((conf, stores))
+        raise SourceMissing("enough")
+
+    monkeypatch.setattr("tfspark.session.open_session", opened)
+    file = tmp_path / "c.yaml"
+    file.write_text("name: x\nspark: {spark.a: '1', spark.b: '1'}\n")
+    for table in ("s3a://b/t", "t"):
+        flags = ["--config", str(file), "--table", table, "--conf", "spark.b=2"]
+        assert main("query", flags) == 75
+    settings = {"spark.a": "1", "spark.b": "2"}
+    assert asked == [(settings, True), (settings, False)]

@@ -101,25 +101,41 @@ def open_session(
         from pyspark import SparkConf
 
         told = SparkConf()
+        settings |= _object_stores(conf, submitted) if stores else {}
         settings = {k: v for k, v in settings.items() if k in _ALWAYS or not told.contains(k)}
-    settings |= _object_stores({**settings, **conf}, submitted) if stores else {}
-    for key, value in {**settings, **conf}.items():
+    elif stores:
+        settings |= _object_stores({**settings, **conf}, submitted)
+    settings |= conf
+    # Workers on this machine have its environment.
+    secret = s3.secret_settings() if stores and (submitted or not local) else {}
+    for key, value in {**secret, **settings}.items():
         builder = builder.config(key, value)
     starts = not submitted and SparkSession.getActiveSession() is None
     steps = Steps("session") if starts and say and watched() else None
     with steps.step("start Spark") if steps else nullcontext():
-        session = _started(builder, starts)
+        session = _started(builder, starts, settings if secret and not submitted else None)
     from tfspark.tfrecord.spark.source import register
 
     register(session)
     return session
 
 
-def _started(builder: SparkSession.Builder, starts: bool) -> SparkSession:
+def _started(
+    builder: SparkSession.Builder, starts: bool, first: Mapping[str, Any] | None
+) -> SparkSession:
+    """
+    Args:
+        first: settings with which the JVM starts; None: those of the builder. They are on its
+            command line, which others can read.
+    """
     from pyspark.errors import PySparkRuntimeError
 
     try:
         with jvm_filtered() if starts else nullcontext():
+            if first is not None:
+                from tfspark.compat.spark import start_jvm
+
+                start_jvm(first)
             return builder.getOrCreate()
     except PySparkRuntimeError as error:
         if error.getCondition() != "JAVA_GATEWAY_EXITED":

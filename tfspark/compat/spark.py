@@ -27,6 +27,7 @@ __all__ = [
     "java_map",
     "java_object",
     "make_active",
+    "start_jvm",
     "to_arrow_schema",
     "to_arrow_type",
 ]
@@ -87,3 +88,13 @@ def concurrent_tasks(sc: SparkContext) -> int:
     scheduler: Any = sc._jsc.sc()
     profile = scheduler.resourceProfileManager().defaultResourceProfile()
     return int(scheduler.maxNumConcurrentTasks(profile))
+
+
+def start_jvm(settings: Mapping[str, Any]) -> None:
+    """Start Spark's JVM, if it does not run, with these settings on its command line."""
+    from pyspark import SparkConf, SparkContext
+
+    conf = SparkConf(loadDefaults=False)
+    for key, value in settings.items():
+        conf.set(key, str(value))
+    SparkContext._ensure_initialized(conf=conf)

@@ -8,7 +8,7 @@ the platform's identity.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,10 +17,8 @@ from typing import Any
 from tfspark.errors import StorageError
 
 PREFIX = "TFSPARK_STORAGE__S3__"
-KEYS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
+_SECRET = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_IDENTITY = (
     "AWS_ROLE_ARN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_EC2_METADATA_DISABLED",
@@ -116,7 +114,7 @@ def objects(bucket: str) -> Any:
 
 def _credentials() -> tuple[str | None, ...]:
     """By which it is seen that keys were renewed."""
-    return tuple(os.environ.get(name) for name in KEYS)
+    return tuple(os.environ.get(name) for name in (*_SECRET, *_IDENTITY))
 
 
 @cache
@@ -174,7 +172,7 @@ def obstore_store() -> Any:
 def spark_settings() -> dict[str, str]:
     """Of Spark: the same for S3A, the jars if this machine has them, executors' environment.
 
-    Keys are in the environment alone, where S3A looks for them too.
+    Without the keys, which S3A finds in the environment too.
     """
     s3 = from_environment()
     made = {
@@ -187,13 +185,19 @@ def spark_settings() -> dict[str, str]:
     if s3.endpoint:
         made["spark.hadoop.fs.s3a.endpoint"] = s3.endpoint
         made["spark.hadoop.fs.s3a.connection.ssl.enabled"] = str(not s3.plain_http).lower()
-    names = [*KEYS, "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP"]
+    names = [*_IDENTITY, "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP"]
     names += ["AWS_VIRTUAL_HOSTED_STYLE_REQUEST"]
     names += [name for name in os.environ if name.startswith(PREFIX)]
-    for name in names:
-        if value := os.environ.get(name):
-            made[f"spark.executorEnv.{name}"] = value
-    return made
+    return made | _for_executors(names)
+
+
+def secret_settings() -> dict[str, str]:
+    """Of Spark: the keys, for executors. They must not be on the command line of a JVM."""
+    return _for_executors(_SECRET)
+
+
+def _for_executors(names: Iterable[str]) -> dict[str, str]:
+    return {f"spark.executorEnv.{name}": os.environ[name] for name in names if os.environ.get(name)}
 
 
 def jars() -> list[str]:
