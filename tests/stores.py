@@ -167,6 +167,7 @@ def seaweedfs(folder: Path) -> Iterator[S3]:
     command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder / 'data'}"]
     command += [f"-s3.config={config}", "-master.volumeSizeLimitMB=256"]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
+    command += ["-volume.max=500"]  # a bucket takes seven; without room a PUT hangs
     for part, http, grpc in zip(
         ("master", "volume", "filer", "s3"), ports[:4], ports[4:], strict=True
     ):
