@@ -108,7 +108,7 @@ COMMANDS = {
     ),
     "clean": Command(
         "tfspark.clean.command:clean",
-        "what is older than is kept: days, models, datasets, pages, replaced files",
+        "remove old days, models, datasets, pages, replaced files",
         {},
         (
             *("clean.days", "clean.quarantine", "clean.models", "clean.datasets", "clean.pages"),

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -181,7 +182,12 @@ def test_a_file_of_several_models_names_each(tmp_path: Path) -> None:
     assert in_rows(str(tmp_path), TODAY + dt.timedelta(days=1)) == set()
 
 
-def test_no_file_goes_that_is_younger_than_the_oldest_run() -> None:
+def test_no_file_goes_that_is_younger_than_the_oldest_run(tmp_path: Path) -> None:
+    began = time.time()
+    storage.new_staging(str(tmp_path), "score-rows")
+    (tmp_path / "_staging" / "score-rows-left").mkdir()
+    (since,) = storage.running_since(str(tmp_path))
+    assert began <= since <= time.time()
     assert horizon(7, [], 0) == 168
     now = 100 * 86400.0
     assert horizon(7, [now - 3600], now) == 168

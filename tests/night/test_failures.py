@@ -18,9 +18,13 @@ import pytest
 from tests.conftest import ROOT
 from tfspark.config import Settings, Source, load_settings
 from tfspark.config.day import as_day
+from tfspark.console import Steps
 from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
 from tfspark.night import pin as pins
 from tfspark.night import select as selection
+from tfspark.night.chain import Chain
+from tfspark.night.decide import Decision
+from tfspark.night.lease import Lease
 from tfspark.night.night import Asked
 from tfspark.night.record import Records, new
 from tfspark.night.select import select
@@ -249,7 +253,7 @@ def test_the_registry_is_away_at_three_in_the_morning(
         raise StorageError("the registry does not answer")
 
     monkeypatch.setattr(pins, "_known", away)
-    last = {"uri": "models:/rows/7", "name": "rows", "version": "7", "digest": "d"}
+    last = {"uri": "models:/rows/7", "name": "rows", "version": "7", "digest": "d", "canary": {}}
     with pytest.raises(StorageError):
         pins.pinned_model(settings, last)  # its files are not here
     folder = Path(settings.models, "rows", "7")
@@ -262,4 +266,20 @@ def test_the_registry_is_away_at_three_in_the_morning(
             continue
         found = pins.pinned_model(settings, last)
         assert (found["uri"], found["version"]) == (known, "7")
-        assert found["said"].startswith("the registry is away, so the last night's model scores")
+        assert "canary" not in found
+        said = (
+            "the registry is away, so the last night's model scores: the registry does not answer"
+        )
+        assert found["said"] == said
+        # The night says it.
+        source = {"kind": "content", "value": None, "missing": True}
+        pinned = pins.Pin(source, found, None, "s", "1")
+        record = new("rows", dt.date(2026, 11, 20), "r", False, dt.datetime.now(dt.UTC))
+        records = Records(settings)
+        with Lease(records.leases, "2026-11-20", "r", 60) as lease:
+            chain = Chain(settings, Steps("nightly"), records, lease, record, None, pinned)
+            with pytest.raises(SourceMissing):
+                chain.publish(Decision(True, "why"), False, dt.datetime.now(dt.UTC))
+        assert [(s["name"], s["state"], s["said"]) for s in record["steps"]] == [
+            ("pin", "degraded", said)
+        ]

@@ -52,8 +52,8 @@ def datasets(asked: Asked) -> Iterator[Piece]:
         return
     kept = {settings.dataset}
     models = storage.join(settings.models, settings.name)
-    for number in filter(str.isdecimal, storage.names(models)):
-        if (model := storage.join(models, number)) in asked.listed:
+    for name in filter(str.isdecimal, storage.names(models)):
+        if (model := storage.join(models, name)) in asked.listed:
             continue
         about = model_manifest(model)
         dataset: dict[str, Any] = (about or {}).get("dataset") or {}

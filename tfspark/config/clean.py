@@ -13,10 +13,10 @@ class Clean(Section):
     days: int | None = Field(None, ge=1, description="days of the scored table")
     quarantine: int | None = Field(None, ge=1, description="days of refused rows")
     models: int = Field(
-        10, ge=1, description="newest versions; champions and those that a day names stay anyway"
+        10, ge=1, description="newest versions; champions and what a kept day names stay too"
     )
     datasets: int = Field(
-        10, ge=1, description="newest versions; those that a kept model was trained on stay anyway"
+        10, ge=1, description="newest versions; what a kept model was trained on stays too"
     )
     checkpoints: int = Field(14, ge=1, description="days since a training that did not end")
     pages: int | None = Field(None, ge=1, description="days of the nights' pages")

@@ -135,8 +135,10 @@ def after(pin: dict[str, Any] | None) -> dict[str, Callable[[Context], str]]:
     Args:
         pin: what has scored the day; None: it is not known.
     """
-    steps = {"watch": watched, "labels": labelled}
-    return {**steps, "shadow": shadowed} if pin and pin["model"].get("shadow") else steps
+    steps: dict[str, Callable[[Context], str]] = {"watch": watched, "labels": labelled}
+    if pin and pin["model"].get("shadow"):
+        steps["shadow"] = shadowed
+    return steps
 
 
 def _backfilled(records: Records) -> list[dt.date]:

@@ -82,7 +82,8 @@ def _model(settings: Settings, said: Record, day: Day) -> Iterator[str]:
     model = (said.get("pin") or {}).get("model")
     if model is None:
         return
-    alone = isinstance(model["uri"], str)
+    known = model["uri"]
+    alone = isinstance(known, str)
     canary = model.get("canary")
     digests = {one["digest"][:STATISTIC] for one in (model, canary) if one}
     if alone and day.models - digests:

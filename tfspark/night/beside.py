@@ -34,9 +34,9 @@ def with_challenger(
         return model
     try:
         pair = pair_of(settings)
-        if pair is None or pair[0] is None or model["version"] != str(pair[0].number):
+        champion, challenger = pair if pair is not None else (None, None)
+        if champion is None or challenger is None or model["version"] != str(champion.number):
             return model
-        champion, challenger = pair
         found = model_of(settings, f"models:/{settings.name}/{challenger.number}")
         beside = {part: found[part] for part in ("uri", "version", "digest")}
         if asked.shadow:

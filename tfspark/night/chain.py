@@ -61,7 +61,9 @@ class Chain:
         Raises:
             TfsparkError: the table is unchanged, unless the message says that it is not.
         """
-        self._note("pin", "done", decision.why, self._pin.scored)
+        said = self._pin.model.get("said")  # what could not be had
+        state = "degraded" if said else "done"
+        self._note("pin", state, said or decision.why, self._pin.scored)
         try:
             if self._pin.source["missing"]:
                 place = where(self._settings, self._day)

@@ -64,7 +64,8 @@ def pin(settings: Settings, day: dt.date, records: Records, asked: Asked, there:
     """
     said = current(records.find(day), there)
     if said and said.get("pin") and asked.model == "recorded":
-        return pin_of(settings, day, said["pin"]["model"])
+        model = {part: value for part, value in said["pin"]["model"].items() if part != "said"}
+        return pin_of(settings, day, model)
     model = pinned_model(settings, _last_model(records))
     if not asked.backfilled:
         model = with_challenger(settings, model, records, day)
@@ -178,6 +179,7 @@ _TODO = {
 def _close(record: Record, seconds: float) -> None:
     """The verdict of a day that is published."""
     degraded = [step for step in record["steps"] if step["state"] == "degraded"]
+    again = [step for step in degraded if step["name"] != "pin"]
     verdicts = {name: (record[name] or {}).get("verdict", "ok") for name in ("watch", "labels")}
     odd = {name: verdict for name, verdict in verdicts.items() if verdict not in ("ok", "off")}
     said = [f"{step['name']}: {step['said']}" for step in degraded]
@@ -187,9 +189,11 @@ def _close(record: Record, seconds: float) -> None:
         "verdict": "yellow" if said else "green",
         "exit_code": 0,
         "message": "; ".join([f"{rows} rows are published", *said]),
-        "what_to_do": "run the day again: it does what is missing" if degraded else "",
+        "what_to_do": "run the day again: it does what is missing" if again else "",
     }
-    if odd and not degraded:
+    if degraded and not again:
+        record["what_to_do"] = "see why not all could be had that the night wanted"
+    elif odd and not degraded:
         record["what_to_do"] = f"look at what {' and '.join(odd)} say of the day on its page"
     _end(record, seconds)
 

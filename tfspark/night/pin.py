@@ -109,7 +109,8 @@ def pinned_model(settings: Settings, before: dict[str, Any] | None) -> dict[str,
         if (_local(folder) or {}).get("digest") != before["digest"]:
             raise
         said = f"the registry is away, so the last night's model scores: {error}"
-        return {**before, "uri": folder, "said": said}
+        about = {part: before[part] for part in ("name", "version", "digest")}
+        return {"uri": folder, **about, "said": said}
 
 
 def model_of(settings: Settings, model: str) -> dict[str, Any]:

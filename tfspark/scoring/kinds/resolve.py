@@ -85,7 +85,7 @@ def from_json(described: Mapping[str, Any]) -> Models:
     if "column" in described:
         return Segments(described["column"], described["models"], described["default"])
     if "salt" in described:
+        first, second = str(described["first"]), str(described["second"])
         keys = tuple(described["keys"])
-        asked = (described[part] for part in ("first", "second", "share", "salt"))
-        return Share(*asked, keys)
+        return Share(first, second, float(described["share"]), str(described["salt"]), keys)
     return dict(described["models"])
