@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -140,7 +140,17 @@ class OpenModel:
         if size is not None and rows != size:
             return self._in_batches_of(size, tensors, rows, constants)
         given = {**tensors, **constants(rows)} if constants else tensors
-        fed = [given[name] for name in self.signature.inputs]
+        outputs = self.run([given[name] for name in self.signature.inputs])
+        for name, output in outputs.items():
+            if np.ndim(output) == 0 or len(output) != rows:
+                raise SignatureError(
+                    f"output {name} has shape {np.shape(output)} for {rows} rows: the model does "
+                    "not give one result a row, so it cannot score a table"
+                )
+        return outputs
+
+    def run(self, fed: Sequence[Array]) -> dict[str, Array]:
+        """One call, of the inputs in their order: whatever it gives."""
         if self.deadline:
             self.deadline.since = time.monotonic()
         try:
@@ -150,12 +160,6 @@ class OpenModel:
                 self.deadline.since = 0.0
         for done in after_call:
             done()
-        for name, output in outputs.items():
-            if np.ndim(output) == 0 or len(output) != rows:
-                raise SignatureError(
-                    f"output {name} has shape {np.shape(output)} for {rows} rows: the model does "
-                    "not give one result a row, so it cannot score a table"
-                )
         return outputs
 
     def _in_batches_of(
