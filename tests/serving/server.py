@@ -41,6 +41,11 @@ class Client:
         return self.ask("POST", f"/v1/models/{self.name}{version}:{method}", body)
 
 
+def served_model(folder: str, child: Child) -> Served:
+    """A model in a process of the test's."""
+    return Served(resolve_model(folder), "m", 1, child=child)
+
+
 @contextmanager
 def serving(
     folder: str, child: Child, name: str = "m", bounds: Bounds = _BOUNDS, **more: Any

@@ -164,6 +164,7 @@ class Served:
         return TensorScorer(self._packed, signature, (), **settings)
 
     def _call(self, scorer: TensorScorer, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        self._check_shapes(scorer.signature.name, tensors)
         given = to_columns(tensors[name] for name in scorer.signature.inputs)
         try:
             outputs, reasons = self._child.score(scorer, given, self._deadline)
@@ -177,6 +178,18 @@ class Served:
             code, _, said = reasons[0].as_py().partition(":")
             raise Refused(said, http_status(int(code)))
         return from_columns(outputs, scorer.signature.outputs)
+
+    def _check_shapes(self, name: str, tensors: Mapping[str, Array]) -> None:
+        for key, info in self._head.signature_def[name].inputs.items():
+            wanted = [dim.size for dim in info.tensor_shape.dim]
+            shape = tensors[key].shape
+            same = len(wanted) == len(shape) and all(
+                size in (-1, found) for size, found in zip(wanted, shape, strict=True)
+            )
+            if not same and not info.tensor_shape.unknown_rank:
+                raise Refused(
+                    f"input {key} has the shape {list(shape)}; the signature takes {wanted}"
+                )
 
 
 def _check(signature: Signature) -> None:
