@@ -10,11 +10,10 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from tests.saved_models import Spec, fixed_batch, lookup, mixed, mlp, save
-from tests.serving.equal import served
+from tests.serving.equal import child, served
 from tests.serving.server import served_model
 from tfspark.cli import main
 from tfspark.registry.resolve import resolve_model
-from tfspark.scoring.worker.parent import Child
 
 Printed = pytest.CaptureFixture[str]
 
@@ -34,30 +33,26 @@ def test_tensorflow_serving_finds_a_version_its_batches_and_its_warm_up(
     records = tf.data.TFRecordDataset(str(version / "assets.extra/tf_serving_warmup_requests"))
     logs = [prediction_log_pb2.PredictionLog.FromString(one.numpy()) for one in records]
     assert [log.WhichOneof("log_type") for log in logs] == ["predict_log"] * 2
-    child = Child()
-    try:
-        model = served_model(str(version), child)
-        for log, rows in zip(logs, (1, 32), strict=True):
-            request = log.predict_log.request
-            assert (request.model_spec.name, request.model_spec.signature_name) == (
-                *("mixed", "serving_default"),
-            )
-            answer = answered(model, request)
-            assert {k: v.shape for k, v in answer.items()} == {
-                **{"p": (rows,), "label": (rows,), "parts": (rows, 2)},
-            }
-        request = predict_pb2.PredictRequest()  # as a client builds one
-        given = {"age": [7.0], "sex": ["m"], "siblings": [2], "paid": [True]}
-        for name, dtype in (
-            ("age", "float32"),
-            ("sex", None),
-            ("siblings", "int64"),
-            ("paid", None),
-        ):
-            request.inputs[name].CopyFrom(tf.make_tensor_proto(given[name], dtype))
-        assert answered(model, request)["label"].tolist() == [b"m-2"]
-    finally:
-        child.close()
+    model = served_model(str(version), child)
+    for log, rows in zip(logs, (1, 32), strict=True):
+        request = log.predict_log.request
+        assert (request.model_spec.name, request.model_spec.signature_name) == (
+            *("mixed", "serving_default"),
+        )
+        answer = answered(model, request)
+        assert {k: v.shape for k, v in answer.items()} == {
+            **{"p": (rows,), "label": (rows,), "parts": (rows, 2)},
+        }
+    request = predict_pb2.PredictRequest()  # as a client builds one
+    given = {"age": [7.0], "sex": ["m"], "siblings": [2], "paid": [True]}
+    for name, dtype in (
+        ("age", "float32"),
+        ("sex", None),
+        ("siblings", "int64"),
+        ("paid", None),
+    ):
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(given[name], dtype))
+    assert answered(model, request)["label"].tolist() == [b"m-2"]
 
     # Another version beside it; the same again; others' files.
     again = ["--to", "serving", "--out", str(out)]
@@ -103,7 +98,7 @@ def test_litert_gives_the_same_numbers_or_the_op_is_named(tmp_path: Path, capsys
         folder = make(tmp_path / make.__name__)
         out = tmp_path / f"{make.__name__}.out"
         assert main("export", [folder, "--to", "tflite", "--out", str(out)]) == 0
-        assert "1000 rows made up" in capsys.readouterr().out
+        assert "1000 rows, made up" in capsys.readouterr().out
         runner = Interpreter(str(out / "model.tflite")).get_signature_runner()
         assert list(out.iterdir()) == [out / "model.tflite"]
     one = {"age": np.array([np.nan], "float32"), "city": np.array([3], "int64")}

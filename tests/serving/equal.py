@@ -17,8 +17,9 @@ from tfspark.scoring.worker.parent import Child
 from tfspark.serving.model import Served
 from tfspark.serving.request import parse
 
-_child = Child()
-atexit.register(_child.close)
+child = Child()
+"""One process for the models of all tests of this process."""
+atexit.register(child.close)
 
 
 def served(folder: str, columns: Mapping[str, Sequence[Any]], signature: str | None = None) -> Any:
@@ -28,7 +29,7 @@ def served(folder: str, columns: Mapping[str, Sequence[Any]], signature: str | N
     rows = len(next(iter(columns.values())))
     instances = [{name: _json(columns[name][n]) for name in inputs} for n in range(rows)]
     body = json.dumps({"instances": instances, "signature_name": model.signature.name})
-    found = json.loads(Served(model, "m", 1, child=_child).answer("predict", parse(body.encode())))
+    found = json.loads(Served(model, "m", 1, child=child).answer("predict", parse(body.encode())))
 
     arrays = [pa.array(columns[name]) for name in inputs]
     outputs, reasons = scorer_of(model, batch_rows=rows).here(arrays)

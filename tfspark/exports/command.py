@@ -55,9 +55,7 @@ def main(argv: Sequence[str]) -> int:
         storage.delete(staging)
         with suppress(OSError):
             Path(staging).parent.rmdir()
-    print_summary(
-        "export: done", {"folder": str(placed), "compared": f"{_ROWS} rows {which}", **told}
-    )
+    print_summary("export: done", {"folder": str(placed), "compared": which, **told})
     return 0
 
 

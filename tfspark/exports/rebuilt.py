@@ -32,7 +32,8 @@ def write(
     import keras
 
     source = unpacked(model)
-    expected = outputs_of(source, model, rows)
+    name = parts.spec.model.output_name  # a signature may have others beside it
+    expected = {name: outputs_of(source, model, rows)[name]}
     built = parts.model()
     _take_weights(built, source, model)
     _compare(built, model, rows, expected, "the model that its recipe builds now")
@@ -81,13 +82,12 @@ def _compare(
     import tensorflow as tf
 
     given = {name: tf.constant(column) for name, column in rows.items()}
-    name = next(iter(model.signature.outputs))
 
     def told(said: str) -> Exception:
         return ConfigError(f"model {model.path}: {what} differs from the SavedModel: {said}")
 
-    found = {name: built(given, training=False).numpy()}
-    gap = largest_gap({name: expected[name]}, found, told)
+    found = {name: built(given, training=False).numpy() for name in expected}
+    gap = largest_gap(expected, found, told)
     if not gap <= _MOST:
         raise told(f"off by {gap:.2g}, more than {_MOST:g}")
     return gap

@@ -65,20 +65,20 @@ def parts_of(model: ModelFolder, settings: Settings) -> Parts:
 
 
 def rows_of(model: ModelFolder, settings: Settings, count: int) -> tuple[dict[str, Array], str]:
-    """Rows of the training split, or made up; and which of these they are."""
+    """Rows of the training split, or made up; and what is said of them."""
     from tfspark.training.readers.encoder import head
 
     try:
         parts = parts_of(model, settings)
     except ConfigError:
-        return made_up(model.signature, count), "made up"
+        return _made_up(model.signature, count)
     found = head(parts.dataset, parts.encoder, count)
     if set(found) != set(model.signature.inputs):
-        return made_up(model.signature, count), "made up"
-    return found, "of the training split"
+        return _made_up(model.signature, count)
+    return found, f"{len(next(iter(found.values())))} rows of the training split"
 
 
-def made_up(signature: Signature, count: int) -> dict[str, Array]:
+def _made_up(signature: Signature, count: int) -> tuple[dict[str, Array], str]:
     """The same rows each time: numbers of all sizes, missing ones, words."""
     rng = np.random.default_rng(0)
     count = signature.batch or count
@@ -88,7 +88,8 @@ def made_up(signature: Signature, count: int) -> dict[str, Array]:
         shape = tuple(open_) if name in signature.whole else (count, *open_)
         return _values(rng, spec, shape)
 
-    return {name: column(name, spec) for name, spec in signature.inputs.items()}
+    made = {name: column(name, spec) for name, spec in signature.inputs.items()}
+    return made, f"{count} rows, made up"
 
 
 def largest_gap(

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfspark.errors import SignatureError, TfsparkError
+from tfspark.errors import SignatureError, StorageError, TfsparkError
 from tfspark.registry.entry import INIT_OP, serving
 from tfspark.registry.resolve import ModelFolder
 from tfspark.registry.savedmodel import read_heads
@@ -71,7 +71,11 @@ class Served:
         Raises:
             StorageError, UnsafeModelError, ConfigError: it cannot be.
         """
-        self._child.score(self._scorer(self._model.signature.name), PROBE, self._deadline)
+        scorer = self._scorer(self._model.signature.name)
+        try:
+            self._child.score(scorer, PROBE, self._deadline)
+        except Ended as ended:
+            raise StorageError(f"model {self._model.path}: could not be opened: {ended}") from None
 
     def close(self) -> None:
         """End its process."""

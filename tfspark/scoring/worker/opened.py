@@ -225,7 +225,14 @@ def set_up_tensorflow(threads: int) -> bool:
 
 def telling(error: Exception) -> str:
     """The line of an error that says what happened; TensorFlow wraps it in many others."""
-    skip = ("Graph execution error", "Detected at node", "<stack traces", "[[", "Function call")
+    skip = (
+        "Graph execution error",
+        "Detected at node",
+        "Node: '",
+        "<stack traces",
+        "[[",
+        "Function call",
+    )
     text = str(getattr(error, "message", None) or error)
     lines = [line.strip() for line in text.splitlines()]
     said = [
