@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from tfspark import storage
 from tfspark.config import Settings
 from tfspark.errors import ConfigError
 from tfspark.registry.resolve import ModelFolder
@@ -25,8 +26,6 @@ def parts_of(model: ModelFolder, settings: Settings) -> Parts:
     Raises:
         ConfigError: that is not known, or not there.
     """
-    from tfspark import storage
-
     said = model.manifest or {}
     recipe, dataset = said.get("recipe"), said.get("dataset")
     if not isinstance(recipe, dict) or not isinstance(dataset, dict):

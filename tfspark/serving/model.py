@@ -163,9 +163,14 @@ class Served:
         except SignatureError as error:
             raise Refused(str(error)) from None
         _check(signature)
-        threads = os.cpu_count() or 1
-        settings = {"threads": threads, "deadline": self._deadline, "wall": self._wall}
-        return TensorScorer(self._packed, signature, (), **settings)
+        return TensorScorer(
+            self._packed,
+            signature,
+            (),
+            threads=os.cpu_count() or 1,
+            deadline=self._deadline,
+            wall=self._wall,
+        )
 
     def _call(self, scorer: TensorScorer, tensors: Mapping[str, Array]) -> dict[str, Array]:
         self._check_shapes(scorer.signature.name, tensors)

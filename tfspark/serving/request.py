@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from tfspark.serving.refused import Refused, shown
 from tfspark.serving.values import fast, is_base64, tensor, walk
@@ -94,16 +94,18 @@ def _from_rows(rows: list[Any], inputs: Mapping[str, TensorSpec]) -> dict[str, A
         if found is None:
             _complain(rows, inputs, named=False)
         return {name: found}
-    tensors = {}
-    if all(_is_object(row) and row.keys() == inputs.keys() for row in rows):
-        for name, spec in inputs.items():
-            tensors[name] = fast([row[name] for row in rows], spec.dtype)
-    if not tensors or any(found is None for found in tensors.values()):
+    if not all(_is_object(row) and row.keys() == inputs.keys() for row in rows):
         _complain(rows, inputs, named=True)
-    return tensors  # type: ignore[return-value]
+    tensors: dict[str, Array] = {}
+    for name, spec in inputs.items():
+        column = fast([row[name] for row in rows], spec.dtype)
+        if column is None:
+            _complain(rows, inputs, named=True)
+        tensors[name] = column
+    return tensors
 
 
-def _complain(rows: list[Any], inputs: Mapping[str, TensorSpec], named: bool) -> None:
+def _complain(rows: list[Any], inputs: Mapping[str, TensorSpec], named: bool) -> NoReturn:
     """Say what is wrong with the first row that is not as it must be."""
     seen: dict[str, tuple[int, list[int]]] = {}
     for number, row in enumerate(rows):
