@@ -16,7 +16,7 @@ from typing import Any
 from tfspark.errors import StorageError
 from tfspark.exports.reference import outputs_of, unpacked
 from tfspark.exports.rows import largest_gap
-from tfspark.registry.manifest import MANIFEST, write_manifest
+from tfspark.registry.manifest import write_manifest
 from tfspark.registry.resolve import ModelFolder
 from tfspark.serving.examples import field
 from tfspark.tensors import Array, numpy_dtype
@@ -38,7 +38,9 @@ def write(
         StorageError: it gives something else.
     """
     source, target = unpacked(model), folder / name / str(version)
-    shutil.copytree(source, target)
+    for file in model.files:
+        target.joinpath(file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / file, target / file)
     signature = model.signature
     batched = not signature.whole and signature.batch is None
     if batched:
@@ -48,8 +50,6 @@ def write(
     if model.manifest is not None:
         kept = {key: value for key, value in model.manifest.items() if key not in _OWN}
         write_manifest(str(target), {**kept, "name": name, "version": str(version)})
-    else:
-        (target / MANIFEST).unlink(missing_ok=True)
     expected = outputs_of(source, model, rows)
 
     def told(what: str) -> Exception:
