@@ -94,6 +94,8 @@ def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None
         ("tfrecord", ["head", "x", "--row", "3"]),
         ("cache", ["list", "--x"]),
         ("registry", ["sqlite:///x", "--x"]),
+        ("serve", ["m", "--ports", "1"]),
+        ("export", ["m", "--to", "keras", "--out", "o", "--x"]),
         ("demo", ["--x"]),
         ("doctor", ["--x"]),
     ):
@@ -119,6 +121,9 @@ def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None
         (["tfrecord", "head", "x", "--rows", "0"], "--rows: 0: must be a whole number, at least 1"),
         (["cache", "drop"], "invalid choice: 'drop'"),
         (["registry"], "arguments are required: uri"),
+        (["serve"], "arguments are required: MODEL"),
+        (["export", "m", "--out", "o"], "arguments are required: --to"),
+        (["export", "m", "--to", "onnx", "--out", "o"], "--to: invalid choice: 'onnx'"),
         (["demo"], "conf/passengers.yaml is not here"),
         (["train", "conf/x.yaml"], "--config conf/x.yaml"),
         (["score", "--log", "loud"], "--log: must be plain, json or auto"),

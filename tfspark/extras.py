@@ -11,6 +11,9 @@ _HOW = {
     "petastorm": "install tfspark[petastorm]; Python 3.11 only",
     "optuna": "install tfspark[train]",
     "matplotlib": "it comes with mlflow; install that again",
+    "starlette": "install tfspark[serve]",
+    "uvicorn": "install tfspark[serve]",
+    "ai_edge_litert": "install tfspark[export]",
 }
 
 
