@@ -63,7 +63,7 @@ def test_what_is_wrong_ends_with_2_and_says_what_mends_it(
     said = capsys.readouterr().out
     assert "✓ first   there\n" in said
     assert "▲ first   cannot be told: RuntimeError: token=***\n" in said
-    assert "✗ second  not there\n             → apt install password=***\n" in said
+    assert "✗ second  not there\n            → apt install password=***\n" in said
     assert "1 wrong, 1 to look at" in said
     assert "a product: CPU 30 ms, GPU 0.5 ms: 60.0 times as fast" in said
     monkeypatch.setattr(command, "PROBES", {"first": broken})
