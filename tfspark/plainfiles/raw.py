@@ -18,6 +18,7 @@ from tfspark.exchange.slices import Slice, SliceWriter, attempt, read_slices
 from tfspark.images.table import ImageTable
 from tfspark.plainfiles.asread import NotPlain, arrow_field
 from tfspark.plainfiles.files import Plain, PlainFile, plain
+from tfspark.plainfiles.rising import rising
 from tfspark.sparkerrors import reading
 from tfspark.textfiles.table import TextTable
 
@@ -78,6 +79,12 @@ class RawTable:
     def bits(self) -> int:
         """By how many bits of a hash rows are cut, so that a cut of all tasks fits in memory."""
         return min(max(0, math.ceil(math.log2(max(self.bytes, 1) / _SLICE_BYTES))), _MOST_BITS)
+
+    def rises(self, name: str) -> bool:
+        """Whether no two row groups overlap in a column; tasks see these in its order then."""
+        files = None if self._files is None else rising(self._files, name)
+        self._files = files or self._files
+        return files is not None
 
     def run(
         self, task: Callable[[Iterable[pa.RecordBatch]], Made], columns: Sequence[str] | None = None

@@ -6,6 +6,8 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
@@ -15,6 +17,7 @@ from tfspark.config import Source
 from tfspark.contracts import Contract, parse_contract
 from tfspark.contracts.contract import Quarantine
 from tfspark.errors import ConfigError, ContractViolation
+from tfspark.scoring.table import run
 
 DAY = dt.date(2026, 11, 20)
 CONTRACT = b"""
@@ -181,3 +184,41 @@ def test_types_that_only_spark_knows(
     )  # fmt: skip
     assert (summary.plan, summary.scored) == ("arrow", 3)
     assert "no scan:" in summary.plan_reason
+
+
+@pytest.mark.parametrize("kind", ["sorted", "doubled", "mixed"])
+def test_keys_of_sorted_rows_are_counted_where_they_are_read(
+    spark: SparkSession, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And exchanged where the rows turn out not to be sorted: the same rows, the same reasons."""
+    ids = {"sorted": [0, 1, 2, 3], "doubled": [0, 2, 2, 3], "mixed": [2, 0, 2, 3]}[kind]
+    for number in (1, 0):  # not in the order of the names
+        rows = pa.table({"id": [i + 10 * number for i in ids], "x": [4.0] * 4})
+        (tmp_path / "in").mkdir(exist_ok=True)
+        pq.write_table(rows, tmp_path / "in" / f"{1 - number}.parquet")
+    exchanged: list[str] = []
+    real = run.duplicates
+    monkeypatch.setattr(run, "duplicates", lambda *a: exchanged.append(kind) or real(*a))
+    columns = ["{name: id, physicalType: bigint, primaryKey: true}"]
+    columns += ["{name: x, physicalType: double}"]
+    listed = "".join(f"      - {column}\n" for column in columns)
+    text = CONTRACT.decode().partition("properties:\n")[0] + "properties:\n" + listed
+    found = tfspark.score_table(
+        spark,
+        str(tmp_path / "in"),
+        models.picky(tmp_path / "picky"),
+        str(tmp_path / "out"),
+        DAY,
+        contract=parse_contract(text.encode(), "sorted.yaml"),
+    )
+    bad = [] if kind == "sorted" else [2, 2, 12, 12]
+    assert (found.plan, found.scored, found.quarantined) == ("scan", 8 - len(bad), len(bad))
+    assert exchanged == (["mixed"] if kind == "mixed" else [])
+    kept = sorted(r["id"] for r in read(spark, tmp_path / "out").collect())
+    assert kept == sorted({i + 10 * n for i in ids for n in (0, 1)} - set(bad))
+    if bad:
+        said = told(spark, tmp_path / "out_quarantine")
+        assert [why for why, _ in said] == [["id: there 2 times"]] * 4
+    files = {file.name for file in (tmp_path / "out" / f"day={DAY}").glob("*.parquet")}
+    assert files == {r["f"] for r in read(spark, tmp_path / "out").selectExpr(
+        "regexp_extract(_metadata.file_path, '[^/]*$', 0) AS f").distinct().collect()}  # fmt: skip

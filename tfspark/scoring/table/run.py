@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Observation
@@ -15,8 +16,7 @@ from tfspark.config import Source
 from tfspark.config.textoptions import FORMS, USUAL
 from tfspark.contracts import Contract
 from tfspark.errors import ConfigError, StorageError
-from tfspark.exchange.duplicates import Duplicates
-from tfspark.keys import duplicates
+from tfspark.keys import duplicates, run_checked
 from tfspark.plainfiles.asread import NotPlain
 from tfspark.plainfiles.files import Plain, plain
 from tfspark.plainfiles.raw import RawTable
@@ -33,7 +33,7 @@ from tfspark.scoring.table.planner import TableLook
 from tfspark.scoring.table.source import bound_to, check_own, for_scoring, pinned
 from tfspark.scoring.table.staged import StagedRun
 from tfspark.scoring.table.way import Output, Way
-from tfspark.scoring.worker.sink import FilePart
+from tfspark.scoring.worker.sink import FilePart, TableTask
 from tfspark.sparkerrors import reading
 from tfspark.tables import CORRUPT, RAW, REASONS
 
@@ -76,10 +76,10 @@ class TableRun:
         with asked.step("plan") as info:
             choice = choose(asked.plan, asked.where, lambda plan: plan.for_table(look))
             self.plan, self.why = info["plan"], info["why"] = choice.plan.name, choice.why
-        way, counted, times = choice.way, None, None
+        way, counted = choice.way, None
         rows = raw if way.checks is not None else self._checked(raw)
-        if isinstance(way, ByTasks) and way.checks is not None and self._contract is not None:
-            way, times = self._by_checks(way, raw, self._contract, staging)
+        if isinstance(way, ByTasks) and isinstance(way.checks, RowChecks) and self._contract:
+            way = self._by_checks(way, way.checks, raw, self._contract, staging)
         elif way.files is None and asked.named is None:
             # While it is scored: it may be costly, or not give the same rows twice.
             counted = Observation()
@@ -88,7 +88,7 @@ class TableRun:
             with asked.step("count rows") as info, reading(asked.where):
                 self.rows = info["rows"] = _count(raw, raw.columns, way.files)
             self._refuse_empty()
-        self._way = self._way_of(way, output, staging, typed, times)
+        self._way = self._way_of(way, output, staging, typed)
         began = time.monotonic()
         with asked.step("score", self.rows or None, rate=True) as info:
             staged, self.bad = self._way.score(rows)
@@ -104,8 +104,8 @@ class TableRun:
             )
 
     def _by_checks(
-        self, way: ByTasks, raw: DataFrame, contract: Contract, staging: str
-    ) -> tuple[ByTasks, Duplicates]:
+        self, way: ByTasks, checks: RowChecks, raw: DataFrame, contract: Contract, staging: str
+    ) -> ByTasks:
         """Tasks that check the rows themselves; they know the keys that are there twice."""
         asked = self.asked
         with asked.step("count rows") as info:
@@ -113,14 +113,20 @@ class TableRun:
             with reading(asked.where):
                 self.rows = info["rows"] = raw.count() if table.rows is None else table.rows
         self._refuse_empty()
-        with asked.step("check keys"):
-            folder = storage.join(staging, "keys")
-            found = duplicates(asked.spark, table, contract, asked.where, folder, asked.forms)
+
+        def exchanged() -> Times:
+            with asked.step("check keys"):
+                folder = storage.join(staging, "keys")
+                return duplicates(asked.spark, table, contract, asked.where, folder, asked.forms)
 
         def write(_: DataFrame, files: TableFiles) -> list[FilePart]:
-            return table.run(files.task(asked.spark))
+            def task(times: Times) -> TableTask:
+                checks = files.checks and partial(files.checks, times=times)
+                return replace(files, checks=checks).task(asked.spark)
 
-        return replace(way, write=write), found
+            return run_checked(table, checks, task, exchanged)
+
+        return replace(way, write=write)
 
     def quarantine(self) -> None:
         """Put the bad rows into their table, and stop where they are too many.
@@ -237,10 +243,9 @@ class TableRun:
         output: Output,
         staging: str,
         typed: DataFrame,
-        times: Times | None,
     ) -> Way:
         if isinstance(way, ByTasks):
-            return FilesRun(output, way, typed.schema, staging, times)
+            return FilesRun(output, way, typed.schema, staging)
         return StagedRun(output, way.results, storage.join(staging, "rows"))
 
     def _refuse_empty(self) -> None:
