@@ -16,7 +16,7 @@ from tests import saved_models as models
 from tfspark.config import Source
 from tfspark.contracts import Contract, parse_contract
 from tfspark.contracts.contract import Quarantine
-from tfspark.errors import ConfigError, ContractViolation
+from tfspark.errors import ContractViolation
 from tfspark.scoring.table import run
 
 DAY = dt.date(2026, 11, 20)
@@ -116,7 +116,6 @@ def test_too_many_bad_rows_change_nothing(
 def test_a_dataframe_is_computed_once(
     spark: SparkSession, tmp_path: Path, contract: Contract
 ) -> None:
-    """So Spark checks it: keys that tasks could be told of would be a second look."""
     counter = spark.sparkContext.accumulator(0)
 
     def count(batches: Any) -> Any:
@@ -138,12 +137,7 @@ def test_text_is_checked_by_tasks(
     tmp_path: Path,
     contract: Contract,
     form: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def by_spark(*_: Any) -> None:
-        raise AssertionError("Spark checks it")
-
-    monkeypatch.setattr("tfspark.contracts.checks.check", by_spark)
     path, target = tmp_path / f"in.{form}", tmp_path / "out"
     lines: dict[str, list[str]] = {
         "csv": ["id,part,x,code", "1,p,4,a", "2,p,1e400,b", "3,p", "1,q,x,B"],
@@ -166,24 +160,11 @@ def test_text_is_checked_by_tasks(
         ["x: x is not double", "code: B does not match [a-z]+[0-9]*"],
     ]
     odd = Source(format=form, path=str(path), options={"dateFormat": "dd/MM/yyyy"})  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"source\.options\.dateFormat: the plan pandas does not"):
-        tfspark.score_table(
-            spark, odd, models.picky(tmp_path / "m"), str(target), DAY, contract=contract,
-            plan="pandas",
-        )  # fmt: skip
-
-
-def test_types_that_only_spark_knows(
-    spark: SparkSession, tmp_path: Path, contract: Contract
-) -> None:
-    df = spark.createDataFrame(ROWS[:3], COLUMNS).selectExpr("*", "parse_json('1') AS odd")
-    df.write.parquet(str(tmp_path / "in"))
-    summary = tfspark.score_table(
-        spark, str(tmp_path / "in"), models.picky(tmp_path / "m"), str(tmp_path / "out"), DAY,
-        contract=contract,
+    again = tfspark.score_table(
+        spark, odd, models.picky(tmp_path / "m"), str(target), DAY, contract=contract,
+        plan="pandas",
     )  # fmt: skip
-    assert (summary.plan, summary.scored) == ("arrow", 3)
-    assert "no scan:" in summary.plan_reason
+    assert (again.plan, again.rows_in, again.scored) == ("pandas", 4, 1)
 
 
 @pytest.mark.parametrize("kind", ["sorted", "doubled", "mixed"])
