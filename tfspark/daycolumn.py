@@ -80,12 +80,3 @@ def with_seconds(text: Column) -> Column:
     from pyspark.sql import functions as F
 
     return F.regexp_replace(text, "^(.{16})([^:].*)$", "$1:00$2")
-
-
-def no_day(df: DataFrame, name: str) -> Column:
-    """The reason why a row is of no day; null where it has one."""
-    from pyspark.sql import functions as F
-
-    shown = F.coalesce(F.substring(F.col(quote(name)).cast("string"), 1, 100), F.lit("null"))
-    said = F.concat(F.lit(f"{name}: "), shown, F.lit(NO_DAY))
-    return F.when(day_of(df, name).isNull(), said)

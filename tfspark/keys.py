@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import pyarrow as pa
 
@@ -13,14 +14,17 @@ from tfspark.config.textoptions import USUAL, TextForms
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import with_columns
 from tfspark.exchange.duplicates import Duplicates, KeySlices, KeyWriter, find_duplicates
+from tfspark.exchange.inorder import InOrder, OutOfOrder
 from tfspark.exchange.slices import attempt
 from tfspark.plainfiles.raw import RawTable
-from tfspark.rowchecks import RowChecks
+from tfspark.rowchecks import RowChecks, Times
 from tfspark.sparkerrors import reading
 from tfspark.tables import CORRUPT
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,50 @@ class _KeyTask:
         for batch in batches:
             keys.add(self.checks(batch).rows)
         return keys.close()
+
+
+@dataclass(frozen=True)
+class _InOrderTask(Generic[Made]):
+    task: Callable[[Iterable[pa.RecordBatch]], Made]
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Made | None:
+        with suppress(OutOfOrder):
+            return self.task(batches)
+        return None
+
+
+def run_checked(
+    raw: RawTable,
+    checks: RowChecks,
+    task: Callable[[Times], Callable[[Iterable[pa.RecordBatch]], Made]],
+    exchange: Callable[[], Times],
+) -> list[Made]:
+    """Let tasks take all rows, and know the values that are there more than once.
+
+    Where there is one key, of integers, by which the rows are sorted (as footers say, and the rows
+    then show), tasks see it themselves. Else keys are exchanged first.
+
+    Args:
+        task: makes the task.
+        exchange: what `duplicates` gives.
+    """
+    if (key := _sorted_by(raw, checks)) is not None:
+        found = raw.run(_InOrderTask(task(key)))
+        made = [one for one in found if one is not None]
+        if len(made) == len(found):
+            return made
+    return raw.run(task(exchange()))
+
+
+def _sorted_by(raw: RawTable, checks: RowChecks) -> InOrder | None:
+    unique = {name: places for name, places in checks.unique.items() if places}
+    if [len(places) for places in unique.values()] != [1]:
+        return None
+    ((name, (place,)),) = unique.items()
+    column = checks.schema.field(place)
+    if not pa.types.is_integer(column.type) or not raw.rises(column.name):
+        return None
+    return InOrder(name, column.name)
 
 
 def duplicates(

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.rowchecks.frames import check
 from tfspark.config import Source
 from tfspark.contracts import Contract, parse_contract
-from tfspark.contracts.checks import check
 from tfspark.errors import ContractViolation
 from tfspark.tables import read_source
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tfspark.errors import StorageError
 from tfspark.exchange.duplicates import KeyWriter, find_duplicates
 from tfspark.exchange.hashes import md5_hashes, row_hashes
+from tfspark.exchange.inorder import InOrder, OutOfOrder
 from tfspark.exchange.slices import SliceWriter, read_slices
 
 
@@ -126,3 +127,21 @@ def test_values_that_are_there_twice(spark: Any, tmp_path: Path, bits: int) -> N
         assert times["c"].to_pylist() == [6, 6, *[None] * 298]
     other = pa.record_batch({"a": [99], "b": ["x"], "c": [int(rng.integers(10**9, 10**10))]})
     assert found.times(other) == {}
+
+
+def test_counts_of_rows_in_order() -> None:
+    """As a count of all rows tells; rows that are not in order are noticed."""
+
+    def batch(*values: int | None) -> pa.RecordBatch:
+        return pa.record_batch({"a": pa.array(values, pa.int32())})
+
+    counts = InOrder("a", "a")
+    assert counts.times(batch(-3, -1, 5)) == {}
+    assert counts.times(batch()) == counts.times(batch(None, None)) == {}
+    found = counts.times(batch(6, 6, None, 7, 8, 8, 8))
+    assert found["a"].to_pylist() == [2, 2, None, None, 3, 3, 3]
+    with pytest.raises(OutOfOrder):  # it began in the batch before
+        counts.times(batch(8, 9))
+    for values in ((9, 11, 10), (9, 9, 11, 10), (2**31 - 1, None, -(2**31))):
+        with pytest.raises(OutOfOrder):
+            InOrder("a", "a").times(batch(*values))

@@ -20,14 +20,15 @@ import tfspark
 from tests import saved_models as models
 from tfspark.errors import ConfigError
 from tfspark.plainfiles.batches import batches
-from tfspark.plainfiles.files import NotPlain, plain
+from tfspark.plainfiles.files import NotPlain, Plain, PlainFile, plain
+from tfspark.plainfiles.rising import rising
 from tfspark.rowgroups import footers
 
 DDL = (
     "id bigint, x double, f float, s string, d date, at timestamp, local timestamp_ntz, "
     "exact decimal(10,2), b boolean, tiny tinyint, n int, part int"
 )
-NAN = math.nan
+NAN, LONG = math.nan, pa.int64()
 TEXTS = ["", "a", "B", "ü", "z", "a b", None]
 NUMBERS = [0.0, -0.0, 1.5, -1.5, NAN, math.inf, -math.inf, None]
 
@@ -279,3 +280,23 @@ def test_text_comes_as_its_file_has_it(tmp_path: Path) -> None:
     said = [row for batch in coded for row in batch.to_pylist()]
     assert said == [row for batch in plain for row in batch.to_pylist()] == rows.to_pylist()
     assert all(batch.schema == schema for batch in batches(groups, schema, {"n", "other"}))
+
+
+def test_files_in_the_order_of_a_column(tmp_path: Path) -> None:
+    """Where no two row groups overlap in it, and each file's own rise."""
+
+    def found(*files: list[int | None], kind: pa.DataType = LONG) -> list[str] | None:
+        paths = []
+        for number, values in enumerate(files):
+            paths.append(str(tmp_path / f"{number}.parquet"))
+            rows = pa.table({"n": pa.array(values, kind)})
+            pq.write_table(rows, paths[-1], row_group_size=2)
+        all_of = tuple(PlainFile(f.path, 0, 0, f.groups, ()) for f in footers(paths))
+        schema = pa.schema([("n", kind)])
+        risen = rising(Plain(schema, ("n",), schema, (), None, all_of), "n")
+        return risen and [file.path[-9:-8] for file in risen.files]
+
+    assert found([9, 8, 10, 11], [5], [-1, 0, 2, None]) == ["2", "1", "0"]
+    assert found([1, 2, 2, 3]) is found([1, 2], [2, 3]) is found([3, 4, 1, 2]) is None
+    assert found([None, None]) is None
+    assert found([1, 2], kind=pa.float64()) is None

@@ -88,3 +88,15 @@ def _hidden(*modules: str) -> Iterator[None]:
     finally:
         for module in modules:
             del sys.modules[module]
+
+
+def calls_of(model: Any) -> Iterator[tuple[Any, list[Any], list[Any]]]:
+    """The calls that a functional model is made of, each after those whose tensors it takes.
+
+    Yields:
+        The layer or operation, the tensors that go in, and those that come out.
+    """
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            if not node.is_input:
+                yield node.operation, list(node.input_tensors), list(node.output_tensors)

@@ -17,14 +17,17 @@ from tfspark import storage
 from tfspark.exchange.slices import Slice, SliceWriter, attempt, read_slices
 from tfspark.images.table import ImageTable
 from tfspark.plainfiles.asread import NotPlain, arrow_field
-from tfspark.plainfiles.files import Plain, PlainFile, plain
+from tfspark.plainfiles.files import Plain, plain
+from tfspark.plainfiles.rising import rising
 from tfspark.sparkerrors import reading
 from tfspark.textfiles.table import TextTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import types as T
 
 Made = TypeVar("Made")
+Batches = Callable[[Any], Iterable[pa.RecordBatch]]
 
 _SLICE_BYTES = 32 << 20
 _MOST_BITS = 10
@@ -79,6 +82,12 @@ class RawTable:
         """By how many bits of a hash rows are cut, so that a cut of all tasks fits in memory."""
         return min(max(0, math.ceil(math.log2(max(self.bytes, 1) / _SLICE_BYTES))), _MOST_BITS)
 
+    def rises(self, name: str) -> bool:
+        """Whether no two row groups overlap in a column; tasks see these in its order then."""
+        files = None if self._files is None else rising(self._files, name)
+        self._files = files or self._files
+        return files is not None
+
     def run(
         self, task: Callable[[Iterable[pa.RecordBatch]], Made], columns: Sequence[str] | None = None
     ) -> list[Made]:
@@ -91,40 +100,42 @@ class RawTable:
         Args:
             columns: those that the tasks get; None: all.
         """
-        chosen = self.schema.names if columns is None else list(columns)
+        shares, rows = self._parts(self.schema.names if columns is None else list(columns))
+        return self._each(shares, lambda share: task(rows(share)))
+
+    def frame(
+        self,
+        change: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+        schema: T.StructType,
+    ) -> DataFrame:
+        """A DataFrame of what is made of the rows, in their order."""
+        shares, rows = self._parts(self.schema.names)
+
+        def run(numbers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in numbers:
+                for number in batch.column(0).to_pylist():
+                    yield from change(rows(shares[number]))
+
+        numbers = self._spark.range(0, len(shares), 1, max(1, len(shares)))
+        return numbers.mapInArrow(run, schema)
+
+    def _parts(self, columns: list[str]) -> tuple[Sequence[Any], Batches]:
+        """The shares of tasks, and what gives the rows of one in a task."""
         if isinstance(self._rows, TextTable | ImageTable):
-            return self._of_text(self._rows, task, chosen)
+            table, cores = self._rows, self._spark.sparkContext.defaultParallelism
+            return table.shares(cores), lambda share: table.batches(share, columns)
         if self._files is not None:
-            return self._of_files(self._files, task, chosen)
-        return self._of_slices(self._spilled, task, chosen)
-
-    def _of_text(self, table: TextTable | ImageTable, task: Any, columns: list[str]) -> list[Any]:
-        def run(share: Sequence[Any]) -> Any:
-            return task(table.batches(share, columns))
-
-        return self._each(table.shares(self._spark.sparkContext.defaultParallelism), run)
-
-    def _of_files(self, files: Plain, task: Any, columns: list[str]) -> list[Any]:
-        if columns != files.columns.names:
-            files = files.only(columns)
-        shares, bare = files.shares(self._spark), files.bare()
-
-        def run(share: Sequence[PlainFile]) -> Any:
-            return task(batch.select(columns) for batch in bare.batches(share, coded=True))
-
-        return self._each(shares, run)
-
-    def _of_slices(
-        self, shares: list[tuple[Slice, ...]], task: Any, columns: list[str]
-    ) -> list[Any]:
-        places = None
+            files = self._files
+            if columns != files.columns.names:
+                files = files.only(columns)
+            bare = files.bare()
+            return files.shares(self._spark), lambda share: (
+                batch.select(columns) for batch in bare.batches(share, coded=True)
+            )
+        places: list[int] | None = None
         if columns != self.schema.names:
             places = [self.schema.get_field_index(name) for name in columns]
-
-        def run(share: Sequence[Slice]) -> Any:
-            return task(read_slices(share, places))
-
-        return self._each(shares, run)
+        return self._spilled, lambda share: read_slices(share, places)
 
     def _each(self, shares: Sequence[Any], run: Callable[[Any], Any]) -> list[Any]:
         """A task a share."""
@@ -137,20 +148,23 @@ class RawTable:
 
 def _spill(df: DataFrame, folder: str) -> list[tuple[Slice, ...]]:
     storage.make_dir(folder)
+    names = df.columns
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         name = f"raw-{attempt()}.arrow"
         writer: SliceWriter | None = None
         for batch in batches:
             if writer is None:
-                writer = SliceWriter(storage.join(folder, name), batch.schema)
-            writer.write(batch)
+                schema = batch.rename_columns(names).schema
+                writer = SliceWriter(storage.join(folder, name), schema)
+            writer.write(batch.rename_columns(names))
         slices = []
         if writer is not None:
             writer.__exit__()
             slices = writer.slices
         yield pa.RecordBatch.from_pydict({"slices": [json.dumps(slices)]})
 
-    found: Any = df.mapInArrow(run, "slices string")
+    # By number: Spark looks columns up by their names here, and takes a dot for a field's.
+    found: Any = df.toDF(*(f"c{i}" for i in range(len(names)))).mapInArrow(run, "slices string")
     told = [json.loads(row["slices"]) for row in found.collect()]
     return [tuple(Slice(*one) for one in slices) for slices in told if slices]

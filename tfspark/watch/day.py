@@ -19,10 +19,9 @@ from tfspark.config.textoptions import forms_of
 from tfspark.contracts import load_contract
 from tfspark.errors import ConfigError, StorageError
 from tfspark.rowchecks import Checked
-from tfspark.scoring.table.checks import spark_checks, task_checks
+from tfspark.scoring.table.checks import contract_checks, for_tasks
 from tfspark.scoring.table.source import for_scoring, in_place_of, pinned
 from tfspark.sparkerrors import reading
-from tfspark.tables import REASONS
 from tfspark.tensors import Array
 from tfspark.watch.counted import Counted, Counts, added, count_batches
 
@@ -48,19 +47,13 @@ def count_source(
     contract = load_contract(settings.contract)
     where = source.place(day)
     named = [c.name for c in contract.columns]
-    raw = tables.read_source(spark, pinned(spark, source, day), day, named)
+    raw = for_tasks(tables.read_source(spark, pinned(spark, source, day), day, named))
     contract = for_scoring(contract, asked.keep or None, raw.columns)
     by = tables.day_column(source, day)
-    checks = task_checks(raw, contract, where, forms_of(source.format, source.options), by)
-    if checks is None:
-        from pyspark.sql import functions as F
-
-        checked = spark_checks(raw, contract, where, by).where(F.size(REASONS) == 0)
-        raw = checked.select(*[F.col(tables.quote(one.name)) for one in columns])
+    checks = contract_checks(raw, contract, where, forms_of(source.format, source.options), by)
 
     def count(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        good = batches if checks is None else (_good(checks(batch)) for batch in batches)
-        found = count_batches(columns, good)
+        found = count_batches(columns, (_good(checks(batch)) for batch in batches))
         values = [found[name].tolist() for name in found]
         kind = pa.list_(pa.int64())
         yield pa.record_batch({"name": [*found], "counts": pa.array(values, kind)}, _FOUND)

@@ -6,6 +6,8 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
@@ -14,7 +16,8 @@ from tests import saved_models as models
 from tfspark.config import Source
 from tfspark.contracts import Contract, parse_contract
 from tfspark.contracts.contract import Quarantine
-from tfspark.errors import ConfigError, ContractViolation
+from tfspark.errors import ContractViolation
+from tfspark.scoring.table import run
 
 DAY = dt.date(2026, 11, 20)
 CONTRACT = b"""
@@ -113,7 +116,6 @@ def test_too_many_bad_rows_change_nothing(
 def test_a_dataframe_is_computed_once(
     spark: SparkSession, tmp_path: Path, contract: Contract
 ) -> None:
-    """So Spark checks it: keys that tasks could be told of would be a second look."""
     counter = spark.sparkContext.accumulator(0)
 
     def count(batches: Any) -> Any:
@@ -135,12 +137,7 @@ def test_text_is_checked_by_tasks(
     tmp_path: Path,
     contract: Contract,
     form: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def by_spark(*_: Any) -> None:
-        raise AssertionError("Spark checks it")
-
-    monkeypatch.setattr("tfspark.contracts.checks.check", by_spark)
     path, target = tmp_path / f"in.{form}", tmp_path / "out"
     lines: dict[str, list[str]] = {
         "csv": ["id,part,x,code", "1,p,4,a", "2,p,1e400,b", "3,p", "1,q,x,B"],
@@ -163,21 +160,46 @@ def test_text_is_checked_by_tasks(
         ["x: x is not double", "code: B does not match [a-z]+[0-9]*"],
     ]
     odd = Source(format=form, path=str(path), options={"dateFormat": "dd/MM/yyyy"})  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"source\.options\.dateFormat: the plan pandas does not"):
-        tfspark.score_table(
-            spark, odd, models.picky(tmp_path / "m"), str(target), DAY, contract=contract,
-            plan="pandas",
-        )  # fmt: skip
-
-
-def test_types_that_only_spark_knows(
-    spark: SparkSession, tmp_path: Path, contract: Contract
-) -> None:
-    df = spark.createDataFrame(ROWS[:3], COLUMNS).selectExpr("*", "parse_json('1') AS odd")
-    df.write.parquet(str(tmp_path / "in"))
-    summary = tfspark.score_table(
-        spark, str(tmp_path / "in"), models.picky(tmp_path / "m"), str(tmp_path / "out"), DAY,
-        contract=contract,
+    again = tfspark.score_table(
+        spark, odd, models.picky(tmp_path / "m"), str(target), DAY, contract=contract,
+        plan="pandas",
     )  # fmt: skip
-    assert (summary.plan, summary.scored) == ("arrow", 3)
-    assert "no scan:" in summary.plan_reason
+    assert (again.plan, again.rows_in, again.scored) == ("pandas", 4, 1)
+
+
+@pytest.mark.parametrize("kind", ["sorted", "doubled", "mixed"])
+def test_keys_of_sorted_rows_are_counted_where_they_are_read(
+    spark: SparkSession, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And exchanged where the rows turn out not to be sorted: the same rows, the same reasons."""
+    ids = {"sorted": [0, 1, 2, 3], "doubled": [0, 2, 2, 3], "mixed": [2, 0, 2, 3]}[kind]
+    for number in (1, 0):  # not in the order of the names
+        rows = pa.table({"id": [i + 10 * number for i in ids], "x": [4.0] * 4})
+        (tmp_path / "in").mkdir(exist_ok=True)
+        pq.write_table(rows, tmp_path / "in" / f"{1 - number}.parquet")
+    exchanged: list[str] = []
+    real = run.duplicates
+    monkeypatch.setattr(run, "duplicates", lambda *a: exchanged.append(kind) or real(*a))
+    columns = ["{name: id, physicalType: bigint, primaryKey: true}"]
+    columns += ["{name: x, physicalType: double}"]
+    listed = "".join(f"      - {column}\n" for column in columns)
+    text = CONTRACT.decode().partition("properties:\n")[0] + "properties:\n" + listed
+    found = tfspark.score_table(
+        spark,
+        str(tmp_path / "in"),
+        models.picky(tmp_path / "picky"),
+        str(tmp_path / "out"),
+        DAY,
+        contract=parse_contract(text.encode(), "sorted.yaml"),
+    )
+    bad = [] if kind == "sorted" else [2, 2, 12, 12]
+    assert (found.plan, found.scored, found.quarantined) == ("scan", 8 - len(bad), len(bad))
+    assert exchanged == (["mixed"] if kind == "mixed" else [])
+    kept = sorted(r["id"] for r in read(spark, tmp_path / "out").collect())
+    assert kept == sorted({i + 10 * n for i in ids for n in (0, 1)} - set(bad))
+    if bad:
+        said = told(spark, tmp_path / "out_quarantine")
+        assert [why for why, _ in said] == [["id: there 2 times"]] * 4
+    files = {file.name for file in (tmp_path / "out" / f"day={DAY}").glob("*.parquet")}
+    assert files == {r["f"] for r in read(spark, tmp_path / "out").selectExpr(
+        "regexp_extract(_metadata.file_path, '[^/]*$', 0) AS f").distinct().collect()}  # fmt: skip

@@ -13,8 +13,11 @@ from tests.training.run_ranks import apart, history, last_weights, spec_of, trai
 from tests.training.small_table import COLUMNS, rows_of, write_dataset
 from tfspark.config.recipe import Model, ReduceRate
 from tfspark.errors import ConfigError, IntegrityError, TrainingError
-from tfspark.training.loop import checkpoint
+from tfspark.training.loop import checkpoint, encoding
 from tfspark.training.loop.work import Spec
+from tfspark.training.readers import encoded
+from tfspark.training.readers.blocks import Blocks
+from tfspark.training.readers.encoded import EncodedSource
 
 DROPOUT = Model(params={"units": [8], "dropout": 0.5})
 
@@ -40,6 +43,27 @@ def test_the_same_seed_gives_the_same_bits(run: Any) -> None:
     assert apart(last_weights(first), last_weights(second)) == 0
     assert history(first) == history(second)
     assert apart(last_weights(first), last_weights(run(DROPOUT, seed=1))) > 0
+
+
+def test_features_are_encoded_once_and_nothing_else_is_different(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same bits as by the whole model; also where the disk has no room for what is encoded."""
+    blocks: list[Any] = []
+    real = EncodedSource._encoded
+    monkeypatch.setattr(EncodedSource, "_encoded", lambda *a: blocks.append(a[2]) or real(*a))
+    monkeypatch.setattr(Blocks, "read", lambda self, numbers: list(map(self._read, numbers)))
+    once = run(DROPOUT)
+    assert 0 < len(blocks) == len(set(blocks))
+    blocks.clear()
+    monkeypatch.setattr(encoded, "_OF_DISK", 0.0)
+    often = run(DROPOUT)
+    assert len(blocks) > len(set(blocks))
+    monkeypatch.setattr(encoding, "encoding_of", lambda *_: None)
+    whole = run(DROPOUT)
+    for other in (often, whole):
+        assert apart(last_weights(once), last_weights(other)) == 0
+        assert history(once) == history(other)
 
 
 @pytest.mark.parametrize("way", ["train_on_batch", "custom"])

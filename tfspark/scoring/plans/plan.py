@@ -239,7 +239,7 @@ class TableFiles:
     folder: str
     staging: str
     token: str
-    checks: Callable[[pa.RecordBatch], Checked] | None = None
+    checks: Callable[..., Checked] | None = None
     counter: Counter | None = None
 
     def task(self, spark: SparkSession) -> TableTask:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -13,7 +12,6 @@ from pyspark.sql import types as T
 from tfspark import storage
 from tfspark.compat.spark import LITERAL
 from tfspark.errors import StorageError
-from tfspark.rowchecks import Times
 from tfspark.rowgroups import footers
 from tfspark.scoring.plans.columns import as_text
 from tfspark.scoring.plans.plan import ByTasks, TableFiles
@@ -34,7 +32,6 @@ class FilesRun:
     Args:
         plan: how they are written.
         source: the columns that are scored and kept, and others, with Spark's types.
-        times: which keys are there more than once, for the plan's checks.
         staging: this run's folder, which notes what it writes.
     """
 
@@ -44,10 +41,9 @@ class FilesRun:
         plan: ByTasks,
         source: T.StructType,
         staging: str,
-        times: Times | None = None,
     ) -> None:
         self._output, self._plan, self._source = output, plan, source
-        self._staging, self._times = staging, times
+        self._staging = staging
         is_uri = output.target.startswith("file:")
         target = output.target
         self._target = storage.filesystem(target)[1] if is_uri else storage.absolute(target)
@@ -65,7 +61,7 @@ class FilesRun:
             self._folder,
             self._staging,
             self._token,
-            checks and partial(checks.giving(self._plan.columns.names), times=self._times),
+            checks and checks.giving(self._plan.columns.names),
             out.counter,
         )
         with running(out.doing, self._target):

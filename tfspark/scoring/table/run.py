@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Observation
@@ -12,11 +13,9 @@ from pyspark.sql import functions as F
 
 from tfspark import storage, tables
 from tfspark.config import Source
-from tfspark.config.textoptions import FORMS, USUAL
 from tfspark.contracts import Contract
 from tfspark.errors import ConfigError, StorageError
-from tfspark.exchange.duplicates import Duplicates
-from tfspark.keys import duplicates
+from tfspark.keys import duplicates, run_checked
 from tfspark.plainfiles.asread import NotPlain
 from tfspark.plainfiles.files import Plain, plain
 from tfspark.plainfiles.raw import RawTable
@@ -26,14 +25,14 @@ from tfspark.scoring.model.binding import check_outputs
 from tfspark.scoring.plans.plan import BySpark, ByTasks, TableFiles
 from tfspark.scoring.plans.registry import choose
 from tfspark.scoring.table.asked import TableAsked
-from tfspark.scoring.table.checks import spark_checks, task_checks, typed_frame
+from tfspark.scoring.table.checks import checked_frame, for_tasks, task_checks, typed_frame
 from tfspark.scoring.table.direct import FilesRun
 from tfspark.scoring.table.grow import fitted, grow
 from tfspark.scoring.table.planner import TableLook
 from tfspark.scoring.table.source import bound_to, check_own, for_scoring, pinned
 from tfspark.scoring.table.staged import StagedRun
 from tfspark.scoring.table.way import Output, Way
-from tfspark.scoring.worker.sink import FilePart
+from tfspark.scoring.worker.sink import FilePart, TableTask
 from tfspark.sparkerrors import reading
 from tfspark.tables import CORRUPT, RAW, REASONS
 
@@ -76,10 +75,12 @@ class TableRun:
         with asked.step("plan") as info:
             choice = choose(asked.plan, asked.where, lambda plan: plan.for_table(look))
             self.plan, self.why = info["plan"], info["why"] = choice.plan.name, choice.why
-        way, counted, times = choice.way, None, None
-        rows = raw if way.checks is not None else self._checked(raw)
-        if isinstance(way, ByTasks) and way.checks is not None and self._contract is not None:
-            way, times = self._by_checks(way, raw, self._contract, staging)
+        way, counted = choice.way, None
+        rows = raw
+        if isinstance(way, ByTasks) and isinstance(way.checks, RowChecks) and self._contract:
+            way = self._by_checks(way, way.checks, raw, self._contract, staging)
+        elif way.checks is None and checks is not None:
+            rows = self._checked(raw, checks, typed.schema, staging)
         elif way.files is None and asked.named is None:
             # While it is scored: it may be costly, or not give the same rows twice.
             counted = Observation()
@@ -88,7 +89,7 @@ class TableRun:
             with asked.step("count rows") as info, reading(asked.where):
                 self.rows = info["rows"] = _count(raw, raw.columns, way.files)
             self._refuse_empty()
-        self._way = self._way_of(way, output, staging, typed, times)
+        self._way = self._way_of(way, output, staging, typed)
         began = time.monotonic()
         with asked.step("score", self.rows or None, rate=True) as info:
             staged, self.bad = self._way.score(rows)
@@ -104,23 +105,48 @@ class TableRun:
             )
 
     def _by_checks(
-        self, way: ByTasks, raw: DataFrame, contract: Contract, staging: str
-    ) -> tuple[ByTasks, Duplicates]:
+        self, way: ByTasks, checks: RowChecks, raw: DataFrame, contract: Contract, staging: str
+    ) -> ByTasks:
         """Tasks that check the rows themselves; they know the keys that are there twice."""
+        asked, table = self.asked, self._counted(raw, staging, way.files)
+
+        def exchanged() -> Times:
+            return self._exchanged(table, contract, staging)
+
+        def write(_: DataFrame, files: TableFiles) -> list[FilePart]:
+            def task(times: Times) -> TableTask:
+                checks = files.checks and partial(files.checks, times=times)
+                return replace(files, checks=checks).task(asked.spark)
+
+            return run_checked(table, checks, task, exchanged)
+
+        return replace(way, write=write)
+
+    def _checked(
+        self, raw: DataFrame, checks: RowChecks | DayChecks, typed: T.StructType, staging: str
+    ) -> DataFrame:
+        """The checked rows for tasks that do not check: typed columns, reasons and raw text."""
+        table = self._counted(raw, staging)
+        contract = self._contract
+        times = None if contract is None else self._exchanged(table, contract, staging)
+        with reading(self.asked.where):
+            return checked_frame(table, checks, typed, times)
+
+    def _counted(self, raw: DataFrame, staging: str, files: Plain | None = None) -> RawTable:
+        """The rows, the same ones as often as they are read."""
         asked = self.asked
         with asked.step("count rows") as info:
-            table = RawTable(asked.spark, raw, asked.where, storage.join(staging, "raw"), way.files)
+            table = RawTable(asked.spark, raw, asked.where, storage.join(staging, "raw"), files)
             with reading(asked.where):
                 self.rows = info["rows"] = raw.count() if table.rows is None else table.rows
         self._refuse_empty()
+        return table
+
+    def _exchanged(self, table: RawTable, contract: Contract, staging: str) -> Times:
+        asked = self.asked
         with asked.step("check keys"):
             folder = storage.join(staging, "keys")
-            found = duplicates(asked.spark, table, contract, asked.where, folder, asked.forms)
-
-        def write(_: DataFrame, files: TableFiles) -> list[FilePart]:
-            return table.run(files.task(asked.spark))
-
-        return replace(way, write=write), found
+            return duplicates(asked.spark, table, contract, asked.where, folder, asked.forms)
 
     def quarantine(self) -> None:
         """Put the bad rows into their table, and stop where they are too many.
@@ -176,32 +202,15 @@ class TableRun:
             df = tables.read_source(asked.spark, source, asked.day, columns)
         if asked.contract is not None:
             self._contract = for_scoring(asked.contract, asked.keep, df.columns)
-            return df
-        return df.drop(CORRUPT)
+            return for_tasks(df)
+        df = df.drop(CORRUPT)
+        return df if asked.by is None else for_tasks(df)
 
     def _typed(self, raw: DataFrame) -> tuple[DataFrame, RowChecks | DayChecks | None]:
         """A table with the columns of the checked one, and the checks that tasks can do."""
         asked = self.asked
         checks = task_checks(raw, self._contract, asked.where, asked.forms, asked.by)
         return (raw if self._contract is None else typed_frame(raw, self._contract)), checks
-
-    def _checked(self, raw: DataFrame) -> DataFrame:
-        """The table as Spark checks it: typed columns, reasons and raw text."""
-        if self._contract is not None:
-            self._refuse_forms()
-        with reading(self.asked.where):
-            return spark_checks(raw, self._contract, self.asked.where, self.asked.by)
-
-    def _refuse_forms(self) -> None:
-        """Spark's expressions read text as docs/contracts.md has it, and no other way."""
-        named = self.asked.named
-        if named is None or self.asked.forms == USUAL:
-            return
-        odd = [name for name in named.options if name.lower() in {f.lower() for f in FORMS}]
-        raise ConfigError(
-            f"{self.asked.where}: source.options.{odd[0]}: the plan {self.plan} does not read it "
-            f"({self.why}); use the plan arrow, and a target that tasks can write"
-        )
 
     def _output(self, checked: DataFrame) -> Output:
         asked = self.asked
@@ -237,10 +246,9 @@ class TableRun:
         output: Output,
         staging: str,
         typed: DataFrame,
-        times: Times | None,
     ) -> Way:
         if isinstance(way, ByTasks):
-            return FilesRun(output, way, typed.schema, staging, times)
+            return FilesRun(output, way, typed.schema, staging)
         return StagedRun(output, way.results, storage.join(staging, "rows"))
 
     def _refuse_empty(self) -> None:

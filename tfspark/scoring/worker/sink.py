@@ -95,7 +95,7 @@ class TableTask:
     folder: str
     staging: str
     token: str
-    checks: Callable[[pa.RecordBatch], Checked] | None = None
+    checks: Callable[..., Checked] | None = None
     counter: Counter | None = None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> FilePart:

@@ -12,6 +12,7 @@ from typing import Any
 from tfspark.compat.keras import is_functional
 from tfspark.config.recipe import Feature, Image, Training
 from tfspark.errors import ConfigError
+from tfspark.training.loop.encoding import ByName
 from tfspark.training.loop.metrics import own_step
 from tfspark.training.ranks.world import World
 from tfspark.training.readers import Reader
@@ -69,6 +70,11 @@ class AugmentedReader:
         return (given, *rest)
 
 
+def augments(features: Sequence[Feature]) -> bool:
+    """Whether rows are changed by chance."""
+    return any(isinstance(feature, Image) and feature.augment.changes for feature in features)
+
+
 def augmenting(
     model: Any, reader: Reader, features: Sequence[Feature], training: Training, world: World
 ) -> tuple[Any, Reader]:
@@ -79,9 +85,9 @@ def augmenting(
     """
     import keras
 
-    images = [feature for feature in features if isinstance(feature, Image)]
-    if not any(feature.augment.changes for feature in images):
+    if not augments(features):
         return model, reader
+    images = [feature for feature in features if isinstance(feature, Image)]
     place = "features: augment: "
     if training.strategy != "none":
         raise ConfigError(f"{place}is for ranks, not for the strategy {training.strategy}")
@@ -106,16 +112,4 @@ def augmenting(
     inputs |= {layer.name: layer.output for layer in layers.values()}
     of_pixels = keras.Model(list(inputs.values()), model.output)
     changed = AugmentedReader(reader, images, layers, training.seed, world.rank, columns)
-    return _ByName(of_pixels, tuple(inputs)), changed
-
-
-class _ByName:
-    """A model of tensors in an order, called with a dictionary of them."""
-
-    def __init__(self, model: Any, names: tuple[str, ...]) -> None:
-        self._model, self._names = model, names
-
-    def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
-        return self._model([inputs[name] for name in self._names], training=training)
-
-    __call__ = call
+    return ByName(of_pixels, tuple(inputs)), changed

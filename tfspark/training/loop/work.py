@@ -24,6 +24,7 @@ from tfspark.training.ranks.talk import Talk
 from tfspark.training.ranks.world import World
 
 if TYPE_CHECKING:
+    from tfspark.training.loop.encoding import Encoding
     from tfspark.training.readers import Reader
     from tfspark.training.readers.encoder import Encoder
 
@@ -127,7 +128,9 @@ class Parts:
         finally:
             keras.config.set_dtype_policy(before)
 
-    def reader(self, split: str, world: World, shuffle: bool) -> Reader:
+    def reader(
+        self, split: str, world: World, shuffle: bool, encoding: Encoding | None = None
+    ) -> Reader:
         from tfspark.training.readers import open_reader
 
         training = self.spec.training
@@ -143,6 +146,7 @@ class Parts:
             shuffle_rows=training.shuffle_rows,
             shuffle=shuffle,
             resample=training.resample if shuffle else None,
+            encoding=encoding,
         )
 
 
@@ -165,9 +169,10 @@ def work(spec: dict[str, Any], world: World, talk: Talk) -> None:
     """
     import tensorflow as tf
 
-    from tfspark.training.loop.augment import augmenting
+    from tfspark.training.loop.augment import augmenting, augments
     from tfspark.training.loop.callbacks import Ender, Keeper, Run, named_callbacks
     from tfspark.training.loop.compile import compile_model, watch_steps
+    from tfspark.training.loop.encoding import encoding_of
     from tfspark.training.loop.metrics import check_sums
     from tfspark.training.loop.state import State
     from tfspark.training.loop.sync import Sync
@@ -183,11 +188,16 @@ def work(spec: dict[str, Any], world: World, talk: Talk) -> None:
     if training.strategy != "none":  # ranks have their own: `Sync`
         for layer in batch_normalizations(model):
             layer.synchronized = True
-    rows_of = parts.reader("train", world, shuffle=True)
-    forward, reader = augmenting(model, rows_of, given.features, training, world)
+    encoding = None if augments(given.features) else encoding_of(model, training)
+    reader = parts.reader("train", world, shuffle=True, encoding=encoding)
+    if encoding is None:
+        forward, reader = augmenting(model, reader, given.features, training, world)
+    else:
+        forward = encoding.forward
     validation = parts.reader("validation", world, shuffle=False)
     state = State()
-    _build_metrics(model, reader, scope, validation.rows > 0, given.features)
+    element = parts.encoder.element_spec(reader.weighted)
+    _build_metrics(model, element, scope, validation.rows > 0, given.features)
     check_sums(model, world)
     state.resume(given.checkpoints, model, world)
     sync = Sync(model, world, training.compression, training.local_steps)
@@ -254,7 +264,7 @@ def strategy_scope(name: str) -> Callable[[], Any]:
 
 def _build_metrics(
     model: Any,
-    reader: Reader,
+    element: Any,
     scope: Callable[[], Any],
     validated: bool,
     features: list[Feature],
@@ -268,7 +278,7 @@ def _build_metrics(
     def zeros(spec: Any) -> Any:
         return tf.zeros([size or 1 for size in spec.shape], spec.dtype)
 
-    row = tf.nest.map_structure(zeros, reader.element_spec)
+    row = tf.nest.map_structure(zeros, element)
     if images := [feature.column for feature in features if isinstance(feature, Image)]:
         from tfspark.features.images import BLANK
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from tfspark.dataset import Dataset
 from tfspark.errors import ConfigError
 from tfspark.tensors import Array
+from tfspark.training.readers.encoded import encode_blocks
 from tfspark.training.readers.open import open_source
 from tfspark.training.readers.order import Order
 from tfspark.training.readers.pipeline import BlockReader
@@ -17,12 +18,29 @@ from tfspark.training.readers.reader import Reader
 from tfspark.training.readers.source import Kind
 
 if TYPE_CHECKING:
+    from tfspark.tensors import TensorSpec
     from tfspark.training.readers.encoder import Encoder
 
 __all__ = ["KEEP_BYTES", "SHUFFLE_ROWS", "Reader", "open_reader"]
 
 SHUFFLE_ROWS = 1 << 17
 KEEP_BYTES = 256 << 20
+
+
+class Parted(Protocol):
+    """A model in two parts: see `loop.encoding.Encoding`."""
+
+    @property
+    def made(self) -> Mapping[str, TensorSpec]: ...
+
+    @property
+    def raw(self) -> tuple[str, ...]: ...
+
+    @property
+    def taken(self) -> tuple[str, ...]: ...
+
+    @property
+    def first(self) -> Any: ...
 
 
 def open_reader(
@@ -39,6 +57,7 @@ def open_reader(
     shuffle: bool = True,
     resample: Literal["balanced"] | Mapping[str, float] | None = None,
     keep_bytes: int = KEEP_BYTES,
+    encoding: Parted | None = None,
 ) -> Reader:
     """A rank's reader of one split.
 
@@ -58,6 +77,8 @@ def open_reader(
             its rows. An epoch has as many steps and rows as without, but a row comes any number of
             times, and what comes depends on the number of ranks.
         keep_bytes: a split of at most so many Arrow bytes is read once and kept.
+        encoding: the part of a model that blocks go through when they are read, once; the
+            elements have what it gives.
 
     Raises:
         IntegrityError: the split's files hold other rows than the manifest says.
@@ -65,6 +86,10 @@ def open_reader(
     """
     draw = None if resample is None else _draw(encoder, resample)
     source = open_source(dataset, split, kind)
+    if encoding is not None:
+        source, encoder = encode_blocks(
+            source, encoder, encoding.first, encoding.made, encoding.raw, encoding.taken
+        )
     sizes = [block.rows for block in source.blocks]
     order = Order(sizes, batch, seed, shuffle_rows, shuffle)
     where = f"dataset {dataset.path}: {split}"

@@ -9,7 +9,7 @@ import tfspark.shared.Shared.say
 import tfspark.ContractViolation
 import tfspark.job.Tables.{quote, Corrupt, Json, Raw, Reasons}
 
-/** Row checks, as `tfspark/contracts/checks.py` has them: one pass over the raw table gives every
+/** Row checks, as `tfspark/rowchecks/` has them: one pass over the raw table gives every
   * bad row all its reasons.
   */
 private[tfspark] object RowChecks {
