@@ -94,6 +94,7 @@ def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None
         ("tfrecord", ["head", "x", "--row", "3"]),
         ("cache", ["list", "--x"]),
         ("registry", ["sqlite:///x", "--x"]),
+        ("serve", ["m", "--ports", "1"]),
         ("demo", ["--x"]),
     ):
         assert main(command, flags) == 2
@@ -118,6 +119,7 @@ def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None
         (["tfrecord", "head", "x", "--rows", "0"], "--rows: 0: must be a whole number, at least 1"),
         (["cache", "drop"], "invalid choice: 'drop'"),
         (["registry"], "arguments are required: uri"),
+        (["serve"], "arguments are required: MODEL"),
         (["demo"], "conf/passengers.yaml is not here"),
         (["train", "conf/x.yaml"], "--config conf/x.yaml"),
         (["score", "--log", "loud"], "--log: must be plain, json or auto"),

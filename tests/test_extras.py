@@ -28,6 +28,7 @@ warnings.filterwarnings("ignore", "the module tfspark", DeprecationWarning)
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {{"petastorm", "horovod", "optuna", "tensorboard", "psutil",
+                                       "starlette", "uvicorn", "ai_edge_litert",
                                        "setuptools", "pkg_resources", "distutils"}}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 

@@ -10,6 +10,8 @@ _HOW = {
     "horovod": "`make setup` builds it; Python 3.11 only (docs/setup.md)",
     "petastorm": "install tfspark[petastorm]; Python 3.11 only",
     "optuna": "install tfspark[train]",
+    "starlette": "install tfspark[serve]",
+    "uvicorn": "install tfspark[serve]",
 }
 
 

@@ -24,7 +24,11 @@ def scorer_of(model: ModelFolder, **settings: Any) -> Scorer:
     Args:
         settings: of the scorer, by the names of its fields.
     """
-    pieces = tuple(_Piece(content) for content in cut(model))
-    packed = Packed(model.path, model.digest, listed(model), pieces)
     feeds = tuple(Feed(name, spec) for name, spec in model.signature.inputs.items())
-    return Scorer(packed, model.signature, feeds, **settings)
+    return Scorer(packed_of(model), model.signature, feeds, **settings)
+
+
+def packed_of(model: ModelFolder) -> Packed:
+    """The files of a model, held by this process."""
+    pieces = tuple(_Piece(content) for content in cut(model))
+    return Packed(model.path, model.digest, listed(model), pieces)

@@ -170,7 +170,8 @@ def test_reasons_are_one_telling_line() -> None:
     class Wrapped(Exception):
         message = (
             "Graph execution error:\n\nDetected at node Assert defined at (most recent call last):"
-            "\n<stack traces unavailable>\nassertion failed: [negative x] [Condition x >= 0]\n"
+            "\nNode: 'Assert'\n<stack traces unavailable>\n"
+            "assertion failed: [negative x] [Condition x >= 0]\n"
             "\t [[{{node Assert}}]] [Op:__inference_restored_function_body_1]"
         )
 

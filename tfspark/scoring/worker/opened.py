@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -140,7 +140,17 @@ class OpenModel:
         if size is not None and rows != size:
             return self._in_batches_of(size, tensors, rows, constants)
         given = {**tensors, **constants(rows)} if constants else tensors
-        fed = [given[name] for name in self.signature.inputs]
+        outputs = self.run([given[name] for name in self.signature.inputs])
+        for name, output in outputs.items():
+            if np.ndim(output) == 0 or len(output) != rows:
+                raise SignatureError(
+                    f"output {name} has shape {np.shape(output)} for {rows} rows: the model does "
+                    "not give one result a row, so it cannot score a table"
+                )
+        return outputs
+
+    def run(self, fed: Sequence[Array]) -> dict[str, Array]:
+        """One call, of the inputs in their order: whatever it gives."""
         if self.deadline:
             self.deadline.since = time.monotonic()
         try:
@@ -150,12 +160,6 @@ class OpenModel:
                 self.deadline.since = 0.0
         for done in after_call:
             done()
-        for name, output in outputs.items():
-            if np.ndim(output) == 0 or len(output) != rows:
-                raise SignatureError(
-                    f"output {name} has shape {np.shape(output)} for {rows} rows: the model does "
-                    "not give one result a row, so it cannot score a table"
-                )
         return outputs
 
     def _in_batches_of(
@@ -221,7 +225,14 @@ def set_up_tensorflow(threads: int) -> bool:
 
 def telling(error: Exception) -> str:
     """The line of an error that says what happened; TensorFlow wraps it in many others."""
-    skip = ("Graph execution error", "Detected at node", "<stack traces", "[[", "Function call")
+    skip = (
+        "Graph execution error",
+        "Detected at node",
+        "Node: '",
+        "<stack traces",
+        "[[",
+        "Function call",
+    )
     text = str(getattr(error, "message", None) or error)
     lines = [line.strip() for line in text.splitlines()]
     said = [

@@ -41,6 +41,10 @@ class Ended(Exception):
     """The child did not survive a request, or was ended for not answering it."""
 
 
+class Late(Ended):
+    """It did not answer in time."""
+
+
 @dataclass
 class Seen:
     """What is known of one model.
@@ -118,7 +122,8 @@ class Child:
                 if kind == OPENED:
                     kind, told = self._answer(deadline)
             except (OSError, EOFError, Ended) as error:
-                raise Ended(self._end(error)) from None
+                kind_of_end = Late if isinstance(error, Late) else Ended
+                raise kind_of_end(self._end(error)) from None
             if kind == FAILED:
                 raise told
             seconds = time.monotonic() - started
@@ -206,7 +211,7 @@ class Child:
             if self._made.beats != beats:
                 beats, waited = self._made.beats, 0.0
             if waited >= deadline:
-                raise Ended(f"the model gave no answer within {deadline:g} s")
+                raise Late(f"the model gave no answer within {deadline:g} s")
         kind, told = self._connection.recv()
         return kind, told
 
