@@ -17,6 +17,7 @@ import pytest
 from deltalake import DeltaTable
 
 from tests.conftest import ROOT
+from tests.serving.equal import served
 from tests.sizes import size
 from tfspark import score
 from tfspark.cli import main
@@ -94,6 +95,8 @@ def test_reviews_reach_their_ceiling_and_raw_strings_score_alike(
     names = ["positive" if one else "negative" for one in p > np.float32(manifest["threshold"])]
     assert scored["predicted"].to_pylist() == names
 
+    told = served(folder, {"review": [text for _, text, *_ in rows[:40]]}, "classes")
+    assert [one["predicted"] for one in told] == names[:40]
     few = spark.createDataFrame([(n, text) for n, text, *_ in rows[:40]], "id long, review string")
     for plan in ("arrow", "jvm"):
         found = score(few, folder, keep=["id"], plan=plan, signature="classes")

@@ -13,6 +13,7 @@ from deltalake import DeltaTable
 
 from tests.conftest import ROOT
 from tests.images import pictures
+from tests.serving.equal import served
 from tests.sizes import size
 from tfspark.config import load_settings
 from tfspark.console import Steps
@@ -84,6 +85,9 @@ def test_images_from_a_zip_to_a_scored_table(spark: Any, tmp_path: Path) -> None
     expected = call(image=tf.constant([good[name] for name in names]))["probability"].numpy()[:, 0]
     assert found.keys() == {*names, "top.jpg"}  # nobody needs the label of what is scored
     np.testing.assert_allclose([found[name] for name in names], expected, atol=1e-6)
+
+    told = served(str(folder), {"image": [good[name] for name in names]})
+    np.testing.assert_allclose([one[0] for one in told], expected, atol=1e-6)
 
     rows = [(n, bytearray(good[n])) for n in names] + [("bad", bytearray(b"hello"))]
     table = str(tmp_path / "rows.parquet")
