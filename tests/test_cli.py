@@ -95,6 +95,7 @@ def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None
         ("cache", ["list", "--x"]),
         ("registry", ["sqlite:///x", "--x"]),
         ("serve", ["m", "--ports", "1"]),
+        ("export", ["m", "--to", "keras", "--out", "o", "--x"]),
         ("demo", ["--x"]),
     ):
         assert main(command, flags) == 2
@@ -120,6 +121,8 @@ def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None
         (["cache", "drop"], "invalid choice: 'drop'"),
         (["registry"], "arguments are required: uri"),
         (["serve"], "arguments are required: MODEL"),
+        (["export", "m", "--out", "o"], "arguments are required: --to"),
+        (["export", "m", "--to", "onnx", "--out", "o"], "--to: invalid choice: 'onnx'"),
         (["demo"], "conf/passengers.yaml is not here"),
         (["train", "conf/x.yaml"], "--config conf/x.yaml"),
         (["score", "--log", "loud"], "--log: must be plain, json or auto"),

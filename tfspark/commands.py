@@ -111,6 +111,7 @@ OTHERS = {
     "init": ("tfspark.starter.command", "a table of your own -> its contract and recipe"),
     "query": ("tfspark.query", "scored table -> screen, CSV, JSON lines or Parquet"),
     "serve": ("tfspark.serving.command", "a model behind TensorFlow Serving's REST API, to try"),
+    "export": ("tfspark.exports.command", "a model for TensorFlow Serving, LiteRT or Keras"),
     "judge": ("tfspark.judge.command", "is a version better than the champion, on the same rows"),
     "promote": ("tfspark.champions.command:promote", "make a version the champion"),
     "rollback": ("tfspark.champions.command:rollback", "the champion before, and the days to redo"),

@@ -12,6 +12,7 @@ _HOW = {
     "optuna": "install tfspark[train]",
     "starlette": "install tfspark[serve]",
     "uvicorn": "install tfspark[serve]",
+    "ai_edge_litert": "install tfspark[export]",
 }
 
 
