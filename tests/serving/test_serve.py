@@ -166,7 +166,7 @@ def test_every_dtype_comes_back_as_it_was_and_examples_are_classified(
         assert client.predict(asked, "/labels/champion", "classify") == (200, told)
         code, told = client.predict({**asked, "examples": [{"x": "text"}]}, method="classify")
         assert code == 400
-        assert "Key: x.  Data types don't match." in told["error"]
+        assert "Key: x, Index: 0.  Data types don't match." in told["error"]
 
 
 def test_many_clients_and_bad_bodies_get_their_own_answers(models: Path, child: Child) -> None:

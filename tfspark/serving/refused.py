@@ -45,5 +45,5 @@ def _type(value: Any) -> str:
         return "Null"
     if isinstance(value, bool):
         return str(value)
-    names = {dict: "Object", list: "Array", str: "String"}
+    names: dict[type, str] = {dict: "Object", list: "Array", str: "String"}
     return names.get(type(value), "Number")
