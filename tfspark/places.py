@@ -1,4 +1,4 @@
-"""Whether the places of a job's settings are one thing for Python, Spark and its executors.
+"""Whether the places of a job's settings are one thing for Python and Spark.
 
 Looked at when a job begins: what would fail after an hour is said in the first seconds.
 """
@@ -50,7 +50,7 @@ def check(spark: SparkSession, settings: Settings, job: str) -> None:
         job: `prepare`, `train`, `tune`, `score` or `stream`.
 
     Raises:
-        ConfigError: a place is another one for Spark than for Python, or not there for executors.
+        ConfigError: a place is another one for Spark than for Python.
         StorageError: the warehouse cannot be written, read, or tells no first writer from a second.
     """
     one_meaning(spark, of(settings))
@@ -61,13 +61,8 @@ def check(spark: SparkSession, settings: Settings, job: str) -> None:
         if "/" not in table:
             return  # the catalog knows where it is
         written = table.rstrip("/").rpartition("/")[0] or "/"
-    cluster = not str(spark.sparkContext.master).startswith("local")
-    if cluster:
-        _refuse_lost(spark, settings, job)
     if not storage.is_local(written):
         probe(spark, written)
-    elif cluster:
-        _seen_by_executors(spark, written)
 
 
 def one_meaning(spark: SparkSession, named: Any) -> None:
@@ -88,19 +83,6 @@ def one_meaning(spark: SparkSession, named: Any) -> None:
                 f"{named}{path} is a path of {default} for Spark and of this machine for Python; "
                 f"write {there}, or {here}"
             )
-
-
-def _refuse_lost(spark: SparkSession, settings: Settings, job: str) -> None:
-    """
-    Raises:
-        ConfigError: the registry is a file of a driver whose machine nobody chose.
-    """
-    away = spark.sparkContext.getConf().get("spark.submit.deployMode", "client") == "cluster"
-    if away and job != "prepare" and settings.tracking_uri.startswith("sqlite:"):
-        raise ConfigError(
-            f"registry.tracking_uri: {settings.tracking_uri} would be a file of the machine or pod "
-            "that this driver happens to run on, lost with it; name an MLflow server"
-        )
 
 
 def probe(spark: SparkSession, warehouse: str) -> None:
@@ -142,34 +124,3 @@ def _read_by_spark(spark: SparkSession, path: str, warehouse: str) -> None:
         ) from error
     if found != ["tfspark"]:
         raise StorageError(f"{warehouse}: Spark reads something else there than Python wrote")
-
-
-def _seen_by_executors(spark: SparkSession, warehouse: str) -> None:
-    """Refuse a folder of the driver's machine that executors elsewhere do not have.
-
-    Raises:
-        ConfigError: they do not.
-    """
-    path = storage.absolute(f"{storage.join(warehouse, _PROBE)}-{uuid.uuid4().hex}")
-    storage.write_bytes(path, b"tfspark\n")
-
-    def look(_: Any) -> Iterator[str]:
-        import socket
-
-        from tfspark import storage
-
-        if not storage.exists(path):
-            yield socket.gethostname()
-
-    try:
-        context = spark.sparkContext
-        slots = max(2, min(16, context.defaultParallelism))
-        blind = sorted(set(context.parallelize(range(slots), slots).mapPartitions(look).collect()))
-    finally:
-        storage.delete_file(path)
-    if blind:
-        raise ConfigError(
-            f"warehouse: {warehouse} is a folder of the driver's machine, which {blind[0]} does "
-            "not see; name one that all machines have, or s3a://BUCKET/FOLDER or "
-            "hdfs://HOST:PORT/FOLDER"
-        )
