@@ -19,8 +19,7 @@ from deltalake import DeltaTable
 from tests.conftest import ROOT
 from tests.docs_blocks import BLOCK
 from tests.lanes import SOAK
-from tests.stores import S3, STORES, Hdfs, Yarn
-from tfspark.config import Settings
+from tests.stores import S3, Hdfs, Yarn
 
 PAGE = (ROOT / "docs" / "clusters.md").read_text("utf-8")
 ROWS = 712
@@ -29,9 +28,6 @@ FAST = {
     "TFSPARK_DISTRIBUTED__RANKS": "2",
     "TFSPARK_REGISTRY__GATE": "{}",
 }
-needs_storage = pytest.mark.skipif(
-    "storage" not in Settings.model_fields, reason="no `storage:` yet"
-)
 in_the_soak = pytest.mark.skipif(SOAK not in os.environ, reason="three jobs: make soak")
 
 
@@ -62,7 +58,6 @@ def run(section: str, home: Path, here: Mapping[str, str], **environment: str) -
     return ran.stdout
 
 
-@needs_storage
 @in_the_soak
 def test_s3(tmp_path: Path, s3_server: S3) -> None:
     here = {
@@ -71,14 +66,12 @@ def test_s3(tmp_path: Path, s3_server: S3) -> None:
         "test/secret+key": s3_server.secret,
         "us-east-1": s3_server.region,
         "s3a://tables/": f"s3a://{s3_server.bucket}/page/",
-        "~/.cache/tfspark/stores": str(STORES),
     }
     run("S3", tmp_path, here)
     table = f"s3://{s3_server.bucket}/page/warehouse/scored/passengers"
     assert rows(table, s3_server.environment) == ROWS
 
 
-@needs_storage
 @in_the_soak
 def test_hdfs(tmp_path: Path, hdfs_server: Hdfs) -> None:
     run("HDFS", tmp_path, {"hdfs://namenode:8020": f"{hdfs_server.uri}/page"})
@@ -92,7 +85,6 @@ def test_standalone(tmp_path: Path, cluster: str) -> None:
     assert rows(f"{shared}/warehouse/scored/passengers") == ROWS
 
 
-@needs_storage
 def test_yarn(tmp_path: Path, yarn_cluster: Yarn, package: None) -> None:
     dist = ROOT / "dist"
     parts = ["library", "environment", "delta"]
