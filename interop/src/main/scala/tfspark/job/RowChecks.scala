@@ -9,8 +9,8 @@ import tfspark.shared.Shared.say
 import tfspark.ContractViolation
 import tfspark.job.Tables.{quote, Corrupt, Json, Raw, Reasons}
 
-/** Row checks, as `tfspark/rowchecks/` has them: one pass over the raw table gives every
-  * bad row all its reasons.
+/** Row checks, as `tfspark/rowchecks/` has them: one pass over the raw table gives every bad row
+  * all its reasons.
   */
 private[tfspark] object RowChecks {
   private val Typed = "_tfspark_typed_"
