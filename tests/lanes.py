@@ -26,6 +26,7 @@ MARKS = {
     "scala": "needs sbt's tests, packages or test classes, or the Scala module in JVMs of its own",
     "stores": "wants an S3 server or HDFS, which `make stores` fetches",
     "yarn": "wants a YARN cluster: minutes, and 8 GB of memory",
+    "airflow": "wants the environment of `make test-airflow`",
     "browser": "wants a Chromium on the PATH",
     "large": "wants 12 GB of memory, 40 GB of disk and minutes",
 }
@@ -42,8 +43,8 @@ FIXTURES = {
     "hdfs_server": "stores",
     "yarn_cluster": "yarn",
 }
-# What a lane leaves out. `large` and `browser` are left out by pyproject.toml, and asked for by
-# name: python -m pytest -m browser
+# What a lane leaves out. pyproject.toml leaves `large`, `browser` and `airflow` out; they are asked
+# for by name: python -m pytest -m browser
 LANES: dict[str, set[str]] = {
     "test": {"cluster", "fault", "package", "process", "scala", "large", "stores", "yarn"},
     "all": {"yarn"},

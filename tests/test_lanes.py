@@ -37,7 +37,7 @@ def test_what_marks_is_reached_by_fixtures_alone() -> None:
 
 
 def test_every_mark_has_a_fixture_that_is_there() -> None:
-    assert {*FIXTURES.values(), "browser", "large"} == set(MARKS)
+    assert {*FIXTURES.values(), "airflow", "browser", "large"} == set(MARKS)
     for name in FIXTURES:
         place = conftest if hasattr(conftest, name) else stores
         assert inspect.getdoc(getattr(place, name)), name

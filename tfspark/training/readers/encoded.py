@@ -76,7 +76,8 @@ class EncodedSource:
             columns = islice(self._encoder.encode(rows, block.file), len(names))
             with tf.device("CPU:0"):
                 found = self._encode(dict(zip(names, map(tf.constant, columns), strict=True)))
-            parts.append([tensor.numpy() for tensor in found])
+            # Of one tensor Keras makes no list.
+            parts.append([tensor.numpy() for tensor in tf.nest.flatten(found)])
         arrays = {
             name: pa.chunked_array([_as_arrow(part) for part in own])
             for name, own in zip(self._made, zip(*parts, strict=True), strict=True)
