@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -22,7 +22,8 @@ from tests.passengers import DAY, copy_of, run_all
 
 pytestmark = pytest.mark.airflow
 DAG = "airflow_passengers.py"
-_SECONDS = 600
+_SECONDS = 900
+STATE = re.compile(r"new_state=(success|failed|up_for_retry)")
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,8 @@ def airflow(said: IO[str], home: Path, project: Path, *arguments: str) -> subpro
         | {
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
             "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps({"conn_type": "spark", "host": "local[2]"}),
             "TFSPARK_HOME": str(project),
             "TFSPARK_PYTHON": sys.executable,
@@ -81,24 +84,18 @@ def night(home: Path, project: Path) -> tuple[str, str]:
     own = project / "airflow"
     shutil.rmtree(own, ignore_errors=True)
     shutil.copytree(home, own)
-    database = own / "airflow.db"
     log = project / "airflow.log"
     with log.open("w") as said:
         run = airflow(said, own, project, "dags", "test", "passengers", str(DAY))
-        until = time.monotonic() + _SECONDS
-        state = None
-        while state not in ("success", "failed", "up_for_retry") and time.monotonic() < until:
-            with sqlite3.connect(database) as rows:
-                found = rows.execute("SELECT state FROM task_instance").fetchall()
-            state = found[0][0] if found else None
-            if run.poll() is not None and state is None:
-                break
-            time.sleep(0.5)
-        time.sleep(2)
-        with suppress(ProcessLookupError):
-            os.killpg(run.pid, signal.SIGTERM)
-        run.wait()
-    return str(state), log.read_text()
+    until = time.monotonic() + _SECONDS
+    while not (found := STATE.search(log.read_text())) and time.monotonic() < until:
+        if run.poll() is not None:
+            break
+        time.sleep(0.5)
+    with suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGTERM)
+    run.wait()
+    return found[1] if found else "", log.read_text()
 
 
 def test_a_night_and_those_that_are_tried_again(home: Path, project: Path, trained: Path) -> None:

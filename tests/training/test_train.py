@@ -345,10 +345,10 @@ MOMENTS = [
     (f"{REGISTRY}.new_version", True),
     ("tfspark.training.make.export", True),
     (f"{REGISTRY}.upload", True),
-    ("tfspark.storage.move", True),
+    ("tfspark.storage.publish", True),
     (f"{REGISTRY}.set_alias", True),
     (f"{REGISTRY}.tag", True),
-    ("tfspark.storage.delete", False),
+    ("tfspark.storage.discard", False),
 ]
 
 
