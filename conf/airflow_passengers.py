@@ -12,9 +12,9 @@ import os
 import subprocess
 from datetime import datetime, timedelta
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 HOME = os.environ.get("TFSPARK_HOME", "/srv/tfspark")
 PYTHON = os.environ.get("TFSPARK_PYTHON", f"{HOME}/.venv/bin/python")

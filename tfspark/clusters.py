@@ -162,16 +162,17 @@ def _unwritable(settings: Settings, cluster: Cluster) -> list[str]:
 
 def _inputs(settings: Settings) -> Iterator[tuple[str, str]]:
     source, score = settings.source, settings.score
+    several = getattr(score.model, "items", None)  # name → model
+    models = several() if several else [("", str(score.model))]
     if source.path and source.format not in ("jdbc", "table"):
         yield "source.path", source.path
     if source.images:
         yield "source.images.folder", source.images.folder
-    models = score.model if isinstance(score.model, dict) else {"": score.model}
     for name, path in [
         ("score.input", score.input),
         ("stream.input", settings.stream.input),
         ("stream.model", settings.stream.model),
-        *((f"score.model.{key}".rstrip("."), model) for key, model in models.items()),
+        *((f"score.model.{key}".rstrip("."), model) for key, model in models),
     ]:
         if "/" in path:  # else it is the name of a table
             yield name, path

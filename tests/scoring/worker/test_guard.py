@@ -35,8 +35,20 @@ def children() -> list[int]:
     task = Path(f"/proc/{os.getpid()}/task")
     found = [int(pid) for t in task.iterdir() for pid in (t / "children").read_text().split()]
     return [
-        p for p in found if "tfspark.scoring.worker.child" in Path(f"/proc/{p}/cmdline").read_text()
+        p
+        for p in found
+        if "tfspark.scoring.worker.child" in Path(f"/proc/{p}/cmdline").read_text()
+        and p not in OTHERS
     ]
+
+
+OTHERS: set[int] = set()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def others() -> None:
+    """Children that other tests of this process keep are not looked at."""
+    OTHERS.update(children())
 
 
 def files() -> list[str]:
