@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.sizes import size
 from tfspark.scoring.worker import landlock
 
 
-@pytest.mark.parametrize("gpus", [1, 0])
+@pytest.mark.parametrize("gpus", size([1], soak=[1, 0]))
 def test_each_process_sees_its_own(tmp_path: Path, cluster: str, gpus: int) -> None:
     command = [sys.executable, str(ROOT / "tests/scoring/gpu_driver.py"), cluster]
     ran = subprocess.run(
