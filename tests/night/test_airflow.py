@@ -20,7 +20,7 @@ from deltalake import DeltaTable
 from tests.conftest import ROOT
 from tests.passengers import DAY, copy_of, run_all
 
-pytestmark = pytest.mark.airflow
+pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("kill")]
 DAG = "airflow_passengers.py"
 _SECONDS = 900
 STATE = re.compile(r"new_state=(success|failed|up_for_retry)")
@@ -93,7 +93,7 @@ def night(home: Path, project: Path) -> tuple[str, str]:
             break
         time.sleep(0.5)
     with suppress(ProcessLookupError):
-        os.killpg(run.pid, signal.SIGTERM)
+        os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     return found[1] if found else "", log.read_text()
 
