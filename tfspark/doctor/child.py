@@ -80,20 +80,10 @@ def tensorflow() -> dict[str, Any]:
 
 def wall() -> dict[str, Any]:
     """Which parts of the wall around models stand here; see `tfspark.scoring.worker.wall`."""
-    from tfspark.scoring.worker import landlock, seccomp
+    from tfspark.scoring.worker import landlock
+    from tfspark.scoring.worker.wall import put_up
 
-    missing = []
-    try:
-        if not landlock.version():
-            raise OSError("the kernel has no Landlock, or not for us")
-        landlock.restrict([Path("/")], [])
-    except OSError as error:
-        missing.append(f"models may use all files: {error}")
-    try:
-        seccomp.restrict()
-    except OSError as error:
-        missing.append(f"models may use the network: {error}")
-    return {"landlock": landlock.version(), "missing": missing}
+    return {"landlock": landlock.version(), "missing": put_up([Path("/")], [])}
 
 
 def host() -> dict[str, Any]:

@@ -28,7 +28,7 @@ from tfspark.features.columns import input_columns, misfit
 from tfspark.features.imagelayer import image_layer
 from tfspark.features.numbers import bucket_bounds, numbers_settings
 from tfspark.features.vocabulary import check_expression, text_values, vocabulary_values
-from tfspark.tensors import INT_NULL, TensorSpec
+from tfspark.tensors import TensorSpec
 from tfspark.tensors.names import plain_names
 
 
@@ -159,26 +159,13 @@ class _Builder:
         return self._encode(feature, ids, depth, (feature.kind, depth))
 
     def _vocabulary(self, feature: Vocabulary, name: str, null: Any) -> Any:
-        import keras
-
         from tfspark.features import layers
 
         column, spec = self.inputs[feature.column], self.specs[feature.column]
         values = vocabulary_values(feature, spec, self.statistics)
         if spec.dtype == "string":
-            text = layers.Text(null, feature.extract, name=f"{name}_text")(column)
-            ids = keras.layers.StringLookup(
-                vocabulary=values, num_oov_indices=feature.oov, mask_token="", name=f"{name}_ids"
-            )(text)
-        else:
-            ids = keras.layers.IntegerLookup(
-                vocabulary=values,
-                num_oov_indices=feature.oov,
-                mask_token=INT_NULL if null is None else null,
-                vocabulary_dtype="int64",
-                name=f"{name}_ids",
-            )(column)
-        depth = 1 + feature.oov + len(values)
+            column = layers.Text(null, feature.extract, name=f"{name}_text")(column)
+        ids, depth = layers.lookup_ids(column, values, feature.oov, f"{name}_ids", null)
         return self._encode(feature, ids, depth, (feature.kind, feature.oov, tuple(values)))
 
     def _sequence(self, feature: Ordered, name: str) -> Any:

@@ -13,6 +13,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfspark.tensors import INT_NULL
+
 _HUGE = 1e300
 _SEPARATOR = "\x1f"
 
@@ -176,6 +178,24 @@ class HashIds(_Column):
 
     def compute_output_spec(self, parts: Sequence[Any]) -> Any:
         return keras.KerasTensor(parts[0].shape, "int64")
+
+
+def lookup_ids(
+    column: Any, values: Sequence[str] | Sequence[int], oov: int, name: str, null: Any = None
+) -> tuple[Any, int]:
+    """Ids of known values and what they are below: 0 missing, `oov` shared ones, the values'.
+
+    Args:
+        null: what stands for missing among integers, default INT_NULL; of strings it is "".
+    """
+    known: dict[str, Any] = {"vocabulary": values, "num_oov_indices": oov, "name": name}
+    if column.dtype == "string":
+        ids = keras.layers.StringLookup(mask_token="", **known)(column)
+    else:
+        null = INT_NULL if null is None else null
+        lookup = keras.layers.IntegerLookup(mask_token=null, vocabulary_dtype="int64", **known)
+        ids = lookup(column)
+    return ids, 1 + oov + len(values)
 
 
 @keras.saving.register_keras_serializable("tfspark")

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfspark.config.recipe import Sequence
 from tfspark.errors import ConfigError
-from tfspark.features.layers import _HUGE, HashIds, OwnIds, Text, _Column, _missing
+from tfspark.features.layers import _HUGE, HashIds, OwnIds, Text, _Column, _missing, lookup_ids
 from tfspark.features.text import InOrder
 from tfspark.features.vocabulary import given_values
 from tfspark.tensors import INT_NULL, TensorSpec
@@ -117,14 +117,8 @@ def item_ids(column: Any, feature: Sequence, spec: TensorSpec, name: str) -> tup
         meaning = depth = feature.size + 1
     else:
         values = given_values(feature, spec)
-        lookup: dict[str, Any] = {"vocabulary": values, "num_oov_indices": feature.oov}
-        if spec.dtype == "string":
-            ids = keras.layers.StringLookup(**lookup, mask_token="", name=f"{name}_ids")(items)
-        else:
-            ids = keras.layers.IntegerLookup(
-                **lookup, mask_token=INT_NULL, vocabulary_dtype="int64", name=f"{name}_ids"
-            )(items)
-        depth, meaning = 1 + feature.oov + len(values), (feature.oov, tuple(values))
+        ids, depth = lookup_ids(items, values, feature.oov, f"{name}_ids")
+        meaning = (feature.oov, tuple(values))
     return Last(feature.length, name=f"{name}_last")(ids), depth, meaning
 
 

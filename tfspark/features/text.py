@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfspark.features.layers import _Column, _missing
+from tfspark.features.layers import HashIds, _Column, _missing, lookup_ids
 from tfspark.features.words import LOCALE, lowers, replacements
 
 
@@ -87,11 +87,6 @@ def word_ids(
     Args:
         vocabulary: None: words are hashed to `buckets` ids.
     """
-    from tfspark.features.layers import HashIds
-
     if vocabulary is None:
         return HashIds(buckets, True, name=f"{name}_ids")([words]), buckets + 1
-    lookup = keras.layers.StringLookup(
-        vocabulary=vocabulary, num_oov_indices=oov, mask_token="", name=f"{name}_ids"
-    )
-    return lookup(words), 1 + oov + len(vocabulary)
+    return lookup_ids(words, vocabulary, oov, f"{name}_ids")

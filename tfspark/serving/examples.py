@@ -11,6 +11,7 @@ import numpy as np
 from tfspark.serving.refused import Refused, shown
 from tfspark.serving.values import is_base64, tensor
 from tfspark.tensors import Array
+from tfspark.tfrecord.codec import varint
 
 _BYTES, _FLOAT, _INT64 = 1, 2, 3  # the lists of a Feature
 _NAMES = {_BYTES: "bytes", _FLOAT: "float", _INT64: "int64"}
@@ -41,7 +42,7 @@ def examples_of(asked: Mapping[str, Any], method: str) -> Array:
 
 def field(number: int, content: bytes) -> bytes:
     """A field of a protobuf message that has a length: a text, bytes, a message, packed numbers."""
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
+    return varint.one(number << 3 | 2) + varint.one(len(content)) + content
 
 
 def _features(value: Any) -> dict[str, bytes]:
@@ -64,7 +65,7 @@ def _feature(name: str, value: Any) -> bytes:
     elif kind == _FLOAT:
         inside = field(1, b"".join(struct.pack("<f", one) for one in tensor(values, "float32")))
     else:
-        inside = field(1, b"".join(_varint(int(one) % (1 << 64)) for one in values))
+        inside = field(1, b"".join(varint.one(int(value) % (1 << 64)) for value in values))
     return field(kind, inside)
 
 
@@ -87,12 +88,3 @@ def _example(features: Mapping[str, bytes]) -> bytes:
 
 def _joined(entries: Iterable[bytes]) -> bytes:
     return b"".join(field(1, entry) for entry in entries)
-
-
-def _varint(number: int) -> bytes:
-    made = bytearray()
-    while number > 0x7F:
-        made.append(number & 0x7F | 0x80)
-        number >>= 7
-    made.append(number)
-    return bytes(made)

@@ -76,10 +76,7 @@ class BySegment(Several):
         rest = [] if asked.default is None else [asked.default]
         uris = list(dict.fromkeys([*asked.models.values(), *rest]))
         members = [find(uri) for uri in uris]
-        check_alike(members)
-        outputs = dict(members[0].signature.outputs)
-        for column in ABOUT:
-            add_output(outputs, column, TEXT)
+        outputs = outputs_of(members)
         texts = tuple(_text(value) for value in asked.models)
         numbers = tuple(uris.index(uri) for uri in asked.models.values())
         found = {text: members[number] for text, number in zip(texts, numbers, strict=True)}
@@ -173,8 +170,9 @@ def route(what: str, column: str, schema: T.StructType, case_sensitive: bool) ->
     return Route(names[0], TEXT, (names[0],), False)
 
 
-def check_alike(members: Sequence[One]) -> None:
-    """
+def outputs_of(members: Sequence[One]) -> dict[str, TensorSpec]:
+    """The outputs that all have, and which model a row is of.
+
     Raises:
         SignatureError: they differ in their outputs.
     """
@@ -185,6 +183,10 @@ def check_alike(members: Sequence[One]) -> None:
                 f"model {other.path}: its outputs ({_said(other)}) are not those of {first.path} "
                 f"({_said(first)}); models that share a table have the same outputs"
             )
+    outputs = dict(first.signature.outputs)
+    for column in ABOUT:
+        add_output(outputs, column, TEXT)
+    return outputs
 
 
 def _outputs(model: One) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from tfspark.errors import ConfigError
 from tfspark.registry.resolve import ModelFolder
-from tfspark.scoring.kinds.model import ABOUT, TEXT
+from tfspark.scoring.kinds.model import TEXT
 from tfspark.scoring.kinds.one import One
-from tfspark.scoring.kinds.segments import check_alike, route
-from tfspark.scoring.kinds.several import Several, add_output, common
+from tfspark.scoring.kinds.segments import outputs_of, route
+from tfspark.scoring.kinds.several import Several, common
 from tfspark.scoring.model.binding import Binding, Inputs
 from tfspark.scoring.worker.many import ShareScorer
 from tfspark.scoring.worker.predict import Feed
@@ -67,10 +67,7 @@ class ByShare(Several):
         if not asked.keys:
             raise ConfigError("nightly.canary: no key; name its columns with nightly.canary.key")
         members = (find(asked.model), find(asked.other))
-        check_alike(members)
-        outputs = dict(members[0].signature.outputs)
-        for column in ABOUT:
-            add_output(outputs, column, TEXT)
+        outputs = outputs_of(members)
         found = dict(zip(("(others)", "canary"), members, strict=True))
         return cls(*common(found, outputs), members=members, asked=asked)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
@@ -175,18 +175,24 @@ def _enter(mode: str, gpu: bool, models: Path) -> _Standing:
     """Put the wall around this thread, as far as the kernel has one."""
     if gpu and mode != "always":
         return _Standing(False, "it was never tried with a GPU, which this process has")
+    missing = put_up([*readable(gpu), models], devices(gpu))
+    return _Standing(len(missing) < 2, "; ".join(missing))
+
+
+def put_up(readable: Sequence[Path], writable: Sequence[Path]) -> list[str]:
+    """Restrict this thread, as far as the kernel can; what it cannot, and why."""
     missing = []
     try:
         if not landlock.version():
             raise OSError("the kernel has no Landlock, or not for us")
-        landlock.restrict([*readable(gpu), models], devices(gpu))
+        landlock.restrict(readable, writable)
     except OSError as error:
         missing.append(f"models may use all files: {error}")
     try:
         seccomp.restrict()
     except OSError as error:
         missing.append(f"models may use the network: {error}")
-    return _Standing(len(missing) < 2, "; ".join(missing))
+    return missing
 
 
 def _insist(mode: str, standing: _Standing) -> None:
