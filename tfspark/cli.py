@@ -28,7 +28,7 @@ from tfspark.commands import (
 from tfspark.config import load_settings, masked
 from tfspark.console import FORMS, Steps, print_summary, printable
 from tfspark.errors import ConfigError, StorageError, TfsparkError
-from tfspark.flags import Parser
+from tfspark.flags import Parser, spark_setting
 from tfspark.mask import mask_text
 from tfspark.wording import meant, near, say
 from tfspark.yamlfile import load_yaml
@@ -92,9 +92,7 @@ def _job(name: str, argv: list[str]) -> int:
     asked = {flag: given.pop(flag) for flag in map(_dest, command.asks)}
     overrides = {key: value for key, value in given.items() if value is not None}
     for setting in spark:
-        key, found, value = setting.partition("=")
-        if not found or not key.startswith("spark."):
-            raise ConfigError(say("no_spark_setting", text=key))
+        key, value = spark_setting(setting)
         overrides[f"spark.{key}"] = value
     effective = load_settings(config, overrides, recipe)
     if dry_run:

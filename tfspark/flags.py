@@ -69,3 +69,15 @@ def _wrong(error: argparse.ArgumentError) -> str:
     if error.message.startswith("ignored explicit "):
         return say("a_value", flag=flag)
     return say("flag_wrong", flag=flag, said=error.message)
+
+
+def spark_setting(text: str) -> tuple[str, str]:
+    """Name and value of a `--conf`.
+
+    Raises:
+        ConfigError: it is no `spark.NAME=VALUE`.
+    """
+    key, found, value = text.partition("=")
+    if not found or not key.startswith("spark."):
+        raise ConfigError(say("no_spark_setting", text=key))
+    return key, value

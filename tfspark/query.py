@@ -19,7 +19,7 @@ from tfspark.config.day import as_day
 from tfspark.console import print_summary
 from tfspark.deltalog import dataset
 from tfspark.errors import ConfigError, SourceMissing, StorageError
-from tfspark.flags import Parser
+from tfspark.flags import Parser, spark_setting
 from tfspark.question import VIEW, Compared, Question
 from tfspark.sparkrows import arrow_rows
 from tfspark.targets import refuse_overlap
@@ -193,7 +193,7 @@ def main(argv: Sequence[str]) -> int:
     if given.escape_formulas and not given.to:
         raise ConfigError("--escape-formulas is for --to FILE.csv")
     settings = load_settings(given.config) if given.config else None
-    conf = (settings.spark if settings else {}) | dict(map(_setting, given.conf))
+    conf = (settings.spark if settings else {}) | dict(map(spark_setting, given.conf))
     table = given.table or _table_of(settings)
     limit = given.limit if given.limit is not None or given.to else 20
     if given.to:
@@ -237,13 +237,6 @@ def _engine(name: str, table: str, spark: dict[str, str]) -> Engine:
 
     on_s3 = "://" in table and storage.parse(table).scheme == "s3"
     return SparkSQL(open_session("tfspark query", spark, say=True, stores=on_s3))
-
-
-def _setting(text: str) -> tuple[str, str]:
-    key, found, value = text.partition("=")
-    if not found or not key.startswith("spark."):
-        raise ConfigError(say("no_spark_setting", text=key))
-    return key, value
 
 
 def _list(text: str) -> list[str]:
