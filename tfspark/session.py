@@ -159,6 +159,7 @@ def _object_stores(told: Mapping[str, Any], submitted: bool) -> dict[str, str]:
         from pyspark import SparkConf
 
         there = " ".join(SparkConf().get(name, "") or "" for name in named)
+        there += " ".join(jar.name for jar in _spark_jars().glob("tfspark-*.jar"))  # of an image
         has = any(jar in there for jar in ("log_store", "log-store", "tfspark-interop"))
         return made | (s3.LOG_STORE if has else {})
     jars = [str(s3.LOG_STORE_JAR)]
