@@ -1,6 +1,6 @@
-"""The driver of `test_faults.py`: each plan scores a table as it should, and then with faults.
+"""The driver of `test_faults.py`: each plan scores a table with faults.
 
-In CI each fault strikes one plan, in the soak each.
+In CI each fault strikes one plan, in the soak each, after a run without one.
 
 FAULT_FOLDER=FOLDER python -m tests.scoring.fault_driver MASTER     # FOLDER: in/, m/, cache/
 
@@ -26,8 +26,8 @@ from tfspark.scoring.worker.guard import Scorer
 
 DAY = "2026-11-20"
 PLANS = {
-    "scan": ("clean", *size(("worker", "slow"), soak=("worker", "slow", "executor"))),
-    "arrow": ("clean", *size(("executor",), soak=("worker", "slow", "executor"))),
+    "scan": size(("worker", "slow"), soak=("clean", "worker", "slow", "executor")),
+    "arrow": size(("executor",), soak=("clean", "worker", "slow", "executor")),
 }
 FOLDER = Path(os.environ.get("FAULT_FOLDER", ""))
 

@@ -29,8 +29,7 @@ DAY = "2026-11-20"
 JPEG = tf.io.encode_jpeg(tf.zeros([1, 1, 3], tf.uint8)).numpy()
 DEADLINE = "5"
 RUNS = [
-    ("abort", "scan", "auto"),
-    *size([], soak=[("abort", "arrow", "auto")]),
+    *size([], soak=[("abort", "scan", "auto"), ("abort", "arrow", "auto")]),
     ("hang", "scan", "auto"),
     ("abort", "arrow", "always"),
 ]

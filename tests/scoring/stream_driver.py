@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +18,34 @@ from tfspark.scoring.stream.job import ScoreStream
 from tfspark.scoring.stream.writer import BatchWriter
 
 
-def end(place: str) -> None:
+def striking(place: str, end: Callable[[], None]) -> tuple[Any, Any]:
+    """`BatchWriter.append` and `ScoreStream._take` that call `end` at that place."""
+    append, take = BatchWriter.append, ScoreStream._take
+
+    def appended(self: BatchWriter, rows: Any, table: str, *partition: str) -> None:
+        append(self, rows, table, *partition)
+        if place == ("refused" if table.endswith("_quarantine") else "written"):
+            end()
+
+    def taken(self: ScoreStream, df: Any, number: int) -> None:
+        if place == "between" and number > 0:
+            end()
+        take(self, df, number)
+
+    return appended, taken
+
+
+def killed() -> None:
     """SIGKILL to the whole process group: Python and Spark's JVM at once."""
     (folder / "killed").write_text(place)
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
-def append(self: BatchWriter, rows: Any, table: str, *partition: str) -> None:
-    APPEND(self, rows, table, *partition)
-    if place == ("refused" if table.endswith("_quarantine") else "written"):
-        end(place)
-
-
-def take(self: ScoreStream, df: Any, number: int) -> None:
-    if place == "between" and number > 0:
-        end(place)
-    TAKE(self, df, number)
-
-
 if __name__ == "__main__":
     folder, place = Path(sys.argv[1]), sys.argv[3]
-    APPEND, TAKE = BatchWriter.append, ScoreStream._take
-    BatchWriter.append = append  # type: ignore[method-assign]
-    ScoreStream._take = take  # type: ignore[method-assign]
+    appended, taken = striking(place, killed)
+    BatchWriter.append = appended  # type: ignore[method-assign]
+    ScoreStream._take = taken  # type: ignore[method-assign]
     spark = tfspark.spark_session("stream", **{"spark.master": "local[1]"})
     source, target, checkpoint = (str(folder / name) for name in ("in", "out", "checkpoint"))
     stream = tfspark.score_stream(

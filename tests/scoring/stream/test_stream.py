@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,13 @@ from pyspark.sql import DataFrame, SparkSession
 import tfspark
 from tests import saved_models as models
 from tests.conftest import ROOT
+from tests.scoring.stream_driver import striking
+from tests.sizes import size
 from tfspark.contracts.contract import Quarantine
 from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
 from tfspark.registry.resolve import resolve_model
+from tfspark.scoring.stream.job import ScoreStream
+from tfspark.scoring.stream.writer import BatchWriter
 
 DRIVER = Path(__file__).parents[1] / "stream_driver.py"
 
@@ -48,8 +53,28 @@ def ids(spark: SparkSession, folder: Path) -> tuple[list[int], list[int]]:
     return good, sorted(json.loads(row["raw"])["id"] for row in refused)
 
 
-def drive(folder: Path, model: str, place: str) -> dict[str, Any]:
-    """Run the driver; it must have been killed at that place, or else have ended well."""
+class Ended(Exception):
+    """What a kill is to a stream of this process: its batch goes no further."""
+
+
+def end() -> None:
+    raise Ended("ended at its place")
+
+
+def drive(spark: SparkSession, folder: Path, model: str, place: str) -> dict[str, Any]:
+    """Stream until that place, or to the end; in CI one of the places is a real kill."""
+    if place in size(("refused", "between", "none"), soak=()):
+        appended, taken = striking(place, end)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(BatchWriter, "append", appended)
+            patch.setattr(ScoreStream, "_take", taken)
+            with (
+                nullcontext()
+                if place == "none"
+                else pytest.raises(StorageError, match="ended at its place")
+            ):
+                return score(spark, folder, model, options={"maxFilesPerTrigger": "1"}).to_dict()
+        return {}
     (folder / "killed").unlink(missing_ok=True)
     done = subprocess.run(
         [sys.executable, str(DRIVER), str(folder), model, place],
@@ -72,17 +97,17 @@ def test_killed_anywhere_it_is_exactly_once(spark: SparkSession, tmp_path: Path)
     first, second = models.picky(tmp_path / "m" / "1"), doubled(tmp_path / "m" / "2")
     for start in (0, 20, 40):
         add(spark, tmp_path / "in", start)
-    drive(tmp_path, first, "refused")
+    drive(spark, tmp_path, first, "refused")
     assert not (tmp_path / "out").exists()
     assert len(read(spark, tmp_path / "out_quarantine").collect()) == 2
     # Another model now: what was begun is ended with the one that it was begun with.
-    drive(tmp_path, second, "written")
+    drive(spark, tmp_path, second, "written")
     bad = [7, 17]
     expected = [i for i in range(20) if i not in bad]
     assert ids(spark, tmp_path) == (expected, bad)
-    drive(tmp_path, second, "between")
+    drive(spark, tmp_path, second, "between")
     assert ids(spark, tmp_path) == (expected, bad)
-    summary = drive(tmp_path, second, "none")
+    summary = drive(spark, tmp_path, second, "none")
     assert (summary["batches"], summary["rows_in"], summary["quarantined"]) == (2, 40, 0)
     assert ids(spark, tmp_path) == ([*expected, *range(20, 60)], bad)
     out = read(spark, tmp_path / "out")
