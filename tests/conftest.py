@@ -113,6 +113,16 @@ def kill() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
+def whole_jobs() -> None:
+    """A test that runs whole jobs one after the other asks for this, for the mark."""
+
+
+@pytest.fixture(scope="session")
+def soak() -> None:
+    """A test asks for this, for the mark, where another shows the same in a lane of CI."""
+
+
+@pytest.fixture(scope="session")
 def package() -> None:
     """A test that builds a package asks for this, for the mark."""
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.durations import durations
 
-_FIRST = {"spark": 0, "processes": 1}  # these two have a worker each from the start
+_FIRST = {"processes": 1, "spark": 2}  # these two have a worker each, nearly from the start
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,9 +39,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         seconds[group] += known.get(item.nodeid, 0.1)
         late[item.nodeid] = "scala" in _fixtures(item)  # it waits for sbt
 
+    # Spark's session waits for sbt's first task: its worker has something else to do until then.
+    begin = max((group for group in seconds if "/" in group), key=seconds.__getitem__, default="")
+    first = {begin: 0, **_FIRST}
+
     def place(item: pytest.Item) -> tuple[int, float, str, bool]:
         group = groups[item.nodeid]
-        return _FIRST.get(group, 2), -seconds[group], group, late[item.nodeid]
+        return first.get(group, 3), -seconds[group], group, late[item.nodeid]
 
     items.sort(key=place)
     part = Path(f"{worker['groups']}.{worker['workerid']}")
@@ -58,10 +62,14 @@ def group_of(item: pytest.Item) -> str:
     marks = {mark.name for mark in item.iter_markers()}
     if marks & {"stores", "yarn"}:
         return "stores"  # a server starts once
+    if {"passengers", "reader", "jvm"} & set(names):
+        return "jobs"
     if "spark" in names:
-        return "jobs" if {"passengers", "reader"} & set(names) else "spark"
-    if marks & {"cluster", "package", "scala"}:
+        return "spark"
+    if marks & {"cluster", "package"}:
         return "processes"
+    if "scala" in marks:
+        return "scala"  # after the whole jobs: sbt is done by then
     found: dict[str, Any] = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009
     scopes = {found[name][-1].scope for name in names if name in found}
     if scopes & {"class", "module", "package"}:

@@ -26,6 +26,8 @@ MARKS = {
     "scala": "needs sbt's tests, packages or test classes, or the Scala module in JVMs of its own",
     "stores": "wants an S3 server or HDFS, which `make stores` fetches",
     "yarn": "wants a YARN cluster: minutes, and 8 GB of memory",
+    "jobs": "runs whole jobs, one after the other, as their users do",
+    "soak": "shows once more, by slow processes, what another test shows",
     "airflow": "wants the environment of `make test-airflow`",
     "browser": "wants a Chromium on the PATH",
     "large": "wants 12 GB of memory, 40 GB of disk and minutes",
@@ -37,6 +39,8 @@ FIXTURES = {
     "kill": "fault",
     "package": "package",
     "process": "process",
+    "whole_jobs": "jobs",
+    "soak": "soak",
     "scala": "scala",
     "s3_server": "stores",
     "s3_other": "stores",
@@ -46,8 +50,8 @@ FIXTURES = {
 # What a lane leaves out. pyproject.toml leaves `large`, `browser` and `airflow` out; they are asked
 # for by name: python -m pytest -m browser
 LANES: dict[str, set[str]] = {
-    "test": {"cluster", "fault", "package", "process", "scala", "large", "stores", "yarn"},
-    "all": {"yarn"},
+    "test": set(MARKS) - {"airflow", "browser"},
+    "all": {"yarn", "soak"},
     "soak": set(),
 }
 SOAK = "TESTS_SOAK"

@@ -44,6 +44,9 @@ def made_by(example: str) -> Any:
 reviews, houses = made_by("reviews"), made_by("houses")
 
 
+pytestmark = pytest.mark.usefixtures("whole_jobs")
+
+
 @pytest.fixture
 def warehouse(tmp_path: Path, empty_store: Path) -> Path:
     (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from deltalake import DeltaTable
 
@@ -25,9 +26,10 @@ from tfspark.scoring import score, score_table
 from tfspark.training.train import train
 
 # score_table takes `arrow` for a source of images.
-PLANS = size(("scan", "jvm"), soak=("scan", "arrow", "pandas", "jvm"))
+PLANS = size(("jvm",), soak=("scan", "arrow", "pandas", "jvm"))
 
 
+@pytest.mark.usefixtures("whole_jobs")
 def test_images_from_a_zip_to_a_scored_table(spark: Any, tmp_path: Path) -> None:
     good = pictures.good(size(44, soak=2_000))
     bad = {name: content for name, (content, _) in pictures.bad().items()}

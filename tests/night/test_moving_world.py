@@ -21,7 +21,7 @@ THIRTY = [
 ]  # fmt: skip
 
 
-@pytest.mark.usefixtures("spark")
+@pytest.mark.usefixtures("spark", "whole_jobs")
 @pytest.mark.timeout(1800)
 def test_nights_of_a_moving_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world, took = Moving(tmp_path), []

@@ -16,7 +16,7 @@ ALL = [tables.flats, tables.houses, tables.churn, tables.clicks, tables.visits, 
 TABLES = size([tables.flats], soak=[*ALL, tables.pets])
 
 
-@pytest.mark.usefixtures("passengers")
+@pytest.mark.usefixtures("passengers", "whole_jobs")
 @pytest.mark.parametrize("table", TABLES)
 def test_every_row_is_scored(tmp_path: Path, table: Callable[[Path], Path]) -> None:
     made, own = table(tmp_path), tmp_path / "own"
