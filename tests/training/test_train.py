@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.sizes import size
 from tests.training.small_table import COLUMNS, SETTINGS, rows_of, write_dataset
 from tfspark import storage
 from tfspark.config import Settings, load_settings
@@ -60,15 +61,33 @@ def predictions(folder: str) -> list[float]:
     return list(found)
 
 
-def test_the_first_version_is_the_champion(settings_of: Make, steps: Steps, tmp_path: Path) -> None:
-    summary = train(settings_of(), steps)
+class Trained:
+    """A run that nobody killed, for those who only look at what it made."""
+
+    def __init__(self, warehouse: Path) -> None:
+        write_dataset(warehouse)
+        self.warehouse = warehouse
+        self.settings = load_settings(None, {"warehouse": str(warehouse), **SETTINGS})
+        self.summary = train(self.settings, Steps("train"))
+        self.store = connect(self.settings.tracking_uri)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Trained:
+    warehouse = tmp_path_factory.mktemp("clean")
+    (warehouse / "mlflow.db").write_bytes(empty_store.read_bytes())
+    return Trained(warehouse)
+
+
+def test_the_first_version_is_the_champion(trained: Trained) -> None:
+    summary, settings = trained.summary, trained.settings
     assert summary["version"] == 1
     assert summary["aliases"] == "champion"
     assert summary["uri"] == "models:/small@champion"
     assert summary["rows"] == 90
     assert not summary["reused"]
     assert {"auc", "accuracy", "logloss", "rows", "recall", "f1"} <= set(summary["test"])
-    model = resolve_model(summary["uri"], settings_of().tracking_uri)
+    model = resolve_model(summary["uri"], settings.tracking_uri)
     assert (model.name, model.version) == ("small", "1")
     assert model.signature.inputs["x"] == TensorSpec("float64", (), np.nan)
     assert model.signature.inputs["word"] == TensorSpec("string", (), "")
@@ -77,16 +96,16 @@ def test_the_first_version_is_the_champion(settings_of: Make, steps: Steps, tmp_
     assert predictions(model.path) == predictions(summary["folder"])
     assert len((model.manifest or {})["golden"]) == 20
     assert (Path(summary["folder"]) / "variables").is_dir()
-    assert storage.names(str(tmp_path / "models" / "_staging")) == []
-    assert not list((tmp_path / "checkpoints" / "small").iterdir())
+    assert storage.names(str(trained.warehouse / "models" / "_staging")) == []
+    assert not list((trained.warehouse / "checkpoints" / "small").iterdir())
 
 
-def test_the_manifest_says_what_the_model_is(settings_of: Make, steps: Steps) -> None:
-    summary = train(settings_of(), steps)
+def test_the_manifest_says_what_the_model_is(trained: Trained) -> None:
+    summary = trained.summary
     manifest = read_manifest(summary["folder"])
     assert manifest is not None
     verify(summary["folder"], manifest)
-    tags = connect(settings_of().tracking_uri).get_model_version("small", "1").tags
+    tags = trained.store.get_model_version("small", "1").tags
     assert tags[SHA256] == storage.sha256(storage.join(summary["folder"], MANIFEST))
     assert manifest["name"] == "small"
     assert manifest["version"] == "1"
@@ -100,8 +119,8 @@ def test_the_manifest_says_what_the_model_is(settings_of: Make, steps: Steps) ->
     assert manifest["versions"]["tensorflow"]
 
 
-def test_what_the_mlflow_run_holds(settings_of: Make, steps: Steps, store: Any) -> None:
-    summary = train(settings_of(), steps)
+def test_what_the_mlflow_run_holds(trained: Trained) -> None:
+    summary, store = trained.summary, trained.store
     run = store.get_run(summary["mlflow_run"])
     assert run.info.status == "FINISHED"
     assert run.data.params["training.epochs"] == "3"
@@ -338,16 +357,19 @@ class Killed(BaseException):
 
 
 REGISTRY = "tfspark.registry.tracking.Store"
+# Each leaves something else behind; what the others leave is in the soak.
 MOMENTS = [
-    (f"{REGISTRY}.start_run", True),
     ("tfspark.training.loop.checkpoint.save", True),
-    (f"{REGISTRY}.log_metrics", False),
     (f"{REGISTRY}.new_version", True),
-    ("tfspark.training.make.export", True),
     (f"{REGISTRY}.upload", True),
     ("tfspark.storage.publish", True),
-    (f"{REGISTRY}.set_alias", True),
     (f"{REGISTRY}.tag", True),
+]
+MORE = [
+    (f"{REGISTRY}.start_run", True),
+    (f"{REGISTRY}.log_metrics", False),
+    ("tfspark.training.make.export", True),
+    (f"{REGISTRY}.set_alias", True),
     ("tfspark.storage.discard", False),
 ]
 
@@ -375,14 +397,8 @@ def state(settings: Settings, warehouse: Path, store: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> dict[str, Any]:
-    """The state after a run that nobody killed."""
-    warehouse = tmp_path_factory.mktemp("clean")
-    (warehouse / "mlflow.db").write_bytes(empty_store.read_bytes())
-    write_dataset(warehouse)
-    settings = load_settings(None, {"warehouse": str(warehouse), **SETTINGS})
-    train(settings, Steps("train"))
-    return state(settings, warehouse, connect(settings.tracking_uri))
+def clean(trained: Trained) -> dict[str, Any]:
+    return state(trained.settings, trained.warehouse, trained.store)
 
 
 def call_of(moment: str) -> tuple[Any, str]:
@@ -393,7 +409,7 @@ def call_of(moment: str) -> tuple[Any, str]:
     return importlib.import_module(owner), name
 
 
-@pytest.mark.parametrize(("moment", "after"), MOMENTS)
+@pytest.mark.parametrize(("moment", "after"), size(MOMENTS, soak=MOMENTS + MORE))
 def test_killed_at_any_moment_and_run_again(
     settings_of: Make,
     steps: Steps,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.sizes import size
 from tests.training.run_ranks import apart, history, last_weights, spec_of, train_on
 from tests.training.small_table import SETTINGS, write_dataset
 from tfspark.config.recipe import Model
@@ -80,7 +81,8 @@ def test_horovodrun_without_spark(tmp_path: Path, empty_store: Path) -> None:
     command = [sys.executable, "-m", "horovod.runner.launch", "-np", "2", "--gloo"]
     command += ["--start-timeout", "300", "--gloo-timeout-seconds", "300"]
     command += [sys.executable, "-m", "tfspark", "train", "--config", str(config)]
-    for reused in ("False", "True"):  # the second time there is nothing to train
+    # The second time there is nothing to train.
+    for reused in size(("False",), soak=("False", "True")):
         done = subprocess.run(
             command,
             text=True,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.sizes import size
 from tests.training.run_ranks import apart, history, last_weights, spec_of, train_on
 from tests.training.small_table import COLUMNS, rows_of, write_dataset
 from tfspark.config.recipe import Model, ReduceRate
@@ -20,6 +21,8 @@ from tfspark.training.readers.blocks import Blocks
 from tfspark.training.readers.encoded import EncodedSource
 
 DROPOUT = Model(params={"units": [8], "dropout": 0.5})
+WAYS = ("fit", "train_on_batch", "custom")
+WHEN = ((1, 1, (1, 0)), (2, 3, (2, 0)))
 
 
 @pytest.fixture
@@ -87,8 +90,13 @@ def killed_after(epochs: int) -> Any:
     return on
 
 
-@pytest.mark.parametrize("way", ["fit", "train_on_batch", "custom"])
-@pytest.mark.parametrize(("every", "at", "resumed"), [(1, 1, (1, 0)), (2, 3, (2, 0))])
+@pytest.mark.parametrize(
+    ("way", "every", "at", "resumed"),
+    size(
+        [("fit", 1, 1, (1, 0)), ("train_on_batch", 1, 1, (1, 0)), ("custom", 2, 3, (2, 0))],
+        soak=[(way, *when) for when in WHEN for way in WAYS],
+    ),
+)
 def test_a_killed_training_ends_as_a_clean_one(
     run: Any, tmp_path: Path, way: str, every: int, at: int, resumed: tuple[int, int]
 ) -> None:
@@ -104,7 +112,7 @@ def test_a_killed_training_ends_as_a_clean_one(
     assert history(clean) == history(again)
 
 
-@pytest.mark.parametrize("way", ["fit", "train_on_batch", "custom"])
+@pytest.mark.parametrize("way", size(("fit", "custom"), soak=WAYS))
 def test_a_training_goes_on_within_an_epoch(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
@@ -156,8 +164,8 @@ def test_labels_of_any_size_are_learnt(run: Any, tmp_path: Path) -> None:
     columns = [dict(column) for column in COLUMNS]
     columns[1] = {"name": "y", "physicalType": "bigint", "role": "label"}
     model, curves = Model(task="regression", params={"units": [4]}), []
-    for size, name in ((1, "small"), (100_000, "large")):
-        scaled = {**rows, "y": [10 * size + size * y for y in rows["y"]]}
+    for scale, name in ((1, "small"), (100_000, "large")):
+        scaled = {**rows, "y": [10 * scale + scale * y for y in rows["y"]]}
         dataset = write_dataset(tmp_path / name, scaled, columns)
         curves.append(history(run(model, dataset=dataset, optimizer="sgd")))
     small, large = curves
@@ -321,8 +329,13 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("own")
-@pytest.mark.parametrize("builder", ["Mine", "Stepping", "sequential"])
-@pytest.mark.parametrize("way", ["fit", "train_on_batch", "custom"])
+@pytest.mark.parametrize(
+    ("builder", "way"),
+    size(
+        [("Mine", "custom"), ("Stepping", "fit"), ("sequential", "train_on_batch")],
+        soak=[(name, way) for name in ("Mine", "Stepping", "sequential") for way in WAYS],
+    ),
+)
 def test_any_keras_model(run: Any, builder: str, way: str) -> None:
     spec = run(Model(builder=f"own_models:{builder}"), way=way, epochs=5)
     losses = history(spec)["loss"]

@@ -338,7 +338,7 @@ def driver(scenario: str, master: str, folder: Path, *conf: str) -> tuple[int, R
     return done.returncode, lines
 
 
-@pytest.mark.usefixtures("process")
+@pytest.mark.usefixtures("process", "soak")  # a job under horovodrun: test_strategies.py
 def test_horovodrun_starts_the_ranks(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("horovodrun")), "--gloo", "-np", "2"]
     command += ["--start-timeout", "300", "--gloo-timeout-seconds", "300"]
@@ -364,12 +364,19 @@ def test_dynamic_allocation_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("kill")
 def test_executors_that_are_killed(tmp_path: Path, standalone_cluster: Any) -> None:
-    """One comes back: again two ranks. It goes with its worker: one rank is enough."""
+    """One comes back: again two ranks."""
     with standalone_cluster(tmp_path / "cluster", workers=2, cores=1) as master:
         code, said = driver("executor_killed", master, tmp_path)
         assert code == 0, said
         assert [report["ranks"] for report in of(said, "attempt")] == [2, 2]
         assert "ExecutorLostFailure" in of(said, "note")[0]["text"]
+        assert left(tmp_path) == []
+
+
+@pytest.mark.usefixtures("kill", "soak")  # test_survive.py trains on fewer than before
+def test_executors_that_stay_away(tmp_path: Path, standalone_cluster: Any) -> None:
+    """One goes with its worker: one rank is enough."""
+    with standalone_cluster(tmp_path / "cluster", workers=2, cores=1) as master:
         code, said = driver("too_many", master, tmp_path)
         assert code == 2
         assert "4 ranks need 4 slots" in said[-1]["message"]
@@ -380,7 +387,7 @@ def test_executors_that_are_killed(tmp_path: Path, standalone_cluster: Any) -> N
         assert left(tmp_path) == []
 
 
-@pytest.mark.usefixtures("kill")
+@pytest.mark.usefixtures("kill", "soak")  # test_survive.py kills one that trains
 def test_a_killed_driver_leaves_no_rank(tmp_path: Path, standalone_cluster: Any) -> None:
     with standalone_cluster(tmp_path / "cluster", workers=2, cores=1) as master:
         process = subprocess.Popen(

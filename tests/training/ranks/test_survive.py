@@ -100,7 +100,7 @@ def test_a_killed_rank(spark: Any, rows: Path, tmp_path: Path, clean: list[Any])
     assert apart(clean, last_weights(spec)) < 1e-5
 
 
-@pytest.mark.usefixtures("module")
+@pytest.mark.usefixtures("module", "soak")  # tests/training/loop/test_state.py tears one
 def test_rank_0_killed_while_it_writes_a_checkpoint(
     spark: Any, rows: Path, tmp_path: Path, clean: list[Any]
 ) -> None:
@@ -112,7 +112,7 @@ def test_rank_0_killed_while_it_writes_a_checkpoint(
     assert not list((tmp_path / "checkpoints").glob("*.partial"))
 
 
-@pytest.mark.usefixtures("module")
+@pytest.mark.usefixtures("module", "soak")  # test_launch.py has one that hangs
 def test_a_rank_that_hangs_is_named(spark: Any, rows: Path, tmp_path: Path) -> None:
     spec = spec_of(rows, tmp_path / "checkpoints", callbacks=["own_deaths:hanging"], **SETTINGS)
     with pytest.raises(
@@ -141,8 +141,8 @@ def test_after_the_last_try_the_checkpoint_is_kept(
     assert apart(clean, last_weights(spec)) < 1e-5
 
 
-def test_a_killed_driver(rows: Path, tmp_path: Path, clean: list[Any]) -> None:
-    """The whole process group of `python ...` and its JVM; then the same command again."""
+def test_a_killed_driver(spark: Any, rows: Path, tmp_path: Path, clean: list[Any]) -> None:
+    """The whole process group of `python ...` and its JVM; then the same training again."""
     spec = spec_of(rows, tmp_path / "checkpoints", **SETTINGS)
     with start_driver(spec, tmp_path) as process:
         assert process.stdout is not None
@@ -156,10 +156,7 @@ def test_a_killed_driver(rows: Path, tmp_path: Path, clean: list[Any]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     _, alive = psutil.wait_procs(ranks, 120)
     assert alive == []
-    again = start_driver(spec, tmp_path)
-    said, _ = again.communicate("\n", timeout=500)
-    assert again.returncode == 0, said
-    assert '"resumed"' in said
+    assert train_on(2, spec, spark).said("resumed")
     assert apart(clean, last_weights(spec)) < 1e-5
 
 
