@@ -50,7 +50,7 @@ def test_killed_at_any_moment(tmp_path: Path, kill: Callable[..., None]) -> None
     assert not list(staged.glob("*"))
 
 
-@pytest.mark.usefixtures("spark")
+@pytest.mark.usefixtures("spark", "soak")  # test_chain.py: another run takes the day over
 @pytest.mark.timeout(600)
 def test_a_whole_night_that_freezes_and_wakes_up_changes_nothing(
     tmp_path: Path, kill: Callable[..., None]

@@ -21,9 +21,9 @@ PLANS = ("scan", "arrow", "pandas", "jvm", "sql")
 
 
 def plans_of(name: str) -> list[str]:
-    """Two in turn, so that each plan has models of several kinds; all of them in the soak."""
+    """One in turn, so that each plan has models of two kinds; all of them in the soak."""
     first = list(CASES).index(name)
-    return [PLANS[(first + more) % len(PLANS)] for more in range(size(2, soak=len(PLANS)))]
+    return [PLANS[(first + more) % len(PLANS)] for more in range(size(1, soak=len(PLANS)))]
 
 
 def plan(df: DataFrame, case: Case, how: str) -> DataFrame:

@@ -23,7 +23,8 @@ from tests.sizes import size
 from tfspark.registry.manifest import write_manifest
 from tfspark.tensors import TensorSpec
 
-ROWS = size(20_000, soak=100_000)
+# A row is looked for by halves, which end a process each: seconds.
+ROWS = size(2_000, soak=100_000)
 POISONED = ROWS * 61_803 // 100_000
 DAY = "2026-11-20"
 JPEG = tf.io.encode_jpeg(tf.zeros([1, 1, 3], tf.uint8)).numpy()

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 import tfspark
 from tests import saved_models as models
+from tests.sizes import size
 from tfspark import Segments
 from tfspark.errors import ConfigError, ModelFailed, SignatureError, StorageError
 from tfspark.registry.resolve import resolve_model
@@ -23,7 +24,7 @@ from tfspark.scoring.kinds.resolve import from_json, resolve
 from tfspark.scoring.worker.many import SegmentScorer, SideBySideScorer
 from tfspark.tensors import TensorSpec
 
-PLANS = ("scan", "arrow", "pandas")
+PLANS = size(("scan", "arrow"), soak=("scan", "arrow", "pandas"))
 ROWS = [("DE", 1.0), ("FR", 4.0), (None, 9.0), ("DE", 16.0), ("XX", -25.0), ("FR", -1.0)]
 
 

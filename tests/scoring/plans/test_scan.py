@@ -189,7 +189,7 @@ def test_batches_are_small_whatever_the_encoding(
     assert pa.Table.from_batches(batches) == rows
 
 
-@pytest.mark.usefixtures("kill")
+@pytest.mark.usefixtures("kill", "soak")  # on a cluster: tests/scoring/test_faults.py
 def test_a_killed_worker(tmp_path: Path) -> None:
     """Spark tries again; what the killed attempt had written is gone."""
     rows = pa.table({"id": range(4000), "x": pa.array([float(i * i) for i in range(4000)], "f4")})

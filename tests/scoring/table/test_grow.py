@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 import tfspark
 from tests import saved_models as models
+from tests.sizes import size
 from tfspark.errors import StorageError
 
 
@@ -20,7 +21,7 @@ def model(folder: Path, *outputs: str) -> str:
     return models.save(folder, given, lambda x: {name: x + len(name) for name in outputs})
 
 
-@pytest.mark.parametrize("plan", ["scan", "pandas"])
+@pytest.mark.parametrize("plan", size(["scan"], soak=["scan", "pandas"]))
 def test_a_newer_model_adds_a_column_and_an_older_one_goes_on(
     spark: SparkSession, tmp_path: Path, plan: str
 ) -> None:

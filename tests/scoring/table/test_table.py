@@ -104,7 +104,9 @@ def test_the_same_day_twice_is_the_same_rows(
     assert {row[0] for row in rows(read(spark, target), "run_id")} == {second.run_id}
 
 
-@pytest.mark.parametrize("plan", ["arrow", "pandas", "scan", "jvm"])
+@pytest.mark.parametrize(
+    "plan", size(["arrow", "scan", "jvm"], soak=["arrow", "pandas", "scan", "jvm"])
+)
 def test_poison_goes_to_quarantine(
     spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str], plan: str
 ) -> None:
@@ -380,7 +382,7 @@ def test_what_is_refused_leaves_the_table_alone(
     assert rows(read(spark, target), "id", "root") == [(i, float(i)) for i in range(4)]
 
 
-@pytest.mark.parametrize("plan", ["auto", "pandas"])
+@pytest.mark.parametrize("plan", size(["auto"], soak=["auto", "pandas"]))
 def test_a_row_without_a_day_is_bad_and_in_no_day(
     spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str], plan: str
 ) -> None:

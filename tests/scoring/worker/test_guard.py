@@ -19,6 +19,7 @@ import tensorflow as tf
 from tests import saved_models as models
 from tests.conftest import ROOT
 from tests.scoring.scorers import scorer
+from tests.sizes import size
 from tfspark.errors import SignatureError, StorageError
 from tfspark.registry.resolve import resolve_model
 from tfspark.scoring.worker import guard
@@ -86,7 +87,7 @@ def test_the_row_that_hangs_is_found(tmp_path: Path) -> None:
 
     folder = models.save(tmp_path / "m", [tf.TensorSpec([None], tf.int32, name="x")], serve)
     run = scorer(resolve_model(folder), isolate="always", deadline=5)
-    values = np.arange(100, 400, dtype="int32")
+    values = np.arange(100, size(140, soak=400), dtype="int32")
     values[7] = 13
     (found,), reasons = run([pa.array(values)])
     assert [i for i, reason in enumerate(reasons) if reason.is_valid] == [7]

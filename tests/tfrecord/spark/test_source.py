@@ -13,6 +13,7 @@ import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
+from tests.sizes import size
 from tfspark.errors import ConfigError, IntegrityError, SourceMissing, StorageError
 from tfspark.tfrecord import SIDECAR, read_file, read_sidecar, write_file, write_sidecar
 from tfspark.tfrecord import layout_of as layout
@@ -257,11 +258,12 @@ def test_columns(spark: Any, path: str) -> None:
 
 
 def test_many_small_files_are_few_tasks(spark: Any, path: str) -> None:
-    write_tfrecord(numbers(spark, 400, tasks=1), path, maxRecordsPerFile=1)
+    files = size(100, soak=400)
+    write_tfrecord(numbers(spark, files, tasks=1), path, maxRecordsPerFile=1)
     back = read(spark, path)
-    assert back.rdd.getNumPartitions() <= 40
-    assert collected(back.select("id")) == [(n,) for n in range(400)]
-    assert read(spark, path, maxPartitionBytes="1").rdd.getNumPartitions() == 400
+    assert back.rdd.getNumPartitions() <= files // 10
+    assert collected(back.select("id")) == [(n,) for n in range(files)]
+    assert read(spark, path, maxPartitionBytes="1").rdd.getNumPartitions() == files
 
 
 def test_inference_over_several_files(spark: Any, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import standalone
+from tests.sizes import size
 from tests.tfrecord.fault_driver import ROWS, rows, start
 from tfspark.errors import StorageError
 from tfspark.tfrecord import read_file
@@ -87,11 +88,14 @@ def test_a_task_that_fails_for_good(tmp_path: Path, spark: Any) -> None:
 @pytest.mark.usefixtures("kill")
 @pytest.mark.parametrize(
     ("mode", "fault", "seen"),
-    [
-        ("overwrite", "staged", "old"),
-        ("append", "move:3", "old"),
-        ("overwrite", "delete_file:4", "new"),
-    ],
+    size(  # tests/tfrecord/folder/test_stateful.py stops it between any two operations
+        [("append", "move:3", "old")],
+        soak=[
+            ("overwrite", "staged", "old"),
+            ("append", "move:3", "old"),
+            ("overwrite", "delete_file:4", "new"),
+        ],
+    ),
 )
 def test_a_killed_driver(mode: str, fault: str, seen: str, tmp_path: Path, spark: Any) -> None:
     out = tmp_path / "out"
@@ -110,7 +114,7 @@ def test_a_killed_driver(mode: str, fault: str, seen: str, tmp_path: Path, spark
     clean(out)
 
 
-@pytest.mark.usefixtures("kill")
+@pytest.mark.usefixtures("kill", "soak")  # attempts have names of their own: see above
 def test_a_speculative_twin_leaves_no_doubles(tmp_path: Path, standalone_cluster: Any) -> None:
     cluster = tmp_path / "cluster"
     with standalone_cluster(cluster, workers=1) as master:
