@@ -208,6 +208,6 @@ def test_lists_are_read_in_their_order_and_have_several_labels(
     assert p.shape == (500, 2)
     assert np.mean((p > 0.5) == np.array(table["did"].to_pylist())) > 0.95
     few = spark.read.parquet(str(warehouse / "visits.parquet")).where("id < 40")
-    for plan in ("arrow", "pandas", "jvm"):
+    for plan in size(("arrow", "jvm"), soak=("arrow", "pandas", "jvm")):
         found = sorted(score(few, folder, keep=["id"], plan=plan).collect())
         assert np.allclose([row["probabilities"] for row in found], p[:40], atol=1e-6), plan

@@ -163,7 +163,7 @@ schema:
 """
 
 
-@pytest.mark.parametrize("plan", ["arrow", "jvm"])
+@pytest.mark.parametrize("plan", size(["jvm"], soak=["arrow", "jvm"]))  # test_contract.py
 def test_with_a_contract(
     spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str], plan: str
 ) -> None:
@@ -319,7 +319,7 @@ def test_a_lost_row_stops_the_commit(
     assert not storage.names(str(tmp_path / "_staging"))
 
 
-@pytest.mark.parametrize("plan", ["auto", "pandas", "jvm"])
+@pytest.mark.parametrize("plan", size(["auto", "jvm"], soak=["auto", "pandas", "jvm"]))
 def test_a_dataframe_is_computed_once(
     spark: SparkSession, tmp_path: Path, picky: str, write: Callable[..., str], plan: str
 ) -> None:

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT
+from tests.sizes import size
 from tfspark.config import Distributed
 from tfspark.errors import ConfigError, TfsparkError, TrainingError
 from tfspark.training.ranks.attempt import Attempt
@@ -88,7 +89,7 @@ def of(reports: Reports, kind: str) -> Reports:
     return [report for report in reports if report["kind"] == kind]
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", size([2], soak=[1, 2]))
 def test_ranks_meet(ranks: int, start: Callable[..., Reports]) -> None:
     sums = of(start("add", meet=MEET, ranks=ranks), "sum")
     assert {report["rank"] for report in sums} == set(range(ranks))
