@@ -16,7 +16,10 @@ import pytest
 
 from tests.java import SHORT_LIVED
 
-pytest_plugins = ["tests.lanes", "tests.disk", "tests.durations", "tests.groups", "tests.stores"]
+pytest_plugins = [
+    *("tests.lanes", "tests.disk", "tests.durations", "tests.groups", "tests.stores"),
+    "tests.untraced",
+]
 
 ROOT = Path(__file__).parent.parent
 PASSENGERS = ROOT / "examples" / "passengers" / "passengers.csv"

@@ -14,6 +14,7 @@ import pytest
 from tests import conftest, stores
 from tests.lanes import FIXTURES, LANES, MARKS, ROOT
 from tests.sizes import size
+from tests.untraced import untraced
 
 HERE = Path(__file__).name
 
@@ -60,3 +61,15 @@ def test_the_soak_has_the_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert size(3, soak=10) == 3
     monkeypatch.setenv("TESTS_SOAK", "1")
     assert size(3, soak=10) == 10
+
+
+def test_what_is_not_traced_leaves_the_tracer_as_it_was() -> None:
+    seen, before = [], sys.gettrace()
+    sys.settrace(trace := lambda *_: None)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            untraced(lambda: seen.append(sys.gettrace()) or 1 / 0)()
+        seen.append(sys.gettrace())
+    finally:
+        sys.settrace(before)
+    assert seen == [None, trace]
