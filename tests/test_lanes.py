@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,11 +65,20 @@ def test_the_soak_has_the_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_not_traced_leaves_the_tracer_as_it_was() -> None:
-    seen, before = [], sys.gettrace()
-    sys.settrace(trace := lambda *_: None)
+    seen: list[Any] = []
+
+    def trace(*_: Any) -> None:
+        """Traces nothing."""
+
+    def fails() -> None:
+        seen.append(sys.gettrace())
+        raise ValueError
+
+    before = sys.gettrace()
+    sys.settrace(trace)
     try:
-        with pytest.raises(ZeroDivisionError):
-            untraced(lambda: seen.append(sys.gettrace()) or 1 / 0)()
+        with pytest.raises(ValueError, match="^$"):
+            untraced(fails)()
         seen.append(sys.gettrace())
     finally:
         sys.settrace(before)
