@@ -157,9 +157,8 @@ def test_columns_that_feed_other_inputs(run: Judge) -> None:
     # Both rank by z alone, but for ties of float32.
     assert fixed.metrics["auc"]["difference"] == pytest.approx(0, abs=1e-4), fixed.reason
     wrong = run("better", score={"inputs": {"x": "town"}})
-    assert (wrong.verdict, "champion 1" in wrong.reason) == ("refused", True)
-    assert "x" in wrong.reason
-    assert "town" in wrong.reason
+    assert wrong.verdict == "refused"
+    assert "input x (float64, shape []) is mapped to the column town" in wrong.reason
 
 
 def test_rows_with_weights_and_rows_that_belong_together(run: Judge) -> None:
