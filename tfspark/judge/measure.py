@@ -119,7 +119,8 @@ def _auc(label: Array, scores: list[Array], margin: float, rows: Rows) -> Measur
         found, difference = areas(label, scores[0], scores[1], rows.weight)
     else:
         found, difference = by_cluster.of_areas(label, scores, rows.weight, rows.clusters)
-    return Measured("auc", *(found or (None, None)), difference, margin)
+    one, other = found or (None, None)
+    return Measured("auc", one, other, difference, margin)
 
 
 def _loss(name: str, y: Array, p: Array) -> Array:

@@ -131,14 +131,16 @@ def _mixed(seeds: Array, draw: int) -> Array:
     mixed: Array = seeds + np.uint64((draw + 1) * 0x9E3779B97F4A7C15 % 2**64)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
 
 
 def _poisson() -> Array:
     """The Poisson number (mean 1) of each of 2**16 equal shares of chance."""
     upto = np.cumsum([math.exp(-1) / math.factorial(k) for k in range(12)])
     shares = (np.arange(2**_BITS) + 0.5) / 2**_BITS
-    return np.searchsorted(upto, shares).astype("float64")
+    counts: Array = np.searchsorted(upto, shares).astype("float64")
+    return counts
 
 
 _COUNTS = _poisson()

@@ -136,7 +136,8 @@ def areas(
     both, many = (champion, challenger), len(label) >= _MANY
     with ThreadPoolExecutor(2) if many else nullcontext() as threads:  # sorts need no lock
         placed = list(threads.map(placed_by, both) if threads else map(placed_by, both))
-    apart, spread, found = placed[1] - placed[0], 0.0, []
+    apart, spread = placed[1] - placed[0], 0.0
+    found: list[float] = []
     for mask in (is_one, ~is_one):
         own = None if weight is None else weight[mask]
         found = found or [float(np.average(one[mask], weights=own)) for one in placed]
