@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from tfspark.config import Source
+from tfspark.contracts import Contract
 from tfspark.contracts.contract import Quarantine
 from tfspark.errors import ContractViolation, SourceMissing
 from tfspark.tables import RAW, REASONS, is_there, read_table, write_day
@@ -92,6 +93,15 @@ def refuse_count(limit: Quarantine, *, where: str, rows: int) -> None:
         )
 
 
+class NoRows(SourceMissing):
+    """A day's source is there, and has no rows."""
+
+
+def may_be_empty(contract: Contract | None) -> bool:
+    """Whether a contract says that a table without rows is as it should be: `leastRows: 0`."""
+    return contract is not None and contract.table.quarantine.least_rows == 0
+
+
 def refuse_empty(where: str, source: Source | None, day: dt.date) -> None:
     """A table without rows is a day that is not there yet, or no table to work on.
 
@@ -100,9 +110,9 @@ def refuse_empty(where: str, source: Source | None, day: dt.date) -> None:
         source: None where it was given as a DataFrame.
 
     Raises:
-        SourceMissing: the source is by day.
+        NoRows: the source is by day.
         ContractViolation: it is not.
     """
     if source is not None and (source.day_column or "{date}" in source.path):
-        raise SourceMissing(f"{where}: has no rows for {day}; try again when they have arrived")
+        raise NoRows(f"{where}: has no rows for {day}; try again when they have arrived")
     raise ContractViolation(f"{where}: the table has no rows; there is nothing to do")

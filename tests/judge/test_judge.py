@@ -51,6 +51,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "poor": {"x": -0.05, "z": 0.02},
     }.items():
         world.model(folder / "models" / name, about, **more)
+    world.model(folder / "models" / "swapped", about, x=1.0, z=1.5)
+    weighed = world.dataset(folder, 2, weighed=True)
+    for name, weights in {"one": {"x": 1.5, "z": 0.4}, "two": world.RIGHT}.items():
+        world.model(folder / "models" / f"weighed-{name}", weighed, **weights)
     for task in ("regression", "multiclass"):
         for name, weights in {"one": {"x": 0.3}, "two": {"x": 0.25, "z": 0.15}}.items():
             target = folder / "models" / f"{task}-{name}"
@@ -63,7 +67,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(made: Path, child: Child, monkeypatch: pytest.MonkeyPatch) -> Judge:
     """Judges `challenger` beside `champion`, two folders; more are settings of the gate."""
 
-    def run(challenger: str, champion: str = "champion", **gate: Any) -> Verdict:
+    def run(challenger: str, champion: str = "champion", score: Any = None, **gate: Any) -> Verdict:
         folders = {1: made / "models" / champion, 2: made / "models" / challenger}
         monkeypatch.setattr("tfspark.judge.scores.Child", lambda: child)
         monkeypatch.setattr(
@@ -71,6 +75,7 @@ def run(made: Path, child: Child, monkeypatch: pytest.MonkeyPatch) -> Judge:
             lambda _, version: resolve_model(str(folders[version.number])),
         )
         given = {f"gate.{name}": value for name, value in gate.items()}
+        given |= {f"score.{name}": value for name, value in (score or {}).items()}
         settings = load_settings(None, {"warehouse": str(made), "name": "small", **given})
         return judge(None, settings, Steps("judge"), CHAMPION, CHALLENGER)
 
@@ -141,6 +146,34 @@ def test_a_leak_and_a_slice(run: Judge) -> None:
     assert not any(one["worse"] for one in fine.slices)
     unknown = run("better", slices=["town"])
     assert (unknown.verdict, "no column town" in unknown.reason) == ("refused", True)
+
+
+def test_columns_that_feed_other_inputs(run: Judge) -> None:
+    turned = run("swapped", score={"inputs": {"x": "z", "z": "x"}}, mean=9.0, latency=1000)
+    plain = run("better", latency=1000)
+    assert turned.metrics["auc"]["challenger"] == plain.metrics["auc"]["challenger"]
+    assert turned.metrics["auc"]["champion"] != plain.metrics["auc"]["champion"]
+    fixed = run("swapped", "champion", score={"constants": {"x": 0.0}}, mean=9.0, latency=1000)
+    # Both rank by z alone, but for ties of float32.
+    assert fixed.metrics["auc"]["difference"] == pytest.approx(0, abs=1e-4), fixed.reason
+    wrong = run("better", score={"inputs": {"x": "town"}})
+    assert wrong.verdict == "refused"
+    assert "input x (float64, shape []) is mapped to the column town" in wrong.reason
+
+
+def test_rows_with_weights_and_rows_that_belong_together(run: Judge) -> None:
+    weighed, plain = run("weighed-two", "weighed-one", latency=1000), run("better", latency=1000)
+    assert weighed.rows == plain.rows
+    # Of the rows that count x is above 0, so it tells less of them.
+    assert weighed.metrics["auc"]["champion"] < plain.metrics["auc"]["champion"] - 0.05
+    by_key = run("better", cluster="id", slices=["country"], latency=1000)
+    assert by_key.verdict == "better", by_key.reason
+    assert by_key.metrics["auc"]["difference"] == plain.metrics["auc"]["difference"]
+    assert by_key.metrics["auc"]["low"] == pytest.approx(plain.metrics["auc"]["low"], abs=0.003)
+    assert {one["column"] for one in by_key.slices} == {"country"}
+    few = run("better", cluster="country", latency=1000)
+    assert few.verdict == "cannot tell", few.reason
+    assert "6 values of gate.cluster (country), at least 30 are wanted" in few.reason
 
 
 @pytest.mark.parametrize(("task", "metric"), [("regression", "mse"), ("multiclass", "logloss")])

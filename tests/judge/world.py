@@ -42,9 +42,19 @@ def rows(seed: int = 0) -> dict[str, list[Any]]:
     }
 
 
-def dataset(warehouse: Path, version: int = 1, drawn: int = 0, **split: Any) -> dict[str, Any]:
-    """Written; what a model's manifest says of it."""
-    folder = write_dataset(warehouse, rows(drawn), COLUMNS, (0.3, 0.1), version)
+def dataset(
+    warehouse: Path, version: int = 1, drawn: int = 0, weighed: bool = False, **split: Any
+) -> dict[str, Any]:
+    """Written; what a model's manifest says of it.
+
+    Args:
+        weighed: the amount is the weight of a row: 1 where x is above 0, else 0.
+    """
+    data, columns = rows(drawn), COLUMNS
+    if weighed:
+        data["amount"] = [float(x > 0) for x in data["x"]]
+        columns = [one | {"role": "weight"} if one["name"] == "amount" else one for one in columns]
+    folder = write_dataset(warehouse, data, columns, (0.3, 0.1), version)
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text()) | {"split": {**SPLIT, **split}}
     path.write_text(json.dumps(manifest))

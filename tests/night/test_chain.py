@@ -19,6 +19,25 @@ from tfspark.night.record import BEFORE, Record, Records
 NEXT = "2026-11-21"
 
 
+@pytest.mark.usefixtures("spark")
+def test_an_empty_day_is_published_where_the_contract_has_such(tmp_path: Path) -> None:
+    world = World(tmp_path / "w", least=0)
+    assert world.night() == 75  # no file is no empty day
+    world.arrive(rows=0)
+    assert world.night() == 0, world.said
+    record = json.loads((world.warehouse / "nights" / "rows" / f"{DAY}.json").read_text())
+    assert record["rows"] == {"in": 0, "scored": 0, "quarantined": 0}
+    assert [step["state"] for step in record["steps"] if step["name"] == "prepare"] == ["skipped"]
+    assert (world.version(), world.rows()) == (0, [])
+    assert world.night(DAY, "--status") == 0
+    assert world.night() == 0
+    assert "nothing to do" in world.said
+    world.arrive()  # late
+    assert world.night() == 0, world.said
+    assert (world.version(), len(world.rows())) == (1, 40)
+    assert world.nightly("--audit") == 0
+
+
 class Killed(BaseException):
     """What no `except Exception` stops."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import datetime as dt
 import io
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -13,7 +15,7 @@ from tests import saved_models as models
 from tfspark.cli import main
 
 DAY = "2026-11-20"
-CONTRACT = {
+CONTRACT: dict[str, Any] = {
     "kind": "DataContract",
     "id": "rows",
     "version": "1",
@@ -40,10 +42,13 @@ CONTRACT = {
 class World:
     """Days of a CSV table under a folder, and `tfspark nightly` on them."""
 
-    def __init__(self, folder: Path, model: str | None = None) -> None:
+    def __init__(self, folder: Path, model: str | None = None, least: int | None = None) -> None:
         self.folder, self.warehouse = folder, folder / "warehouse"
         (folder / "raw").mkdir(parents=True)
-        (folder / "contract.yaml").write_text(yaml.safe_dump(CONTRACT))
+        contract = copy.deepcopy(CONTRACT)
+        if least is not None:
+            contract["schema"][0]["quarantine"]["leastRows"] = least
+        (folder / "contract.yaml").write_text(yaml.safe_dump(contract))
         self.said = ""
         self.model = model or models.mlp(folder / "model", features=2)
         config = {

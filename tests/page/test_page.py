@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 import subprocess
+import sys
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from jinja2 import UndefinedError
 
+from tests.conftest import ROOT
 from tests.page.nights import EVIL, record
 from tfspark.page import write_card, write_index, write_night
 from tfspark.page.index import NEWEST
@@ -208,3 +210,15 @@ def test_a_browser_shows_it_and_asks_for_nothing(tmp_path: Path) -> None:
         server.shutdown()
     assert asked == [f"/{path.name}"] * 2
     assert shot.stat().st_size > 10_000
+
+
+@pytest.mark.browser
+def test_the_pictures_of_the_docs_can_be_taken_again(tmp_path: Path) -> None:
+    page = write_night(record(), str(tmp_path))
+    script = ROOT / "scripts" / "night_shots.py"
+    command = [sys.executable, str(script), page, "--to", str(tmp_path)]
+    subprocess.run(command, check=True, timeout=300, capture_output=True)
+    for name, width in {"night-wide.png": 1000, "night-narrow.png": 390}.items():
+        for path in (tmp_path / name, ROOT / "docs" / name):
+            assert path.stat().st_size < 150_000
+            assert int.from_bytes(path.read_bytes()[16:20]) == width

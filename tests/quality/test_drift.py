@@ -174,6 +174,22 @@ def test_bins_of_numbers() -> None:
     assert constant.count(pa.array([7.0, 8.0])).tolist() == [0, 0, 0, 1, 1, 0]
 
 
+def test_numbers_are_counted_as_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        pool = np.concatenate([rng.normal(size=8).round(1), [np.nan, np.inf, -np.inf, -0.0, 5]])
+        values = rng.choice(pool, 200)
+        common = {float(value): int(rng.integers(0, 30)) for value in pool[:4]}
+        bins = number_bins(np.sort(rng.choice(pool[:8], 11)).tolist(), common, 200)
+        counts = [0] * (5 + len(bins.own) + len(bins.edges))
+        for value in values.tolist():
+            at = 4 + len(bins.own) + sum(value >= edge for edge in bins.edges)
+            at = 4 + bins.own.index(value) if value in bins.own else at
+            at = 2 if value < bins.least else 3 if value > bins.most else at
+            counts[at if math.isfinite(value) else 1] += 1
+        assert bins.count(pa.array(values)).tolist() == counts
+
+
 def test_bins_of_categories() -> None:
     bins = category_bins({"a": 500, "b": 496, "rare": 4}, 1_000)
     counts = bins.count(pa.array(["a", "b", "b", "rare", "new", None]))

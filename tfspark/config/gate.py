@@ -17,6 +17,9 @@ class Gate(Section):
         {}, description="metric: how much worse is not worse; of a loss a share of the champion's"
     )
     slices: list[str] = Field([], description="columns; no value of theirs may become worse")
+    cluster: str = Field(
+        "", description="a column, as the customer: rows of one value are drawn together"
+    )
     slice_margin: dict[str, float] = Field({}, description="metric: the same, of a slice")
     least_rows: int = Field(50, ge=2, description="fewer rows cannot tell")
     leak: float = Field(0.1, gt=0, description="an AUC that is so much higher is a leak's")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from tfspark import storage
 from tfspark.champions.state import verdict_file
 from tfspark.config import Settings
@@ -11,12 +13,14 @@ from tfspark.console import Steps
 from tfspark.dataset import Dataset
 from tfspark.errors import GateError
 from tfspark.judge.checks import of_files, of_scores
-from tfspark.judge.measure import METRICS, by_slice, decide, leaks, measure
+from tfspark.judge.measure import METRICS, Rows, by_slice, decide, leaks, measure
 from tfspark.judge.rows import unseen
 from tfspark.judge.scores import Opponent, Scores, score_all
 from tfspark.judge.verdict import Check, Verdict
+from tfspark.quality.clusters import LEAST, Clusters, clusters_of
 from tfspark.registry.resolve import ModelFolder, resolve_model
 from tfspark.registry.tracking import Version
+from tfspark.scoring.model.binding import CONSTANT
 from tfspark.scoring.worker.settings import scorer_settings
 from tfspark.training.readers.label import Label
 
@@ -97,13 +101,21 @@ def _judge(
 
 def _verdict(settings: Settings, task: str, scores: Scores, checks: list[Check]) -> Verdict:
     gate, label, both = settings.gate, scores.label, scores.scores
-    measured = measure(task, label, both, gate.margin)
+    names, rows = dict(scores.slices), Rows(scores.weight)
+    if gate.cluster:
+        texts = names[gate.cluster]
+        names = {name: names[name] for name in gate.slices}
+        rows = Rows(scores.weight, _clusters(texts))
+    measured = measure(task, label, both, gate.margin, rows)
     first = measured[0]
     suspected = leaks(measured, gate.leak)
     said = f"{first.said}: so much better that it may have learnt from the answer itself"
     checks = [*checks, Check("leak", not suspected, said if suspected else "none suspected")]
-    slices = by_slice(task, label, both, scores.slices, gate.slice_margin)
+    slices = by_slice(task, label, both, names, gate.slice_margin, rows)
     word, reason = decide(measured, gate.least_rows)
+    if rows.clusters is not None and (count := rows.clusters.count()) < LEAST:
+        few = f"{count} values of gate.cluster ({gate.cluster}), at least {LEAST} are wanted"
+        word, reason = "cannot tell", f"{few}; {reason}"
     worse = [one for one in slices if one["worse"]]
     if suspected:
         word, reason = "refused", f"leak suspected: {said}"
@@ -116,6 +128,11 @@ def _verdict(settings: Settings, task: str, scores: Scores, checks: list[Check])
         reason += f"; about {needed:,} rows would tell"
     metrics = {one.name: one.to_json() for one in measured}
     return Verdict(word, reason, metrics, len(label), slices, checks, needed)
+
+
+def _clusters(texts: pa.ChunkedArray) -> Clusters:
+    found = texts.combine_chunks().dictionary_encode()
+    return clusters_of(found.indices.to_numpy(), found.dictionary.to_pylist())
 
 
 def _folder(settings: Settings, version: Version) -> ModelFolder:
@@ -155,14 +172,19 @@ def _scores(
     if column is None:
         raise GateError(f"dataset {dataset.path}: no column of its contract is the label")
     names = ("champion", "challenger")
+    asked = settings.score
+    inputs: dict[str, Any] = dict(asked.inputs)
+    inputs |= {given: {CONSTANT: value} for given, value in asked.constants.items()}
     both = [
-        Opponent(f"{name} {model.version}", model, _output(settings, model))
+        Opponent(f"{name} {model.version}", model, _output(settings, model), inputs)
         for name, model in zip(names, (one, other), strict=True)
     ]
     label = Label(column, (other.manifest or {}).get("classes"))
-    asked = scorer_settings(spark) if spark is not None else {}
-    chosen = {name: asked[name] for name in _SCORER if name in asked}
-    return score_all(dataset, label, both, settings.gate.slices, settings.gate.deadline, chosen)
+    known = scorer_settings(spark) if spark is not None else {}
+    chosen = {name: known[name] for name in _SCORER if name in known}
+    gate = settings.gate
+    texts = list(dict.fromkeys([*gate.slices, *([gate.cluster] if gate.cluster else [])]))
+    return score_all(dataset, label, both, texts, gate.deadline, chosen)
 
 
 def _output(settings: Settings, model: ModelFolder) -> str:

@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from tfspark.config.gate import MARGINS, SLICE_MARGINS
 from tfspark.judge.verdict import Word
-from tfspark.quality.compare import Difference, of_auc, of_sums
-from tfspark.quality.evaluate import auc
+from tfspark.quality import clusters as by_cluster
+from tfspark.quality.clusters import Clusters
+from tfspark.quality.compare import Difference, areas, of_losses
 from tfspark.tensors import Array
 
 METRICS = {
@@ -61,36 +62,71 @@ class Measured:
         )
 
 
+@dataclass(frozen=True)
+class Rows:
+    """What counts beside labels and scores.
+
+    Attributes:
+        weight: float64 of each row; None: all count the same.
+        clusters: which rows belong together; None: each is by itself.
+    """
+
+    weight: Array | None = None
+    clusters: Clusters | None = None
+
+    def take(self, rows: Array) -> Rows:
+        weight = None if self.weight is None else self.weight[rows]
+        return Rows(weight, self.clusters and self.clusters.take(rows))
+
+
+_PLAIN = Rows()
+
+
 def measure(
-    task: str, label: Array, scores: list[Array], margins: Mapping[str, float]
+    task: str,
+    label: Array,
+    scores: list[Array],
+    margins: Mapping[str, float],
+    rows: Rows = _PLAIN,
 ) -> list[Measured]:
     """Every metric of the task."""
-    return [_one(name, label, scores, {**MARGINS, **margins}[name]) for name in METRICS[task]]
+    known = {**MARGINS, **margins}
+    return [_one(name, label, scores, known[name], rows) for name in METRICS[task]]
 
 
-def _one(name: str, label: Array, scores: list[Array], margin: float) -> Measured:
+def _one(name: str, label: Array, scores: list[Array], margin: float, rows: Rows) -> Measured:
     if name == "auc":
-        y, one, other = label[:, 0], scores[0][:, 0], scores[1][:, 0]
-        fewer = _fewer(y, one, other)
-        difference, before = of_auc(*fewer), auc(y, one)
-        if before is None or difference.value is None or len(fewer[0]) < len(y):
-            after = auc(y, other)
-        else:
-            after = before + difference.value  # which saves a sort of all rows
-        return Measured(name, before, after, difference, margin)
-    losses = [_loss(name, label.astype("float64"), found.astype("float64")) for found in scores]
+        return _auc(label[:, 0], [score[:, 0] for score in scores], margin, rows)
+    losses = [_loss(name, label, found.astype("float64")) for found in scores]
     apart = losses[0] - losses[1]
-    difference = of_sums(len(apart), float(apart.sum()), float((apart**2).sum()))
-    means = [float(loss.mean()) if len(loss) else None for loss in losses]
+    if rows.clusters is None:
+        difference = of_losses(apart, rows.weight)
+    else:
+        difference = by_cluster.of_losses(apart, rows.weight, rows.clusters)
+    counted = len(apart) if rows.weight is None else float(rows.weight.sum())
+    means = [float(np.average(loss, weights=rows.weight)) if counted else None for loss in losses]
     if name == "accuracy":
         means = [None if mean is None else 1 - mean for mean in means]
         return Measured(name, means[0], means[1], difference, margin)
     return Measured(name, means[0], means[1], difference, margin * (means[0] or 0.0))
 
 
+def _auc(label: Array, scores: list[Array], margin: float, rows: Rows) -> Measured:
+    kept = _fewer(label)
+    if kept is not None:
+        label, scores, rows = label[kept], [score[kept] for score in scores], rows.take(kept)
+    if rows.clusters is None:
+        found, difference = areas(label, scores[0], scores[1], rows.weight)
+    else:
+        found, difference = by_cluster.of_areas(label, scores, rows.weight, rows.clusters)
+    one, other = found or (None, None)
+    return Measured("auc", one, other, difference, margin)
+
+
 def _loss(name: str, y: Array, p: Array) -> Array:
     """Of each row; of the accuracy whether it is wrong."""
     found: Array
+    y = y.astype("float64")
     if name == "mse":
         found = ((p - y) ** 2)[:, 0]
     elif name == "mae":
@@ -99,18 +135,20 @@ def _loss(name: str, y: Array, p: Array) -> Array:
         found = (p.argmax(1) != y.argmax(1)).astype("float64")
     else:
         held = np.clip(p, _TINY, 1 - _TINY)
-        parts = y * np.log(held)
-        found = -(parts + (1 - y) * np.log(1 - held))[:, 0] if y.shape[1] == 1 else -parts.sum(1)
+        if y.shape[1] == 1:
+            found = -np.log(np.where(y > 0.5, held, 1 - held))[:, 0]
+        else:
+            found = -(y * np.log(held)).sum(1)
     return found
 
 
-def _fewer(y: Array, one: Array, other: Array) -> tuple[Array, Array, Array]:
-    zeros = np.flatnonzero(y <= 0.5)
+def _fewer(label: Array) -> Array | None:
+    """The rows that say nearly as much as all; None: all of them."""
+    zeros = np.flatnonzero(label <= 0.5)
     if len(zeros) <= _MOST_ZEROS:
-        return y, one, other
+        return None
     drawn = np.random.default_rng(0).choice(zeros, _MOST_ZEROS, replace=False)
-    kept = np.sort(np.concatenate([np.flatnonzero(y > 0.5), drawn]))
-    return y[kept], one[kept], other[kept]
+    return np.sort(np.concatenate([np.flatnonzero(label > 0.5), drawn]))
 
 
 def decide(measured: list[Measured], least: int) -> tuple[Word, str]:
@@ -138,6 +176,7 @@ def by_slice(
     scores: list[Array],
     slices: Mapping[str, pa.ChunkedArray],
     margins: Mapping[str, float],
+    counted: Rows = _PLAIN,
 ) -> list[dict[str, Any]]:
     """Where the first metric is worse than the margin for a value of a column.
 
@@ -150,7 +189,8 @@ def by_slice(
     for column, values in slices.items():
         for value, rows in _groups(task, label, values):
             margin = {**SLICE_MARGINS, **margins}[metric]
-            one = _one(metric, label[rows], [score[rows] for score in scores], margin)
+            both = [score[rows] for score in scores]
+            one = _one(metric, label[rows], both, margin, counted.take(rows))
             about = {"column": column, "value": value, "rows": len(rows), "metric": metric}
             found.append({**about, **one.to_json(), "worse": False})
             chances.append(_chance(one))

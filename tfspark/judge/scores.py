@@ -6,20 +6,24 @@ import statistics
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfspark.contracts import Contract
 from tfspark.dataset import Dataset
 from tfspark.errors import GateError, ModelFailed, SignatureError
 from tfspark.registry.resolve import ModelFolder
+from tfspark.scoring.kinds.bound import feeds_of
 from tfspark.scoring.local import scorer_of
+from tfspark.scoring.model.binding import Binding, Inputs, bind
 from tfspark.scoring.worker.guard import Scorer
 from tfspark.scoring.worker.parent import Child, Ended
-from tfspark.tensors import Array, TensorSpec, misfit, to_numpy
+from tfspark.tensors import Array, TensorSpec, to_numpy
+from tfspark.training.readers.encoder import weights_of
 from tfspark.training.readers.label import Label
 from tfspark.training.readers.open import open_source
 from tfspark.training.readers.source import arrow_schema, read_whole
@@ -35,11 +39,27 @@ class Opponent:
     Attributes:
         said: what messages call it.
         output: the output that is its prediction.
+        inputs: what feeds an input that has no column of its name, see `bind`.
     """
 
     said: str
     model: ModelFolder
     output: str
+    inputs: Inputs = field(default_factory=dict)
+
+    def bound(self, contract: Contract) -> list[Binding]:
+        """The columns of a dataset that feed it.
+
+        Raises:
+            GateError: there are none that can.
+        """
+        known = {
+            name: by for name, by in self.inputs.items() if name in self.model.signature.inputs
+        }
+        try:
+            return bind(self.model, contract.spark_schema(), known, case_sensitive=True)
+        except SignatureError as error:
+            raise GateError(f"{self.said}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -52,6 +72,7 @@ class Scores:
         failed: of each model how many rows it failed for, and why the first.
         slices: column → its value in each row, as text.
         seconds: of each model the median time of one batch.
+        weight: float64 [rows], how much each row counts; None: all the same.
     """
 
     label: Array
@@ -59,6 +80,7 @@ class Scores:
     failed: list[tuple[int, str]]
     slices: dict[str, pa.ChunkedArray]
     seconds: list[float]
+    weight: Array | None = None
 
 
 def score_all(
@@ -80,26 +102,28 @@ def score_all(
         GateError: a model cannot be opened, fails for every row, ends its process or takes too
             long; or a column is not in the dataset.
     """
-    names = [name for one in models for name in one.model.signature.inputs]
-    columns = list(dict.fromkeys([*names, label.column, *slices]))
-    there = {column.name for column in dataset.contract.columns}
-    if missing := [name for name in columns if name not in there]:
+    contract = dataset.contract
+    there = {column.name for column in contract.columns}
+    if missing := [name for name in (label.column, *slices) if name not in there]:
         raise GateError(f"dataset {dataset.path}: has no column {', '.join(missing)}")
-    schema = arrow_schema(dataset.contract, columns)
-    for one in models:
-        for name, spec in one.model.signature.inputs.items():
-            if reason := misfit(schema.field(name).type, spec):
-                raise GateError(f"{one.said}: input {name} does not take its column: {reason}")
-    turns = _Turns(models, deadline, settings)
-    source = open_source(dataset, "test")
+    bound = [one.bound(contract) for one in models]
+    names = [name for bindings in bound for binding in bindings for name in binding.columns]
+    weighs = next((column.name for column in contract.columns if column.role == "weight"), None)
+    beside = [label.column, *slices, *([weighs] if weighs else [])]
+    schema = arrow_schema(contract, list(dict.fromkeys([*names, *beside])))
+    turns = _Turns(models, bound, deadline, settings)
+    source, place = open_source(dataset, "test"), f"dataset {dataset.path}: test"
     labels: list[Array] = []
+    weights: list[Array] = []
     values: dict[str, list[Any]] = {name: [] for name in slices}
     try:
         for block in source.blocks:
             table = read_whole(source, block, schema)
             for start in range(0, table.num_rows, _BATCH):
                 turns.score(table.slice(start, _BATCH))
-            labels.append(label.encode(table.column(label.column), f"dataset {dataset.path}: test"))
+            labels.append(label.encode(table.column(label.column), place))
+            if weighs:
+                weights.append(weights_of(table.column(weighs), place).astype("float64"))
             for name in slices:
                 texts = pc.fill_null(pc.cast(table.column(name), pa.string()), "null")
                 values[name] += texts.chunks
@@ -114,6 +138,7 @@ def score_all(
         turns.failed,
         {name: pa.chunked_array(found, pa.string()) for name, found in values.items()},
         seconds,
+        np.concatenate([np.empty(0), *weights]) if weighs else None,
     )
 
 
@@ -121,13 +146,21 @@ class _Turns:
     """One batch after the other, by all models at once."""
 
     def __init__(
-        self, models: Sequence[Opponent], deadline: float, settings: dict[str, Any]
+        self,
+        models: Sequence[Opponent],
+        bound: Sequence[Sequence[Binding]],
+        deadline: float,
+        settings: dict[str, Any],
     ) -> None:
         self.models, self.seconds = models, deadline
+        self.columns = [[name for one in bindings for name in one.columns] for bindings in bound]
         self.ends = time.monotonic() + deadline
         self.children = [Child() for _ in models]
         self.threads = ThreadPoolExecutor(len(models))
-        self.scorers: list[Scorer] = [scorer_of(one.model, **settings) for one in models]
+        self.scorers: list[Scorer] = [
+            scorer_of(one.model, feeds_of(bindings), **settings)
+            for one, bindings in zip(models, bound, strict=True)
+        ]
         self.made: list[list[Array]] = [[] for _ in models]
         self.failed = [(0, "") for _ in models]
         self.first: pa.Table | None = None
@@ -165,7 +198,7 @@ class _Turns:
             raise GateError(
                 f"the comparison was not done within gate.deadline ({self.seconds:g} s)"
             )
-        columns = [_whole(table.column(name)) for name in one.model.signature.inputs]
+        columns = [_whole(table.column(name)) for name in self.columns[at]]
         try:
             outputs, reasons = self.children[at].score(self.scorers[at], columns, left)
         except (Ended, ModelFailed, SignatureError) as error:

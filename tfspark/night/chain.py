@@ -9,6 +9,7 @@ from typing import Any
 from tfspark import run
 from tfspark.config import Settings
 from tfspark.console import Steps
+from tfspark.contracts import load_contract
 from tfspark.errors import ContractViolation, SourceMissing, StorageError
 from tfspark.night.after import Context, after
 from tfspark.night.beside import share_of
@@ -21,6 +22,7 @@ from tfspark.night.pin import Pin, with_pin
 from tfspark.night.record import Record, Records, step_of
 from tfspark.night.source import source_of, where
 from tfspark.night.table import published, target_of
+from tfspark.quarantine import NoRows, may_be_empty
 from tfspark.session import open_session
 from tfspark.watch import Counter, counter_of
 
@@ -112,7 +114,12 @@ class Chain:
             return self._note("prepare", "skipped", "no dataset is made of the day", None)
         if done := skips_prepare(self._before, self._pin, force):
             return self._note("prepare", "skipped", done["said"], done["key"])
-        made = run.prepare(asked, self._steps, self._lease.check)
+        try:
+            made = run.prepare(asked, self._steps, self._lease.check)
+        except NoRows:
+            if not may_be_empty(load_contract(asked.contract)):
+                raise
+            return self._note("prepare", "skipped", "the day has no rows", None)
         self.record["dataset"] = made["path"]
         return self._note("prepare", "done", str(made["dataset"]), self._pin.prepared)
 

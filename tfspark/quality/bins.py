@@ -64,23 +64,44 @@ class NumberBins:
 def _count(
     numbers: Array, edges: Array, own: Array, least: float, most: float, counts: Array
 ) -> None:
-    """Add numbers to the counts of `NumberBins`, but for nulls."""
+    """Add numbers to the counts of `NumberBins`, but for nulls.
+
+    A loop that only adds up comparisons takes several numbers at once, so there is one for each.
+    """
+    odd = endless = below = above = 0
+    for i in range(len(numbers)):
+        odd += not abs(numbers[i]) < np.inf
+    for i in range(len(numbers)):
+        endless += numbers[i] == np.inf
+    for i in range(len(numbers)):
+        below += (numbers[i] < least) & (numbers[i] > -np.inf)
+    for i in range(len(numbers)):
+        above += (numbers[i] > most) & (numbers[i] < np.inf)
+    counts[1] += odd
+    counts[2] += below
+    counts[3] += above
     between = 4 + len(own)
-    for number in numbers:
-        if not abs(number) < np.inf:
-            counts[1] += 1
-        elif number < least:
-            counts[2] += 1
-        elif number > most:
-            counts[3] += 1
-        else:
-            place = between
-            for edge in edges:  # few: quicker than a search
-                place += number >= edge
-            for n in range(len(own)):
-                if number == own[n]:
-                    place = 4 + n
-            counts[place] += 1
+    left = len(numbers) - odd - below - above
+    place = between
+    for edge in edges:
+        upper = 0
+        for i in range(len(numbers)):
+            upper += numbers[i] >= edge
+        upper -= above + endless
+        counts[place] += left - upper
+        left, place = upper, place + 1
+    counts[place] += left
+    for n in range(len(own)):
+        value = own[n]
+        if value < least or value > most:
+            continue
+        same, place = 0, between
+        for i in range(len(numbers)):
+            same += numbers[i] == value
+        for edge in edges:
+            place += value >= edge
+        counts[place] -= same
+        counts[4 + n] += same
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +19,16 @@ class _Piece:
     value: bytes
 
 
-def scorer_of(model: ModelFolder, **settings: Any) -> Scorer:
-    """What scores columns that come in the order of the model's inputs.
+def scorer_of(model: ModelFolder, feeds: Iterable[Feed] | None = None, **settings: Any) -> Scorer:
+    """What scores columns.
 
     Args:
+        feeds: what they become, in their order; None: the model's inputs, one by one.
         settings: of the scorer, by the names of its fields.
     """
-    feeds = tuple(Feed(name, spec) for name, spec in model.signature.inputs.items())
-    return Scorer(packed_of(model), model.signature, feeds, **settings)
+    if feeds is None:
+        feeds = (Feed(name, spec) for name, spec in model.signature.inputs.items())
+    return Scorer(packed_of(model), model.signature, tuple(feeds), **settings)
 
 
 def packed_of(model: ModelFolder) -> Packed:

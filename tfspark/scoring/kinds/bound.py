@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,19 +40,23 @@ class BoundModel:
 
     def scorer(self, spark: SparkSession) -> Scores:
         """Send the model out, and make what tasks carry."""
-        feeds = [
-            Feed(
-                b.name,
-                b.spec,
-                len(b.columns),
-                b.stacked,
-                tuple(b.about(place) for place in range(len(b.columns))),
-                b.value,
-                b.whole,
-            )
-            for b in self.bindings
-        ]
-        return self.model.scorer(spark, feeds)
+        return self.model.scorer(spark, feeds_of(self.bindings))
+
+
+def feeds_of(bindings: Iterable[Binding]) -> list[Feed]:
+    """What a scorer is told of the columns that it gets."""
+    return [
+        Feed(
+            b.name,
+            b.spec,
+            len(b.columns),
+            b.stacked,
+            tuple(b.about(place) for place in range(len(b.columns))),
+            b.value,
+            b.whole,
+        )
+        for b in bindings
+    ]
 
 
 def bind(df: DataFrame, model: AnyModel, inputs: Inputs | None) -> tuple[Binding, ...]:

@@ -19,7 +19,7 @@ from tfspark.keys import duplicates, run_checked
 from tfspark.plainfiles.asread import NotPlain
 from tfspark.plainfiles.files import Plain, plain
 from tfspark.plainfiles.raw import RawTable
-from tfspark.quarantine import quarantine, refuse_above, refuse_count, refuse_empty
+from tfspark.quarantine import may_be_empty, quarantine, refuse_above, refuse_count, refuse_empty
 from tfspark.rowchecks import DayChecks, RowChecks, Times
 from tfspark.scoring.model.binding import check_outputs
 from tfspark.scoring.plans.plan import BySpark, ByTasks, TableFiles
@@ -252,7 +252,7 @@ class TableRun:
         return StagedRun(output, way.results, storage.join(staging, "rows"))
 
     def _refuse_empty(self) -> None:
-        if not self.rows:
+        if not self.rows and not may_be_empty(self.asked.contract):
             refuse_empty(self.asked.where, self.asked.named, self.asked.day)
 
 

@@ -85,7 +85,7 @@ class Encoder:
             return
         weight = np.ones(len(label), "float32")
         if self.weight is not None:
-            weight = _take(_weights(table.column(self.weight), place), rows)
+            weight = _take(weights_of(table.column(self.weight), place), rows)
         if train and self.scales is not None:
             ids = label[:, 0].astype("int64") if label.shape[1] == 1 else label.argmax(1)
             weight = (weight * self.scales[ids]).astype("float32")
@@ -218,7 +218,12 @@ def _take(values: Array, rows: Array | None) -> Array:
     return np.take(values, rows, axis=0, out=taken, mode="clip")
 
 
-def _weights(column: pa.ChunkedArray, place: str) -> Array:
+def weights_of(column: pa.ChunkedArray, place: str) -> Array:
+    """How much each row counts, float32 [rows].
+
+    Raises:
+        TrainingError: there is one that is no number, or below 0.
+    """
     try:
         weight = to_numpy(column, TensorSpec("float32"))
     except (BadRows, TypeError) as error:
