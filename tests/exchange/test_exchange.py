@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfspark.errors import StorageError
-from tfspark.exchange.duplicates import KeyWriter, find_duplicates
+from tfspark.exchange import duplicates
+from tfspark.exchange.duplicates import Duplicates, KeyWriter, find_duplicates
 from tfspark.exchange.hashes import md5_hashes, row_hashes
 from tfspark.exchange.inorder import InOrder, OutOfOrder
 from tfspark.exchange.slices import SliceWriter, read_slices
@@ -127,6 +128,28 @@ def test_values_that_are_there_twice(spark: Any, tmp_path: Path, bits: int) -> N
         assert times["c"].to_pylist() == [6, 6, *[None] * 298]
     other = pa.record_batch({"a": [99], "b": ["x"], "c": [int(rng.integers(10**9, 10**10))]})
     assert found.times(other) == {}
+
+
+@pytest.mark.parametrize("bits", [64, 1])
+def test_equal_hashes_are_no_proof(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int
+) -> None:
+    """Also where hashes of different values are equal: of one bit most are."""
+    values = {"a": pa.array([1.5, float("nan"), -0.0, 1.5]), "s": pa.array(["x", "y", "x", ""])}
+    twice = pa.record_batch({**values, "times": pa.array([2, 3, 4, 5])})
+    with SliceWriter(str(tmp_path / "twice.arrow"), twice.schema) as writer:
+        writer.write(twice)
+    real = duplicates.row_hashes
+    monkeypatch.setattr(duplicates, "row_hashes", lambda c: real(c) >> np.uint64(64 - bits))
+    found = Duplicates({"k": ("a", "s")}, {"k": tuple(writer.slices)}, {"k": 14})
+    rows = pa.record_batch(
+        {
+            "s": ["", "x", "x", "x", "y", "z", None],
+            "a": pa.array([1.5, 1.5, 0.0, -0.0, float("nan"), 1.5, 1.5]),
+        }
+    )
+    assert found.times(rows)["k"].to_pylist() == [5, 2, None, 4, 3, None, None]
+    assert found.times(rows.slice(5)) == {}
 
 
 def test_counts_of_rows_in_order() -> None:
