@@ -18,9 +18,9 @@ from deltalake.transaction import AddAction
 
 from tests.stateful import world
 from tfspark import storage
+from tfspark.dayfiles import commit as commit_module
+from tfspark.dayfiles.commit import claim, commit_day, end
 from tfspark.errors import StorageError
-from tfspark.scoring.table import commit as commit_module
-from tfspark.scoring.table.commit import claim, commit_day, end
 from tfspark.scoring.worker.sink import FilePart
 from tfspark.scoring.worker.statistics import Counts, delta_stats
 
