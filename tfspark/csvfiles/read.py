@@ -17,10 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfspark.csvfiles import kernels
+from tfspark import lazy
 from tfspark.errors import ContractViolation
 from tfspark.textblocks import CORRUPT, UTF8, Coding, Span, as_text, blocks
 
+kernels: Any = lazy.Module("tfspark.csvfiles.kernels")
 _BLOCK: int | None = None  # bytes that are read at once; None: as `blocks` has it
 _LONGEST = 256 << 20  # bytes of a record
 _ROOM = 1 << 15  # records of a batch

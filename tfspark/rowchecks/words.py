@@ -57,26 +57,15 @@ def rows_as_json(rows: pa.RecordBatch, names: Iterable[str]) -> pa.Array:
 
 
 def _object(columns: Sequence[pa.Array], names: Sequence[str], rows: int) -> pa.Array:
-    from tfspark.rowchecks import kernels  # it compiles, and most tables have no bad row
-
-    places, around, held = [], [], []
+    parts: list[Any] = []
     for name, column in zip(names, columns, strict=True):
         said, quote = _bare(column)
-        bits, offsets, data = said.buffers()
-        present = bits.address if bits is not None and said.null_count else 0
-        letters = data.address if data is not None else 0
-        places.append((offsets.address + 4 * said.offset, letters, present, said.offset))
-        before = pa.py_buffer(f",{json.dumps(name, ensure_ascii=False)}:{quote}".encode())
-        behind = pa.py_buffer(quote.encode())
-        around.append((before.address, before.size, behind.address, behind.size))
-        held += [said, before, behind]
-    given = [np.array(one, np.int64).reshape(-1, 4) for one in (places, around)]
-    ends = np.empty(rows + 1, np.int64)
-    kernels.measure(*given, ends)
-    out = np.empty(int(ends[-1]), np.uint8)
-    kernels.fill(*given, ends, out)
-    del held  # it was named by addresses
-    return pa.StringArray.from_buffers(rows, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(out))
+        before = f",{json.dumps(name, ensure_ascii=False)}:{quote}"
+        # A null leaves its name out too.
+        parts += [before, said, quote] if not said.null_count else [_around(before, said, quote)]
+    parts.append(pa.array(["}"] * rows, pa.string()))
+    joined = pc.binary_join_element_wise(*parts, "", null_handling="replace")
+    return _around("{", pc.utf8_ltrim(joined, ","), "")
 
 
 def _json(array: pa.Array) -> pa.Array:
