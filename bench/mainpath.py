@@ -105,13 +105,14 @@ def _measure(folder: Path, given: argparse.Namespace) -> dict[str, list[float]]:
     return found
 
 
-class _Job:
-    """tfspark's jobs on one session."""
+class PrepareJob:
+    """tfspark's `prepare` on one session."""
 
-    def __init__(self, spark: Any, folder: Path, contract: Path, model: Path) -> None:
-        self._spark, self._folder, self._contract, self._model = spark, folder, contract, model
+    def __init__(self, spark: Any, folder: Path, contract: Path) -> None:
+        self._spark, self._folder, self._contract = spark, folder, contract
 
     def prepare(self, rows: Path, form: str) -> float:
+        """Seconds."""
         from tfspark.config import load_settings
         from tfspark.console import Steps
         from tfspark.prepare import prepare
@@ -122,6 +123,19 @@ class _Job:
         with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
             prepare(self._spark, settings, Steps("bench"))
         return time.perf_counter() - start
+
+    def statistics_bytes(self) -> int:
+        """Of the dataset that was made last."""
+        found = (self._folder / "warehouse").glob("datasets/*/1/statistics.json")
+        return sum(path.stat().st_size for path in found)
+
+
+class _Job(PrepareJob):
+    """tfspark's jobs on one session."""
+
+    def __init__(self, spark: Any, folder: Path, contract: Path, model: Path) -> None:
+        super().__init__(spark, folder, contract)
+        self._model = model
 
     def score(self, rows: Path, *, with_contract: bool) -> float:
         import tfspark

@@ -1,4 +1,4 @@
-"""The names that a package gives, each imported from its module when it is used.
+"""Names of a package and modules that are imported when they are used.
 
     __getattr__ = lazy.names(__name__, {"session": ("spark_session",)})
 
@@ -26,3 +26,16 @@ def names(package: str, homes: Mapping[str, tuple[str, ...]]) -> Callable[[str],
         return getattr(import_module(f"{package}.{home[name]}"), name)
 
     return find
+
+
+class Module:
+    """A module that is imported when something of it is used: kernels, which bring their compiler.
+
+    kernels: Any = lazy.Module("tfspark.exchange.kernels")
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self._name), name)

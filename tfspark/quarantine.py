@@ -3,49 +3,197 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tfspark import storage
 from tfspark.config import Source
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import Quarantine
-from tfspark.errors import ContractViolation, SourceMissing
+from tfspark.dayfiles.commit import OPEN, claim, commit_day, created, day_folder, table_place
+from tfspark.dayfiles.target import NotByFiles, check_target, delta_schema
+from tfspark.errors import ContractViolation, SourceMissing, StorageError
+from tfspark.rowgroups import opened
+from tfspark.sparkerrors import running
 from tfspark.tables import RAW, REASONS, is_there, read_table, write_day
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+_FILE = pa.schema(
+    [
+        ("reasons", pa.list_(pa.field("element", pa.string()))),
+        ("raw", pa.string()),
+        ("run_id", pa.string()),
+        ("quarantined_at", pa.timestamp("us", "UTC")),
+    ]
+)
+_SPARK = "`table` string, job string, reasons array<string>, raw string, run_id string, "
+_SPARK += "quarantined_at timestamp, day date"
+
+
+class Ready(NamedTuple):
+    """Bad rows as tasks wrote them.
+
+    Attributes:
+        files: Parquet files of `REASONS` and `RAW`, and others.
+        staging: the run's staging folder, which `dayfiles.end` ends.
+    """
+
+    files: tuple[str, ...]
+    staging: str
+
+
 def quarantine(
-    bad: DataFrame, target: str, *, table: str, day: dt.date, job: str, run_id: str
+    bad: DataFrame,
+    target: str,
+    about: Mapping[str, str],
+    *,
+    day: dt.date,
+    run_id: str,
+    ready: Ready | None = None,
 ) -> None:
     """Replace the bad rows of one table, day and job in the quarantine table.
 
     Args:
         bad: has `_tfspark_reasons` (array of strings) and `_tfspark_raw` (string).
+        about: `table` and `job`.
+        ready: the same rows, which tasks write into the table's files themselves where it takes
+            such.
     """
     from pyspark.sql import functions as F
 
+    if ready and ready.files and _takes_files(target, about):
+        return _by_files(bad.sparkSession, ready, target, about, day, run_id)
     rows = bad.select(
-        F.lit(table).alias("table"),
-        F.lit(job).alias("job"),
+        *[F.lit(value).alias(name) for name, value in about.items()],
         F.col(REASONS).alias("reasons"),
         F.col(RAW).alias("raw"),
         F.lit(run_id).alias("run_id"),
         F.current_timestamp().alias("quarantined_at"),
     )
-    if rows.isEmpty() and not _has(bad.sparkSession, target, table, day, job):
-        return
-    write_day(rows, target, day, run_id=run_id, where={"table": table, "job": job})
+    if not rows.isEmpty() or _has(bad.sparkSession, target, about, day):
+        write_day(rows, target, day, run_id=run_id, where=dict(about))
 
 
-def _has(spark: SparkSession, target: str, table: str, day: dt.date, job: str) -> bool:
+def _takes_files(target: str, about: Mapping[str, str]) -> bool:
+    from pyspark.sql import types as T
+
+    try:
+        check_target(target, T.StructType.fromDDL(_SPARK), ("day", *about))
+    except NotByFiles:
+        return False
+    return all(map(_PLAIN.fullmatch, about.values()))
+
+
+def _by_files(
+    spark: SparkSession,
+    ready: Ready,
+    target: str,
+    about: Mapping[str, str],
+    day: dt.date,
+    run_id: str,
+) -> None:
+    from pyspark.sql import types as T
+
+    place, token = table_place(target), uuid.uuid4().hex
+    folder = storage.join(place, day_folder(day, about))
+    staging = storage.join(ready.staging, "quarantine")
+    claim(staging, place, folder, token)
+    task = _FileTask(folder, storage.join(staging, OPEN), token, run_id, dt.datetime.now(dt.UTC))
+    with running("writing bad rows", target):
+        sent = spark.sparkContext.parallelize(ready.files, len(ready.files))
+        parts = sent.map(task).collect()
+    schema = delta_schema(T.StructType.fromDDL(_SPARK))
+    commit_day(place, schema, parts, day, run_id=run_id, token=token, where=about)
+
+
+class _File(NamedTuple):
+    """See `DayFile`."""
+
+    file: str
+    bytes: int
+    stats: str
+
+
+@dataclass(frozen=True)
+class _FileTask:
+    """Bad rows of a file into one of the quarantine.
+
+    Attributes:
+        folder: of the day, table and job in the quarantine.
+        marker: the path of `OPEN`.
+    """
+
+    folder: str
+    marker: str
+    token: str
+    run_id: str
+    at: dt.datetime
+
+    def __call__(self, path: str) -> _File:
+        """Within a Spark task.
+
+        Raises:
+            StorageError: a file cannot be read or written, or the run has ended meanwhile.
+        """
+        from pyspark import TaskContext
+
+        context: Any = TaskContext.get()
+        name = f"part-{context.partitionId():05d}-{self.token}-{context.taskAttemptId()}.parquet"
+        to = storage.join(self.folder, name)
+        self._check(to)
+        try:
+            written = self._write(path, to)
+            self._check(to)
+        except BaseException:
+            with suppress(Exception):  # the attempt's own error is the one to tell
+                storage.delete_file(to)
+            raise
+        return _File(name, *written)
+
+    def _write(self, path: str, to: str) -> tuple[int, str]:
+        rows = 0
+        try:
+            with opened(path) as file, created(to) as stream:
+                with pq.ParquetWriter(stream, _FILE, store_schema=False) as writer:
+                    for batch in file.iter_batches(columns=[REASONS, RAW], use_threads=False):
+                        writer.write_batch(self._rows(batch))
+                        rows += batch.num_rows
+                size = stream.tell()
+        except (OSError, pa.ArrowException) as error:
+            raise storage.failure("write", to, error) from error
+        return size, json.dumps({"numRecords": rows})
+
+    def _rows(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        alike = [pa.scalar(self.run_id), pa.scalar(self.at, _FILE.field("quarantined_at").type)]
+        arrays = [batch.column(REASONS).cast(_FILE.field("reasons").type), batch.column(RAW)]
+        arrays += [pa.repeat(value, batch.num_rows) for value in alike]
+        return pa.RecordBatch.from_arrays(arrays, schema=_FILE)
+
+    def _check(self, to: str) -> None:
+        if not storage.exists(self.marker):
+            raise StorageError(f"{to}: written too late, the run has ended")
+
+
+def _has(spark: SparkSession, target: str, about: Mapping[str, str], day: dt.date) -> bool:
     """Whether the quarantine has rows of a table, day and job."""
     from pyspark.sql import functions as F
 
     if not is_there(spark, target):
         return False
     rows = read_table(spark, target)
-    of_job = (F.col("table") == table) & (F.col("job") == job)
+    of_job = (F.col("table") == about["table"]) & (F.col("job") == about["job"])
     return not rows.where((F.col("day") == F.lit(day)) & of_job).isEmpty()
 
 

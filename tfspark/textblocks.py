@@ -7,6 +7,7 @@ import lzma
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from tfspark import storage
 CORRUPT = "_tfspark_corrupt"
 """The column of records that do not have the fields of the table: their text."""
 BLOCK = 8 << 20
+_LOOK = 64 << 10  # bytes that are read at once to find a line's end
 PACKED = {
     "gzip": (".gz", ".gzip"),
     "bzip2": (".bz2",),
@@ -58,22 +60,35 @@ class Block(bytes):
     left = 0
 
 
+Span = tuple[int, int]
+"""A piece of a file: where it begins, and where the next one does."""
+
 UTF8 = Coding()
 
 
-def blocks(path: str, coding: Coding, size: int | None = None) -> Iterator[tuple[Block, bool]]:
+def blocks(
+    path: str, coding: Coding, size: int | None = None, span: Span | None = None
+) -> Iterator[tuple[Block, bool]]:
     """The text of a file as UTF-8, with what the block before has left; whether the file ends.
 
     A mark at the file's begin says UTF-8 or UTF-16 where the encoding is UTF-8.
 
+    Args:
+        span: a piece that is read as a file of its own: see `pieces`.
+
     Raises:
         StorageError: the file cannot be read.
     """
-    with opened(path, coding) as stream:
+    with opened(path, coding) if span is None else _seekable(path) as stream:
         block, last, decoder = Block(), False, None
-        first = True
+        first, left = True, -1
+        if span is not None:
+            stream.seek(span[0])
+            left = span[1] - span[0]
+            first = span[0] == 0
         while not last:
-            read = stream.read(size or BLOCK)
+            read = stream.read(size or BLOCK if left < 0 else min(size or BLOCK, left))
+            left -= len(read) if left > 0 else 0
             last = not read
             if first:
                 decoder, read = _decoder(coding.encoding, read, stream)
@@ -82,6 +97,44 @@ def blocks(path: str, coding: Coding, size: int | None = None) -> Iterator[tuple
                 read = decoder.decode(read, last).encode("utf-8", "surrogatepass")
             block = Block(block[block.left :] + read)
             yield block, last
+
+
+def pieces(path: str, coding: Coding, size: int, step: int) -> list[Span]:
+    """A file cut at line breaks, so that each piece has about `step` bytes; none: it stays whole.
+
+    Only plain files of UTF-8 are cut.
+
+    Args:
+        size: the file's bytes.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    if size < 2 * step or coding.packed(path) or codecs.lookup(coding.encoding).name not in _UTF8:
+        return []
+    cuts = [0]
+    with _seekable(path) as stream:
+        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return []
+        for at in range(step, size - step // 2, step):
+            if at < cuts[-1]:
+                continue
+            stream.seek(at)
+            while (read := stream.read(_LOOK)) and b"\n" not in read:
+                at += len(read)
+            if read:
+                cuts.append(at + read.index(b"\n") + 1)
+    return [(start, end) for start, end in pairwise([*cuts, size]) if start < end]
+
+
+@contextmanager
+def _seekable(path: str) -> Iterator[Any]:
+    fs, inner = storage.filesystem(path)
+    try:
+        with fs.open_input_file(inner) as stream:
+            yield stream
+    except (OSError, pa.ArrowException) as error:
+        raise storage.failure("read", path, error) from error
 
 
 def _decoder(encoding: str, read: bytes, stream: Any) -> tuple[Any, bytes]:

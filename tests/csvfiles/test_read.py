@@ -2,6 +2,7 @@
 
 import csv
 import io
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.sizes import size
 from tfspark.csvfiles import read
 from tfspark.csvfiles.read import Form, read_csv, read_header
 from tfspark.errors import ContractViolation, StorageError
-from tfspark.textblocks import Coding
+from tfspark.textblocks import Coding, pieces
 
 COLUMNS = ("a", "b", "c")
 
@@ -158,3 +159,56 @@ def test_more_records_than_a_batch_has_room_for(
     assert odd == lines[::5]
     good = [int(row[0]) for row in found if row[3] is None]
     assert good == [n for n in range(50) if n % 5]
+
+
+@settings(
+    max_examples=size(80, soak=10_000),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=12),
+    st.integers(4, 60),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from([b"", b"\xef\xbb\xbf"]),
+)
+def test_pieces_give_the_rows_of_the_file_or_are_refused(
+    tmp_path: Path, rows: list[tuple[str, ...]], step: int, end: str, mark: bytes
+) -> None:
+    said = io.StringIO(newline="")
+    csv.writer(said, lineterminator=end).writerows([COLUMNS, *rows])
+    path = tmp_path / "a.csv"
+    path.write_bytes(mark + said.getvalue().encode())
+    spans = pieces(str(path), Coding(), path.stat().st_size, step)
+    if spans:
+        assert [start for start, _ in spans[1:]] == [end for _, end in spans[:-1]]
+        assert (spans[0][0], spans[-1][1]) == (0, path.stat().st_size)
+    broken = any(set(value) & {"\n", "\r"} for row in rows for value in row)
+    # Without quotes a break makes two records, in the file as in its pieces.
+    with suppress(ContractViolation) if broken else nullcontext():
+        found = [r for span in spans or [None] for r in rows_of(path, Form(), span=span)]
+        assert sorted(map(str, found)) == sorted(map(str, rows_of(path, Form())))
+
+
+def test_which_files_stay_whole(tmp_path: Path) -> None:
+    """Packed ones, those of other encodings, small ones, and one line."""
+    path = tmp_path / "a.csv"
+    path.write_text("a\n" * 50)
+    assert pieces(str(path), Coding(), 100, 33) == [(0, 34), (34, 68), (68, 100)]
+    assert pieces(str(path), Coding(), 100, 51) == []
+    assert pieces(str(path), Coding("utf-16"), 100, 10) == []
+    assert pieces(str(path), Coding("utf-8", "gzip"), 100, 10) == []
+    path.write_text("a\n" * 50, encoding="utf-16")
+    assert pieces(str(path), Coding(), 202, 10) == []
+    path.write_text("a" * 100)
+    assert pieces(str(path), Coding(), 100, 10) == [(0, 100)]
+    with pytest.raises(StorageError, match=r"no\.csv"):
+        pieces(str(tmp_path / "no.csv"), Coding(), 100, 10)
+
+
+def test_a_value_of_two_lines_ends_the_reading_of_a_piece_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('a,b\n1,x\n2,"y\nz"\n3,w\n')
+    for spans in ([(0, 24)], [(0, 13), (13, 24)]):  # within a piece, and at a cut
+        with pytest.raises(ContractViolation, match=r"a\.csv: line 3: .*multiLine: false"):
+            _ = [rows_of(path, Form(), ("a", "b"), span=span) for span in spans]

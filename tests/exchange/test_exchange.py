@@ -3,6 +3,9 @@
 import datetime as dt
 import decimal
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import ROOT
 from tfspark.errors import StorageError
-from tfspark.exchange.duplicates import KeyWriter, find_duplicates
+from tfspark.exchange import duplicates, hashes, kernels
+from tfspark.exchange.duplicates import Duplicates, KeyWriter, find_duplicates
 from tfspark.exchange.hashes import md5_hashes, row_hashes
 from tfspark.exchange.inorder import InOrder, OutOfOrder
 from tfspark.exchange.slices import SliceWriter, read_slices
@@ -60,6 +65,25 @@ def test_a_hash_tells_values_apart_and_not_where_they_lie(
     assert row_hashes([array.slice(half)]).tolist() == found[half:].tolist()
     other = pa.nulls(len(array), pa.int8())
     assert row_hashes([array, other]).tolist() != row_hashes([other, array]).tolist()
+
+
+def test_numbers_need_no_compiler_and_have_the_same_hashes() -> None:
+    """Scoring with a key of numbers starts without numba."""
+    code = "import sys, tfspark.scoring.table.run, tfspark.keys; assert 'numba' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=dict(os.environ))
+    rng = np.random.default_rng(3)
+    numbers = pa.array(rng.integers(-(2**63), 2**63, 70_000), mask=rng.random(70_000) < 0.1)
+    others = pa.array([decimal.Decimal(i) / 4 for i in range(70_000)], pa.decimal128(38, 6))
+    texts = pa.array([""] * 70_000)
+    for columns in ([numbers], [others, numbers], [numbers.slice(9), others.slice(9)]):
+        found = row_hashes(columns)
+        whole = np.zeros(len(found), np.uint64)
+        for number, column in enumerate(columns):
+            valid = column.is_valid().to_numpy(zero_copy_only=False)
+            kernels.join(whole, hashes._values(column), valid, number)
+        assert (found == whole).all()
+        assert len(set(found.tolist())) > 60_000
+    assert (row_hashes([numbers, texts]) != row_hashes([numbers])).all()
 
 
 def test_every_nan_is_one_value() -> None:
@@ -127,6 +151,28 @@ def test_values_that_are_there_twice(spark: Any, tmp_path: Path, bits: int) -> N
         assert times["c"].to_pylist() == [6, 6, *[None] * 298]
     other = pa.record_batch({"a": [99], "b": ["x"], "c": [int(rng.integers(10**9, 10**10))]})
     assert found.times(other) == {}
+
+
+@pytest.mark.parametrize("bits", [64, 1])
+def test_equal_hashes_are_no_proof(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int
+) -> None:
+    """Also where hashes of different values are equal: of one bit most are."""
+    values = {"a": pa.array([1.5, float("nan"), -0.0, 1.5]), "s": pa.array(["x", "y", "x", ""])}
+    twice = pa.record_batch({**values, "times": pa.array([2, 3, 4, 5])})
+    with SliceWriter(str(tmp_path / "twice.arrow"), twice.schema) as writer:
+        writer.write(twice)
+    real = duplicates.row_hashes
+    monkeypatch.setattr(duplicates, "row_hashes", lambda c: real(c) >> np.uint64(64 - bits))
+    found = Duplicates({"k": ("a", "s")}, {"k": tuple(writer.slices)}, {"k": 14})
+    rows = pa.record_batch(
+        {
+            "s": ["", "x", "x", "x", "y", "z", None],
+            "a": pa.array([1.5, 1.5, 0.0, -0.0, float("nan"), 1.5, 1.5]),
+        }
+    )
+    assert found.times(rows)["k"].to_pylist() == [5, 2, None, 4, 3, None, None]
+    assert found.times(rows.slice(5)) == {}
 
 
 def test_counts_of_rows_in_order() -> None:

@@ -13,11 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.conftest import ROOT
 from tests.rowchecks.tables import KEY, contract, json_batch, sent, told
+from tests.sizes import size
 from tfspark.rowchecks import RowChecks
-from tfspark.rowchecks.words import spelled
+from tfspark.rowchecks.words import rows_as_json, spelled
 
 DOUBLE, LONG = pa.float64(), pa.int64()
 
@@ -370,6 +373,24 @@ def test_the_raw_text_of_a_row_is_json() -> None:
         '{"f":"NaN","d":1.0000000,"t":"1969-12-31T23:59:59.999Z","l":[]}',
     ]
     assert all(map(json.loads, found.raw.to_pylist()))
+
+
+@settings(max_examples=size(50, soak=5_000), deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.none() | st.text(max_size=9), st.none() | st.integers(0, 9), st.booleans()),
+        max_size=20,
+    ),
+    st.integers(0, 9),
+)
+def test_raw_text_of_slices_is_that_of_the_standard_library(rows: list[Any], skip: int) -> None:
+    columns = {"ü": pa.string(), "n": pa.int8(), "z": pa.bool_()}
+    arrays = [pa.array([r[i] for r in rows], kind) for i, kind in enumerate(columns.values())]
+    batch = pa.record_batch(arrays, list(columns)).slice(skip)
+    for names in ([*columns], ["n"], []):
+        wanted = [{k: v for k, v in row.items() if v is not None} for row in batch.to_pylist()]
+        wanted = [{k: row[k] for k in names if k in row} for row in wanted]
+        assert list(map(json.loads, rows_as_json(batch, names).to_pylist())) == wanted
 
 
 def test_two_thousand_columns() -> None:

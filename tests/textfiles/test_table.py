@@ -13,6 +13,7 @@ from tfspark.errors import ContractViolation, StorageError
 from tfspark.plainfiles.files import plain
 from tfspark.sparkerrors import reading
 from tfspark.tables import read_source
+from tfspark.textfiles import files
 from tfspark.textfiles.files import partitions
 from tfspark.textfiles.table import TextTable, text_table
 
@@ -83,3 +84,29 @@ def test_text_that_is_not_utf8_ends_a_query_without_a_contract(spark: Any, tmp_p
     latin = source.model_copy(update={"options": {"encoding": "latin-1"}})
     (tmp_path / "a.csv").write_bytes(b"id,s\n3,\xe9\n")
     assert [tuple(row) for row in read_source(spark, latin).collect()] == [("3", "é", None)]
+
+
+def test_tasks_share_a_large_file_of_records_that_are_lines(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_PIECE", 64)
+    path = tmp_path / "t" / "a.csv"
+    path.parent.mkdir()
+    path.write_text("id,s\n" + "".join(f"{i},é{i}\n" for i in range(60)))
+    for options, pieces in (
+        (TextOptions(), 1),
+        (TextOptions(multi_line=True), 1),
+        (TextOptions(multi_line=False), 7),
+        (TextOptions(quote=""), 7),
+    ):
+        table = text_table(spark, "csv", str(path), options)
+        assert (table.columns, len(table.files), len(table.shares(2))) == (
+            ("id", "s"), pieces, min(pieces, 2),
+        )  # fmt: skip
+        assert sum(file.text_bytes for file in table.files) == path.stat().st_size
+        wanted = [(str(i), f"é{i}", None) for i in range(60)]
+        assert sorted(rows_of(table), key=lambda r: int(r[0])) == wanted
+    assert table.frame(spark).count() == 60
+    path.write_text(path.read_text() + "x,y\n")
+    with pytest.raises(StorageError, match=r"a\.csv: was changed or removed"):
+        rows_of(table)

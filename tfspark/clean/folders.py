@@ -12,9 +12,9 @@ from pyarrow import fs as pafs
 from tfspark import storage
 from tfspark.clean.pieces import Asked, Piece, size
 from tfspark.clean.versions import is_held
+from tfspark.dayfiles.commit import end
 from tfspark.night.table import target_of
 from tfspark.page import write_index
-from tfspark.scoring.table.commit import end
 
 _KEY = re.compile(r"[0-9a-f]{16}")
 _PAGE = re.compile(r"(\d{4}-\d{2}-\d{2})\.html")

@@ -17,10 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfspark.csvfiles import kernels
+from tfspark import lazy
 from tfspark.errors import ContractViolation
-from tfspark.textblocks import CORRUPT, UTF8, Coding, as_text, blocks
+from tfspark.textblocks import CORRUPT, UTF8, Coding, Span, as_text, blocks
 
+kernels: Any = lazy.Module("tfspark.csvfiles.kernels")
 _BLOCK: int | None = None  # bytes that are read at once; None: as `blocks` has it
 _LONGEST = 256 << 20  # bytes of a record
 _ROOM = 1 << 15  # records of a batch
@@ -77,32 +78,42 @@ def _fields(path: str, record: str, form: Form) -> list[str]:
 
 
 def read_csv(
-    path: str, columns: Sequence[str], form: Form, wanted: Sequence[str] | None = None
+    path: str,
+    columns: Sequence[str],
+    form: Form,
+    wanted: Sequence[str] | None = None,
+    span: Span | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """The records of a file: strings, and `CORRUPT` for those that do not have the columns.
 
     Args:
         columns: the names of all columns of the file.
         wanted: those that are read; None: all. `CORRUPT` is always behind them.
+        span: a piece of the file, which begins and ends at line breaks; no value may hold one.
 
     Raises:
         StorageError: the file cannot be read.
-        ContractViolation: a quote is opened and not closed.
+        ContractViolation: a quote is opened and not closed, or a value of a piece holds a line
+            break.
     """
     chosen = [n for n, name in enumerate(columns) if wanted is None or name in set(wanted)]
     schema = pa.schema([(name, pa.string()) for name in (*(columns[n] for n in chosen), CORRUPT)])
     cutter = _Cutter(len(columns), form)
-    skip, before = form.header, 0
-    for data, last in blocks(path, form.coding, _BLOCK):
+    before = 0 if span is None else span[0]
+    skip = form.header and not before
+    for data, last in blocks(path, form.coding, _BLOCK, span):
         at = 0
         while True:
             start, why = at, cutter.cut(data, at, last)
             at = cutter.after
+            if span is not None and (broken := cutter.over_lines(data)) is not None:
+                raise _broken(path, _line(path, form, before + broken))
             if cutter.rows or cutter.odds:
                 yield cutter.batch(data, chosen, schema, skip)
                 skip = False
             if why == kernels.UNCLOSED or (why == kernels.MORE and len(data) - at > _LONGEST):
-                raise _unclosed(path, _line(path, form, before + at))
+                line = _line(path, form, before + at)
+                raise _unclosed(path, line) if span is None else _broken(path, line)
             if why == kernels.MORE or at == start or at >= len(data):
                 break
         before, data.left = before + at, at
@@ -112,6 +123,14 @@ def _unclosed(path: str, line: int) -> ContractViolation:
     return ContractViolation(
         f"{path}: line {line}: a quote is opened in this record and not closed; correct the file, "
         "or say that it has no quotes (source.options.quote: '')"
+    )
+
+
+def _broken(path: str, line: int) -> ContractViolation:
+    return ContractViolation(
+        f"{path}: line {line}: a value holds a line break, or its quote is not closed, and the "
+        "source says that there are none (source.options.multiLine: false); leave that out, or "
+        "correct the file"
     )
 
 
@@ -151,6 +170,16 @@ class _Cutter:
     def first(self) -> tuple[int, int] | None:
         """Where the first record begins and ends, if there is one, with lines before it."""
         return (0, self.after) if self.rows or self.odds else None
+
+    def over_lines(self, data: bytes) -> int | None:
+        """Where a record begins that holds a line break; None: there is none."""
+        text = np.frombuffer(data, np.uint8)[: self.after]
+        ends = np.flatnonzero((text == 10) | (text == 13))
+        whole = np.stack([self._begins[: self.rows, 0], self._ends[: self.rows, -1]], axis=1)
+        spans = np.concatenate([whole, self._odd[: self.odds]])
+        first, last = np.searchsorted(ends, spans[:, 0]), np.searchsorted(ends, spans[:, 1])
+        broken = spans[first != last, 0]
+        return int(broken.min()) if len(broken) else None
 
     @property
     def _odd_first(self) -> bool:

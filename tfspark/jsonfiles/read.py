@@ -14,11 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfspark import lazy
 from tfspark.errors import ContractViolation
-from tfspark.jsonfiles import cutting, kernels, values
+from tfspark.jsonfiles import values
 from tfspark.tensors import Array
 from tfspark.textblocks import CORRUPT, UTF8, Block, Coding, blocks, decoded, strings
 
+cutting: Any = lazy.Module("tfspark.jsonfiles.cutting")
+kernels: Any = lazy.Module("tfspark.jsonfiles.kernels")
 TEXT = "_tfspark_json"
 """The column of the records as they are."""
 

@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Mapping
 
 from tfspark import storage
+from tfspark.dayfiles.commit import end
 from tfspark.night.decide import current
 from tfspark.night.lease import Lease, LeaseLost
 from tfspark.night.pin import Pin
 from tfspark.night.record import Record, Records, new
 from tfspark.night.table import Day, version_of
-from tfspark.scoring.table.commit import end
 
 
 def repair_all(

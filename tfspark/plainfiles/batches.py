@@ -13,6 +13,8 @@ from tfspark.tensors.arrowtypes import typed
 
 _BATCH_ROWS = 1 << 15
 _BATCH_BYTES = 8 << 20  # of Arrow, as read
+_MANY_COLUMNS, _MOST_TIMES = 64, 8
+"""From so many columns on, batches are larger, up to so many times: calls cost, not only bytes."""
 _WORD_BYTES = 2  # a value: as text without a dictionary it takes four and its letters
 _CODED = pa.dictionary(pa.int32(), pa.string())
 
@@ -25,6 +27,7 @@ def batches(
     Args:
         coded: columns of text that may come as dictionaries, where the file has them so.
     """
+    size = _BATCH_BYTES * min(max(1, len(schema) // _MANY_COLUMNS), _MOST_TIMES)
     for path in dict.fromkeys(group.path for group in groups):
         own = [group for group in groups if group.path == path]
         with ExitStack() as files:
@@ -37,12 +40,12 @@ def batches(
                     kinds = kinds.set(at, kinds.field(at).with_type(_CODED))
             for group in own:
                 width = max(1, group.bytes // max(1, group.rows))
-                rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // width))
+                rows = max(1, min(_BATCH_ROWS, size // width))
                 # A group at a time: Arrow buffers in advance whatever it is asked for at once.
                 for batch in file.iter_batches(
                     rows, row_groups=[group.number], columns=schema.names, use_threads=False
                 ):
-                    yield from _small(typed(batch, kinds))
+                    yield from _small(typed(batch, kinds), size)
 
 
 def _coded(
@@ -65,9 +68,9 @@ def _coded(
     return found
 
 
-def _small(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+def _small(batch: pa.RecordBatch, size: int) -> Iterator[pa.RecordBatch]:
     """A batch in pieces: Parquet says how large values are encoded, not how large they become."""
-    pieces = min(max(1, batch.num_rows), -(-batch.nbytes // (4 * _BATCH_BYTES)) or 1)
+    pieces = min(max(1, batch.num_rows), -(-batch.nbytes // (4 * size)) or 1)
     step = -(-batch.num_rows // pieces)
     for start in range(0, batch.num_rows, max(1, step)):
         yield batch.slice(start, step)

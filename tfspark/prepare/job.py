@@ -25,6 +25,7 @@ from tfspark.dataset import (
     read_manifest,
     versions,
 )
+from tfspark.dayfiles.commit import end
 from tfspark.errors import ConfigError, SourceMissing, StorageError
 from tfspark.features.words import Counted, counted_words
 from tfspark.images.table import ImageTable
@@ -38,7 +39,7 @@ from tfspark.prepare.spill import BAD, Spilled, SpillTask
 from tfspark.prepare.split import by_split
 from tfspark.prepare.splits import Made, SplitTask, shares_of
 from tfspark.prepare.statistics import EXACT_ROWS, statistics
-from tfspark.quarantine import quarantine, refuse_above, refuse_count, refuse_empty
+from tfspark.quarantine import Ready, quarantine, refuse_above, refuse_count, refuse_empty
 from tfspark.rowchecks import RowChecks
 from tfspark.sparkerrors import reading
 from tfspark.tables import day_column, read_table, source_rows
@@ -89,7 +90,7 @@ def prepare(
         for target in (settings.datasets, settings.quarantine):
             refuse_overlap(target, read, "warehouse")
     refuse_foreign(settings.quarantine, "warehouse")
-    staging = storage.new_staging(settings.datasets, "prepare")
+    staging = storage.new_staging(settings.datasets, "prepare", remove=end)
     try:
         run = _Run(spark, settings, steps, contract, layout, staging)
         run.check()
@@ -110,7 +111,7 @@ def prepare(
             path, reused = _publish(settings.datasets, new, manifest)
             info["path"] = path
     finally:
-        storage.discard(staging)
+        end(staging)
     dataset = open_dataset(path)
     return {
         "dataset": f"{dataset.name} version {dataset.version}"
@@ -200,10 +201,10 @@ class _Run:
             quarantine(
                 rows,
                 table,
-                table=self._contract.name,
+                {"table": self._contract.name, "job": "prepare"},
                 day=require_date(self._settings),
-                job="prepare",
                 run_id=self._steps.run_id,
+                ready=Ready(self._bad_files(), self._staging),
             )
         refuse_above(
             self._contract.table.quarantine,
@@ -242,8 +243,11 @@ class _Run:
                 )
         return made
 
+    def _bad_files(self) -> tuple[str, ...]:
+        return tuple(part.bad_file for part in self._parts if part.bad_file)
+
     def _bad_rows(self) -> DataFrame:
-        if files := [part.bad_file for part in self._parts if part.bad_file]:
+        if files := self._bad_files():
             return self._spark.read.options(**LITERAL).schema(BAD).parquet(*files)
         return self._spark.createDataFrame([], BAD)
 

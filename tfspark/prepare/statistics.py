@@ -15,7 +15,7 @@ of the files, so that the same files give the same bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,19 +74,28 @@ def statistics(
     most = {n: most_values for n, column in enumerate(columns) if is_counted(column, words)}
     most |= {number: one.most for number, one in enumerate(words, len(columns))}
     values = _values(spark, parts, most)
+    points = _by_number((one for part in parts for one in part.points), lambda one: one.number)
     result: dict[str, Any] = {}
     for number, column in enumerate(columns):
         entry = {"type": column.physical_type, **_moments(parts, number, rows, is_number(column))}
         if number in values:
             entry |= _told(*values[number], family(column.physical_type) == "string")
         if is_number(column):
-            points = [one for part in parts for one in part.points if one.number == number]
-            entry["quantiles"] = _quantiles(points, exact, entry["min"], entry["max"])
+            own = points.get(number, [])
+            entry["quantiles"] = _quantiles(own, exact, entry["min"], entry["max"])
         result[column.name] = entry
     for number, one in enumerate(words, len(columns)):
         found = result[one.column].setdefault("words", {})
         found[one.key] = _told(*values[number], text=True)
     return result
+
+
+def _by_number(slices: Iterable[Slice], number: Callable[[Slice], int]) -> dict[int, list[Slice]]:
+    """In one pass: a table may have thousands of columns."""
+    found: dict[int, list[Slice]] = {}
+    for one in slices:
+        found.setdefault(number(one), []).append(one)
+    return found
 
 
 def _told(distinct: int, most: pa.Table, text: bool) -> dict[str, Any]:
@@ -152,8 +161,9 @@ def _values(
     """Column → how many values it has, and the most frequent ones, so many as are asked for."""
     result: dict[int, tuple[int, pa.Table]] = {}
     shares: list[tuple[int, int, list[Slice], list[Slice]]] = []
+    counts = _by_number((one for part in parts for one in part.counts), column_of)
     for number in most:
-        slices = [one for part in parts for one in part.counts if column_of(one) == number]
+        slices = counts.get(number, [])
         if sum(one.rows for one in slices) <= _HELD:
             result[number] = _counted(_read(slices), most[number])
             continue

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from tfspark import storage
 from tfspark.errors import ContractViolation, StorageError
-from tfspark.textblocks import PACKED, UNKNOWN
+from tfspark.textblocks import PACKED, UNKNOWN, Coding, Span, pieces
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+_PIECE = 128 << 20  # bytes
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 _PACKED = tuple(end for ends in PACKED.values() for end in ends)
 
@@ -25,12 +26,14 @@ class TextFile:
     Attributes:
         bytes, changed: its size, and when it was changed (ns), by which another file is known.
         values: what its folders' names say, by column; text, as it is written there.
+        span: the piece of it that is read; None: all of it.
     """
 
     path: str
     bytes: int
     changed: int | None
     values: Mapping[str, str | None]
+    span: Span | None = None
 
     def check(self) -> None:
         """Whether it is still the file that it was.
@@ -47,6 +50,8 @@ class TextFile:
     @property
     def text_bytes(self) -> int:
         """Of its text, about."""
+        if self.span is not None:
+            return self.span[1] - self.span[0]
         return self.bytes * (4 if self.path.lower().endswith(_PACKED) else 1)
 
 
@@ -78,6 +83,19 @@ def list_files(spark: SparkSession, path: str, options: Mapping[str, str]) -> tu
     return files
 
 
+def in_pieces(files: Iterable[TextFile], coding: Coding) -> tuple[TextFile, ...]:
+    """The same text, large files in pieces that end at line breaks.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    found: list[TextFile] = []
+    for file in files:
+        spans = pieces(file.path, coding, file.bytes, _PIECE)
+        found += [replace(file, span=span) for span in spans] or [file]
+    return tuple(found)
+
+
 def partitions(file: str, path: str) -> dict[str, str | None]:
     """Column → value of the folders `column=value` between a table's path and a file of it."""
     root = local_path(path) if path.startswith("file:") else storage.absolute(path)
@@ -87,8 +105,8 @@ def partitions(file: str, path: str) -> dict[str, str | None]:
 
 
 def shares(files: Iterable[TextFile], count: int) -> list[tuple[TextFile, ...]]:
-    """At most so many shares of about equal bytes, whole files each."""
-    every = sorted(files, key=lambda f: (-f.text_bytes, f.path))
+    """At most so many shares of about equal bytes, whole files or pieces each."""
+    every = sorted(files, key=lambda f: (-f.text_bytes, f.path, f.span or (0, 0)))
     found: list[list[TextFile]] = [[] for _ in range(max(1, min(count, len(every))))]
     sizes = [0] * len(found)
     for file in every:

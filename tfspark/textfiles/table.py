@@ -14,7 +14,7 @@ from tfspark.errors import ContractViolation, StorageError
 from tfspark.jsonfiles import read as json
 from tfspark.textblocks import CORRUPT as CORRUPT
 from tfspark.textblocks import Coding, strings
-from tfspark.textfiles.files import TextFile, list_files, shares
+from tfspark.textfiles.files import TextFile, in_pieces, list_files, shares
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -51,7 +51,7 @@ class TextTable:
         return sum(file.text_bytes for file in self.files)
 
     def shares(self, count: int) -> list[tuple[TextFile, ...]]:
-        """At most so many shares of about equal bytes, whole files each."""
+        """At most so many shares of about equal bytes, whole files or pieces each."""
         return shares(self.files, count)
 
     def batches(
@@ -67,7 +67,7 @@ class TextTable:
         schema = pa.schema([(name, pa.string()) for name in names])
         for file in share:
             file.check()
-            for batch in self._read(file.path, wanted):
+            for batch in self._read(file, wanted):
                 there = dict(zip(batch.schema.names, batch.columns, strict=True))
                 for name in self.by_folder:
                     value = strings([file.values[name]])
@@ -76,7 +76,7 @@ class TextTable:
             file.check()
 
     def frame(self, spark: SparkSession, checked: bool = True) -> DataFrame:
-        """The rows as Spark has them, a task a file.
+        """The rows as Spark has them, a task a file or piece.
 
         Args:
             checked: whether a contract's checks follow, which refuse text that is not UTF-8 and
@@ -102,10 +102,10 @@ class TextTable:
         every = [*first, *self.columns, *self.by_folder]
         return [*(n for n in every if wanted is None or n in wanted), CORRUPT]
 
-    def _read(self, path: str, wanted: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+    def _read(self, file: TextFile, wanted: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         if isinstance(self.form, csv.Form):
-            return csv.read_csv(path, self.columns, self.form, wanted)
-        return json.read_json(path, self.columns, self.form, wanted)
+            return csv.read_csv(file.path, self.columns, self.form, wanted, file.span)
+        return json.read_json(file.path, self.columns, self.form, wanted)
 
 
 def _refuse_bad(rows: pa.RecordBatch, file: TextFile) -> None:
@@ -153,6 +153,8 @@ def text_table(
         raise ContractViolation(
             f"{path}: column {twice[0]} is in the files and in their folders' names; rename one"
         )
+    if not options.quote or options.multi_line is False:  # a line break ends a record
+        files = in_pieces(files, coding)
     return TextTable(names, by_folder, form, files)
 
 

@@ -187,6 +187,12 @@ def test_batches_are_small_whatever_the_encoding(
     assert max(batch.num_rows for batch in batches) <= 1500
     assert max(batch.nbytes for batch in batches) <= 4 << 16
     assert pa.Table.from_batches(batches) == rows
+    # Of many columns more at a time, up to eight times: a call costs, whatever it is given.
+    wide = pa.table({f"c{i}": [float(i + row) for row in range(300)] for i in range(600)})
+    pq.write_table(wide, path, use_dictionary=False)
+    groups = [group for footer in footers([path]) for group in footer.groups]
+    sizes = [batch.num_rows for batch in batches_module.batches(groups, wide.schema)]
+    assert 80 < max(sizes) <= 8 * (1 << 16) // (600 * 8)
 
 
 @pytest.mark.usefixtures("kill", "soak")  # on a cluster: tests/scoring/test_faults.py

@@ -18,9 +18,9 @@ from deltalake.transaction import AddAction
 
 from tests.stateful import world
 from tfspark import storage
+from tfspark.dayfiles import commit as commit_module
+from tfspark.dayfiles.commit import claim, commit_day, day_folder, end
 from tfspark.errors import StorageError
-from tfspark.scoring.table import commit as commit_module
-from tfspark.scoring.table.commit import claim, commit_day, end
 from tfspark.scoring.worker.sink import FilePart
 from tfspark.scoring.worker.statistics import Counts, delta_stats
 
@@ -290,3 +290,40 @@ def test_statistics_never_exclude_a_row(tmp_path: Path) -> None:
     }  # fmt: skip
     nulls = {"id": 1, "real": 1, "day": 1, "local": 1, "flag": 2, "none": 3, "list": 1}
     assert {k: v for k, v in stats["nullCount"].items() if v} == nulls
+
+
+def test_rows_of_one_job_of_a_day(tmp_path: Path) -> None:
+    """In a table by day, table and job; the end of a run removes what its commit does not name."""
+    days: Any = SCHEMA["fields"]
+    texts = [
+        {"name": name, "type": "string", "nullable": True, "metadata": {}}
+        for name in ("table", "job")
+    ]
+    table, schema = tmp_path / "bad", {"type": "struct", "fields": [*days, *texts]}
+    staging = storage.new_staging(str(tmp_path), "prepare")
+
+    def write(token: str, where: dict[str, str], *numbers: int) -> FilePart:
+        inside = table / day_folder(DAY, where)
+        inside.mkdir(parents=True, exist_ok=True)
+        name = f"part-00000-{token}-{numbers[0]}.parquet"
+        pq.write_table(pa.table({"id": numbers}), inside / name)
+        size = (inside / name).stat().st_size
+        stats = json.dumps({"numRecords": len(numbers)})
+        return FilePart(name, size, len(numbers), stats, None, 0)
+
+    one, two = {"table": "a", "job": "score"}, {"table": "a", "job": "prepare"}
+    for token, where, numbers in (("t0", one, [1]), ("t1", two, [2, 3]), ("t2", one, [4, 5])):
+        claim(f"{staging}/quarantine", str(table), str(table / day_folder(DAY, where)), token)
+        late = write(token, where, 90 + numbers[0])  # of a task that ran twice
+        parts = [write(token, where, *numbers)]
+        commit_day(str(table), schema, parts, DAY, run_id=token, token=token, where=where)
+        assert (table / day_folder(DAY, where) / str(late.file)).exists()
+    end(staging)
+    assert not Path(staging).exists()
+    rows = DeltaTable(str(table)).to_pyarrow_table().to_pylist()
+    assert sorted((r["id"], r["job"]) for r in rows) == [
+        *[(2, "prepare"), (3, "prepare"), (4, "score"), (5, "score")],
+    ]
+    found = {path.name.split("-")[2] for path in (table / day_folder(DAY, one)).iterdir()}
+    assert found == {"t0", "t2"}  # t0's are the versions before
+    assert not (table / day_folder(DAY, one) / "part-00000-t2-94.parquet").exists()

@@ -9,15 +9,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
 import tfspark
 from tests import saved_models as models
 from tests.sizes import size
+from tfspark import tables
 from tfspark.config import Source
 from tfspark.contracts import Contract, parse_contract
 from tfspark.contracts.contract import Quarantine
 from tfspark.errors import ContractViolation
+from tfspark.quarantine import quarantine
 from tfspark.scoring.table import run
 
 DAY = dt.date(2026, 11, 20)
@@ -201,6 +204,38 @@ def test_keys_of_sorted_rows_are_counted_where_they_are_read(
     if bad:
         said = told(spark, tmp_path / "out_quarantine")
         assert [why for why, _ in said] == [["id: there 2 times"]] * 4
+        assert said[0][1] == '{"id":2,"x":4.0}'
     files = {file.name for file in (tmp_path / "out" / f"day={DAY}").glob("*.parquet")}
     assert files == {r["f"] for r in read(spark, tmp_path / "out").selectExpr(
         "regexp_extract(_metadata.file_path, '[^/]*$', 0) AS f").distinct().collect()}  # fmt: skip
+
+
+def test_tasks_write_the_quarantine_where_it_takes_files(
+    spark: SparkSession, tmp_path: Path, contract: Contract, source: str
+) -> None:
+    """In the place of what Spark wrote there, of the same table, day and job alone."""
+    table = str(tmp_path / "bad")
+    rows = spark.read.parquet(source)
+    good = rows.where("id < 20 OR x > 100")  # none that the model refuses, one bad row
+    kept = {}
+    for number, (df, plan) in enumerate([(rows, "auto"), (good, "pandas"), (good, "auto")]):
+        made = tfspark.score_table(
+            spark, df, models.picky(tmp_path / "m"), str(tmp_path / f"out{number}"), DAY,
+            contract=contract, plan=plan, quarantine=table, run_id=f"run {number}",
+        )  # fmt: skip
+        log = DeltaTable(table).history(1)[0]
+        assert log["userMetadata"] == f"run {number}"
+        assert ("tfsparkFiles" in log) == (number == 2), log
+        found = spark.read.format("delta").load(table).collect()
+        assert sum(r["job"] == "score" for r in found) == made.quarantined
+        kept[number] = [(r["table"], r["job"], r["reasons"], r["raw"], r["day"]) for r in found]
+        assert {r["run_id"] for r in found if r["job"] == "score"} == {f"run {number}"}
+        if number == 1:  # rows of another job stay
+            other = {"table": "squares", "job": "prepare"}
+            columns = f"{tables.REASONS} array<string>, {tables.RAW} string"
+            refused = spark.createDataFrame([(["why"], "{}")], columns)
+            quarantine(refused, table, other, day=DAY, run_id="run 1")
+            before = DeltaTable(table).version()
+    assert [one for one in kept[2] if one[1] == "score"] == kept[1]
+    assert DeltaTable(table).version() == before + 1
+    assert not list((tmp_path / "_staging").glob("*/*"))

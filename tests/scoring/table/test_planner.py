@@ -10,8 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
-from tfspark.plainfiles.asread import NotPlain
-from tfspark.scoring.table.planner import check_target
+from tfspark.dayfiles.target import NotByFiles, check_target
 
 SCHEMA = T.StructType(
     [
@@ -45,7 +44,7 @@ def test_both_sides_say_the_same(
 def of_python(target: str) -> str:
     try:
         check_target(target, SCHEMA)
-    except NotPlain as error:
+    except NotByFiles as error:
         return str(error)
     return ""
 

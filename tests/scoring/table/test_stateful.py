@@ -25,8 +25,8 @@ from hypothesis.stateful import precondition, rule
 from tests.sizes import size
 from tests.stateful import Process, World, here, histories, operation, until, walk
 from tfspark import storage
+from tfspark.dayfiles.commit import claim, commit_day, end
 from tfspark.errors import StorageError
-from tfspark.scoring.table.commit import claim, commit_day, end
 from tfspark.scoring.worker.sink import OPEN, FilePart, TableTask
 
 DAYS = [dt.date(2026, 11, day) for day in (20, 21)]

@@ -11,12 +11,13 @@ from pyspark.sql import types as T
 
 from tfspark import storage
 from tfspark.compat.spark import LITERAL
+from tfspark.dayfiles.commit import claim, commit_day, day_folder, table_place
+from tfspark.dayfiles.target import delta_schema
 from tfspark.errors import StorageError
+from tfspark.quarantine import Ready
 from tfspark.rowgroups import footers
 from tfspark.scoring.plans.columns import as_text
 from tfspark.scoring.plans.plan import ByTasks, TableFiles
-from tfspark.scoring.table.commit import claim, commit_day
-from tfspark.scoring.table.planner import delta_schema
 from tfspark.scoring.table.way import Output
 from tfspark.scoring.worker.sink import FilePart
 from tfspark.sparkerrors import running
@@ -44,10 +45,8 @@ class FilesRun:
     ) -> None:
         self._output, self._plan, self._source = output, plan, source
         self._staging = staging
-        is_uri = output.target.startswith("file:")
-        target = output.target
-        self._target = storage.filesystem(target)[1] if is_uri else storage.absolute(target)
-        self._folder = storage.join(self._target, f"day={output.day.isoformat()}")
+        self._target = table_place(output.target)
+        self._folder = storage.join(self._target, day_folder(output.day, {}))
         self._token = uuid.uuid4().hex
         self._parts: list[FilePart] = []
 
@@ -84,6 +83,10 @@ class FilesRun:
         raw = F.coalesce(F.col(RAW), as_text(self._source, used))
         named = rows.toDF(*used, REASONS, RAW)
         return named.select(REASONS, raw.alias(RAW))
+
+    def ready(self) -> Ready | None:
+        told = all(part.told for part in self._parts if part.bad_file)
+        return Ready(tuple(self._bad_files()), self._staging) if told else None
 
     def commit(self, allowed: Callable[[], None]) -> int:
         out = self._output

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import types as T
 
 from tfspark import storage
+from tfspark.dayfiles.target import ADDED, delta_schema
 from tfspark.daywrite import ODD, check_columns, target_schema
 from tfspark.errors import StorageError
-from tfspark.scoring.table.planner import ADDED, delta_schema
 from tfspark.sparkerrors import first_line
 from tfspark.tablenames import is_path, quote
 

@@ -22,13 +22,13 @@ from tfspark.config.day import as_day
 from tfspark.console import Shown, Steps, watched
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import Quarantine
+from tfspark.dayfiles.commit import end
 from tfspark.scoring.given import check_frame
 from tfspark.scoring.kinds.resolve import Models, resolve
 from tfspark.scoring.model.binding import Inputs
 from tfspark.scoring.model.outputs import Outputs
 from tfspark.scoring.plans.registry import named
 from tfspark.scoring.table.asked import TableAsked
-from tfspark.scoring.table.commit import end
 from tfspark.scoring.table.run import TableRun
 from tfspark.scoring.table.source import as_source, staging_place
 from tfspark.scoring.table.target import check_places

@@ -159,8 +159,9 @@ class TableRun:
         with asked.step("quarantine") as info:
             if self.bad or tables.is_there(asked.spark, table):
                 bad = self._way.bad_rows().select(REASONS, RAW)
+                about = {"table": asked.name, "job": "score"}
                 quarantine(
-                    bad, table, table=asked.name, day=asked.day, job="score", run_id=asked.run_id
+                    bad, table, about, day=asked.day, run_id=asked.run_id, ready=self._way.ready()
                 )
             info["rows"] = self.bad
         if self.bad:

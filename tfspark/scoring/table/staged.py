@@ -14,6 +14,7 @@ from pyspark.sql import types as T
 from tfspark import storage, tables
 from tfspark.compat.spark import LITERAL
 from tfspark.errors import StorageError
+from tfspark.quarantine import Ready
 from tfspark.scoring.kinds.bound import BoundModel
 from tfspark.scoring.plans.columns import as_text
 from tfspark.scoring.plans.plan import Results
@@ -50,6 +51,9 @@ class StagedRun:
 
     def bad_rows(self) -> DataFrame:
         return self._staged.refused()
+
+    def ready(self) -> Ready | None:
+        return None
 
     def commit(self, allowed: Callable[[], None]) -> int:
         out = self._output

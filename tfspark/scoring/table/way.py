@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pyspark.sql import types as T
 
+from tfspark.quarantine import Ready
 from tfspark.scoring.kinds.bound import BoundModel
 from tfspark.scoring.plans.columns import spark_type
 from tfspark.scoring.worker.sink import Counter
@@ -69,6 +70,9 @@ class Way(Protocol):
 
     def bad_rows(self) -> DataFrame:
         """The bad rows: their reasons (`REASONS`) and their text (`RAW`)."""
+
+    def ready(self) -> Ready | None:
+        """The same rows as files for the quarantine; None: there are none."""
 
     def commit(self, allowed: Callable[[], None]) -> int:
         """Replace the day by the good rows; the table's new version.

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tfspark import storage
+from tfspark.dayfiles.commit import OPEN, created
 from tfspark.errors import StorageError
 from tfspark.rowchecks import Checked
 from tfspark.scoring.worker.many import Scores
@@ -24,12 +25,8 @@ from tfspark.scoring.worker.statistics import Counts, delta_stats, footer_column
 from tfspark.tables import RAW, REASONS
 from tfspark.tensors.arrowtypes import typed
 
-OPEN = "open"
-"""A file in the staging folder, there as long as the run takes files of its tasks."""
-
 _GROUP_ROWS = 1 << 20  # of a row group that is written
 _GROUP_BYTES = 64 << 20
-_TRIES = 10
 _REASONS_TYPE = pa.list_(pa.field("element", pa.string()))
 
 
@@ -60,6 +57,7 @@ class FilePart:
         stats: the file's statistics, as Delta's log has them.
         bad_file: file of bad rows, in the staging folder; None if no row was bad.
         counts: what a `Counter` found.
+        told: whether every bad row has its raw text.
     """
 
     file: str | None
@@ -69,6 +67,7 @@ class FilePart:
     bad_file: str | None
     bad: int
     counts: dict[str, list[int]] = field(default_factory=dict)
+    told: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,6 +138,7 @@ class TableTask:
             name if bad.rows else None,
             bad.rows,
             counting.found() if counting is not None else {},
+            not bad.counts.nulls.get(RAW),
         )
 
     def _unrefused(self, batch: pa.RecordBatch, bad: _Output) -> pa.RecordBatch:
@@ -148,7 +148,10 @@ class TableTask:
             columns = typed(found.rows, self.columns)
             if found.bad is None:
                 return columns
-            bad.write(_refused(columns.filter(found.bad), found.reasons, found.raw))
+            # Their text is made: nobody reads their columns.
+            empty = [pa.nulls(len(found.raw), field.type) for field in self.columns]
+            refused = pa.RecordBatch.from_arrays(empty, schema=self.columns)
+            bad.write(_refused(refused, found.reasons, found.raw))
             return columns.filter(pc.invert(found.bad))
         columns = typed(batch, self.columns)
         if REASONS not in batch.schema.names:
@@ -243,17 +246,9 @@ class _Output:
             self._writer.write_table(table, row_group_size=_GROUP_ROWS)
         self._waiting, self._held, self._size = [], 0, 0
 
-    def _created(self) -> pa.NativeFile:
-        fs, inner = storage.filesystem(self.path)
-        for _ in range(_TRIES):
-            storage.make_dir(self.path.rpartition("/")[0])
-            with suppress(FileNotFoundError):  # another run that ends took the empty folder away
-                return fs.open_output_stream(inner)
-        raise StorageError(f"cannot write {self.path}: others remove its folder all the time")
-
     def _open(self, schema: pa.Schema) -> None:
         self.check()
-        self._stream = self._created()
+        self._stream = created(self.path)
         # A late task may be killed before it can remove a file: better to see it now than at the
         # end. The run's end takes OPEN away first and looks for files then.
         self.check()

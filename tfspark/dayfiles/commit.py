@@ -10,22 +10,54 @@ import datetime as dt
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tfspark import storage
 from tfspark.deltalog import commit_of, is_empty, latest
 from tfspark.errors import StorageError
-from tfspark.scoring.worker.sink import OPEN, FilePart
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+OPEN = "open"
+"""A file in the staging folder, there as long as the run takes files of its tasks."""
+
 _CLAIM = "scan.json"
 _TOKEN = "tfsparkFiles"  # noqa: S105 - a key of the commit's metadata
 _TRIES = 10
+_INNER = ("quarantine",)
+"""Folders in a run's staging folder that claim files of another table."""
+
+
+class DayFile(Protocol):
+    """A file that a task wrote.
+
+    Attributes:
+        file: its name in the day's folder; None: there is none.
+        stats: its statistics, as Delta's log has them.
+    """
+
+    @property
+    def file(self) -> str | None: ...
+
+    @property
+    def bytes(self) -> int: ...
+
+    @property
+    def stats(self) -> str: ...
+
+
+def table_place(target: str) -> str:
+    """Where the files of a Delta table in a folder lie."""
+    return storage.filesystem(target)[1] if target.startswith("file:") else storage.absolute(target)
+
+
+def day_folder(day: dt.date, where: Mapping[str, str]) -> str:
+    """The folder of a day in its table; `where` as in `commit_day`."""
+    return "/".join([f"day={day.isoformat()}", *(f"{k}={v}" for k, v in where.items())])
 
 
 def claim(staging: str, target: str, folder: str, token: str) -> None:
@@ -35,12 +67,33 @@ def claim(staging: str, target: str, folder: str, token: str) -> None:
     storage.write_bytes(storage.join(staging, OPEN), b"")
 
 
+def created(path: str) -> Any:
+    """A new file in a day's folder: a stream of Arrow.
+
+    Raises:
+        StorageError: others remove its folder all the time.
+        OSError: it cannot be made.
+    """
+    fs, inner = storage.filesystem(path)
+    for _ in range(_TRIES):
+        storage.make_dir(path.rpartition("/")[0])
+        with suppress(FileNotFoundError):  # another run that ends took the empty folder away
+            return fs.open_output_stream(inner)
+    raise StorageError(f"cannot write {path}: others remove its folder all the time")
+
+
 def sweep(staging: str) -> None:
-    """Remove the files of a run that its commit, if there is one, does not name.
+    """Remove the files of a run that its commits, if there are some, do not name.
 
     Raises:
         StorageError: the files or the table's log cannot be read.
     """
+    for inner in _INNER:
+        _sweep(storage.join(staging, inner))
+    _sweep(staging)
+
+
+def _sweep(staging: str) -> None:
     if not storage.exists(storage.join(staging, _CLAIM)):
         return
     with suppress(FileNotFoundError):
@@ -73,11 +126,12 @@ def end(staging: str) -> None:
 def commit_day(
     target: str,
     schema: dict[str, Any],
-    parts: Sequence[FilePart],
+    parts: Sequence[DayFile],
     day: dt.date,
     *,
     run_id: str,
     token: str,
+    where: Mapping[str, str] | None = None,
     allowed: Callable[[], None] = lambda: None,
 ) -> int:
     """Replace a day of a Delta table by files that lie in its folder; made when it is not there.
@@ -85,6 +139,8 @@ def commit_day(
     Args:
         schema: the table's schema, as Delta's log has it.
         run_id: recorded in the commit, as Delta's `userMetadata`.
+        where: further columns by which the table is partitioned, and the value of the rows that are
+            replaced: texts that need no quoting in a path.
         allowed: called before each try, when the table has been looked at: what others commit
             after that makes the try fail. It may raise.
 
@@ -100,9 +156,9 @@ def commit_day(
     from deltalake.transaction import AddAction, create_table_with_add_actions
 
     now = int(time.time() * 1000)
-    value = {"day": day.isoformat()}
+    value, folder = {"day": day.isoformat(), **(where or {})}, day_folder(day, where or {})
     actions = [
-        AddAction(f"day={day.isoformat()}/{p.file}", p.bytes, value, now, True, p.stats)
+        AddAction(f"{folder}/{p.file}", p.bytes, value, now, True, p.stats)
         for p in parts
         if p.file is not None
     ]
@@ -127,8 +183,8 @@ def commit_day(
                     actions,
                     mode="overwrite",
                     schema=table.schema(),
-                    partition_by=["day"],
-                    partition_filters=[("day", "=", day.isoformat())],
+                    partition_by=list(value),
+                    partition_filters=[(name, "=", one) for name, one in value.items()],
                     commit_properties=properties,
                 )
             else:
@@ -138,7 +194,7 @@ def commit_day(
                     Schema.from_json(json.dumps(schema)),
                     actions,
                     mode="error",
-                    partition_by=["day"],
+                    partition_by=list(value),
                     commit_properties=properties,
                 )
         except CommitFailedError as error:

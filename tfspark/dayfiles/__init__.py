@@ -1,0 +1,1 @@
+"""Days of Delta tables made of files that tasks wrote: one commit, made by deltalake."""
