@@ -86,6 +86,19 @@ def text(folder: str) -> None:
     _save(keras.Model(inputs, {"score": _pooled(split(inputs), WORDS + 2)}), folder)
 
 
+def words(folder: str) -> None:
+    """text [n, 1], strings of 200 words → score [n, 1]: ids by a text feature, then as `tokens`."""
+    import keras
+
+    from tfspark.features.text import Words, word_ids
+
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((1,), name="text", dtype="string")
+    split = Words(200, "lower_and_strip")(inputs[:, 0])
+    ids, depth = word_ids(split, "text", [f"word{number}" for number in range(WORDS)], 1, 0)
+    _save(keras.Model(inputs, {"score": _pooled(ids, depth)}), folder)
+
+
 def mixed(folder: str) -> None:
     """age, fare float32, siblings int64, paid bool, sex, port string, [n, 1] each → score [n, 1].
 

@@ -39,7 +39,7 @@ TEXTS = (
 SHOWN = (
     "header|columns|sep|delimiter|encoding|charset|quote|escape|comment|nullValues?|emptyValue|nanValue|mode"
     "|multiLine|lineSep|inferSchema|enforceSchema|dateFormat|timestampFormat|timeZone|locale"
-    "|decimal|thousands|trueValues|falseValues|compression|mergeSchema|recursiveFileLookup|pathGlobFilter|modifiedBefore|modifiedAfter"
+    "|decimal|thousands|units|trueValues|falseValues|compression|mergeSchema|recursiveFileLookup|pathGlobFilter|modifiedBefore|modifiedAfter"
     "|versionAsOf|timestampAsOf|startingVersion|startingTimestamp|ignoreDeletes|ignoreChanges"
     "|maxFilesPerTrigger|maxBytesPerTrigger|driver|dbtable|user|fetchsize|numPartitions"
     "|partitionColumn|lowerBound|upperBound"

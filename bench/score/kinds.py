@@ -150,10 +150,11 @@ def _tokens(start: int, stop: int) -> dict[str, Any]:
     return {"tokens": pa.ListArray.from_arrays(np.arange(rows + 1, dtype="int32") * 200, ids)}
 
 
-def _text(start: int, stop: int) -> dict[str, Any]:
-    """Sentences of 8 to 24 words; one word in twenty is not in the vocabulary."""
+def _text(least: int, most: int, start: int, stop: int) -> dict[str, Any]:
+    """Sentences of so many words; one word in twenty is not in the vocabulary."""
     random = np.random.default_rng(start)
-    ends = np.concatenate([[0], random.integers(8, 25, stop - start).cumsum()]).astype("int32")
+    sizes = random.integers(least, most + 1, stop - start)
+    ends = np.concatenate([[0], sizes.cumsum()]).astype("int32")
     known = [f"word{number}" for number in range(int(models.WORDS * 1.05))]
     words = pa.array(known).take(pa.array(random.integers(0, len(known), int(ends[-1]))))
     lists = pa.ListArray.from_arrays(pa.array(ends), words)
@@ -267,8 +268,17 @@ KINDS = {
             500_000,
             2_000,
             (Input("text", ("text",), (1,), "string"),),
-            _text,
+            partial(_text, 8, 24),
             models.text,
+        ),
+        Kind(
+            "words",
+            "texts of 200 words, through a feature of kind text, then as tokens",
+            1_000_000,
+            2_000,
+            (Input("text", ("text",), (1,), "string"),),
+            partial(_text, 200, 200),
+            models.words,
         ),
         Kind(
             "mixed",

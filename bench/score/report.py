@@ -14,6 +14,7 @@ BARS = (
     ("table", "jvm", "table", "no Spark", 0.8),
     ("join", "arrow", "join", "predict_batch_udf", 1.5),
     ("images", "scan", "images", "no Spark", 0.9),
+    ("words", "scan", "words", "no Spark", 0.8),
     ("images", "scan", "images", "predict_batch_udf", 2.5),
     ("jpegs", "scan", "jpegs", "no Spark", 0.85),
     ("images", "scan", "images as floats", "predict_batch_udf", 2.5),

@@ -420,7 +420,7 @@ def test_text_as_it_is_written(spark: Any, tmp_path: Path, form: str) -> None:
     (tmp_path / "c.yaml").write_text(WRITTEN)
     lines: dict[str, list[str]] = {
         "csv": [
-            "1;1.234,50;1.10;20/11/2026;ja;[1, 2.50]",
+            "1;€ 1.234,50;1.10;20/11/2026;ja;[1, 2.50]",
             "2;12.34,5;NA;20/11/2026;nein;",
             "3;1;x;2026-11-20;wahr;[1] [2]",
             "4;\\N;é\ufffd;;;[]",
@@ -436,7 +436,7 @@ def test_text_as_it_is_written(spark: Any, tmp_path: Path, form: str) -> None:
         ],
     }
     options = {"nullValues": ["NA", "\\N"], "dateFormat": "dd/MM/yyyy", "encoding": "utf-16"}
-    options |= {"trueValues": ["Ja"], "falseValues": ["Nein"]}
+    options |= {"trueValues": ["Ja"], "falseValues": ["Nein"], "units": ["€", "%"]}
     if form == "csv":
         options |= {"sep": ";", "decimal": ",", "thousands": "."}
         options |= {"columns": ["id", "v", "s", "d", "ok", "list"], "header": False}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tfspark.errors import ConfigError
-from tfspark.quality.evaluate import auc, evaluate
+from tfspark.quality.evaluate import METRICS, auc, evaluate, measure
 from tfspark.quality.gate import check_names, failures
+from tfspark.quality.slices import MOST, by_slice, headline, slice_name
 
 
 @given(
@@ -66,9 +68,13 @@ def test_gate() -> None:
 
 
 def test_a_gate_that_no_model_can_pass_is_refused() -> None:
-    check_names({"auc": 0.5}, "binary")
+    check_names({"auc": 0.5}, "binary", weighted=False)
+    check_names({"weighted_auc": 0.5}, "binary", weighted=True)
+    with pytest.raises(ConfigError, match="`role: weight`"):
+        check_names({"weighted_auc": 0.5}, "binary", weighted=False)
+    assert failures({"weighted_logloss": 0.5}, {"weighted_logloss": 0.6}) != []
     with pytest.raises(ConfigError, match="rmse is no metric of a binary model; use auc"):
-        check_names({"rmse": 0.5}, "binary")
+        check_names({"rmse": 0.5}, "binary", weighted=True)
 
 
 def test_several_labels_at_once() -> None:
@@ -84,3 +90,55 @@ def test_several_labels_at_once() -> None:
         "f1": pytest.approx(2 * 3 / (4 + 4)),
         "exact": 0.5,
     }
+
+
+@pytest.mark.parametrize("task", METRICS)
+def test_a_row_of_weight_three_counts_like_three_rows(task: str) -> None:
+    random = np.random.default_rng(5)
+    units, rows = {"binary": 1, "regression": 1, "multilabel": 3}.get(task, 7), 200
+    weight = random.integers(0, 4, rows)
+    prediction = random.random((rows, units)).round(1)
+    label = (random.random((rows, units)) > 0.6).astype("float64")
+    if task == "multiclass":
+        label, prediction = np.eye(units)[random.integers(0, units, rows)], prediction + 0.01
+        prediction /= prediction.sum(1, keepdims=True)
+        weight[label[:, 3] > 0] = 0  # a class that no row with a weight has
+    found = evaluate(task, label, prediction, 0.4, weight)
+    repeated = evaluate(task, label.repeat(weight, 0), prediction.repeat(weight, 0), 0.4)
+    assert found == pytest.approx(repeated | {"rows": rows})
+    assert set(METRICS[task]) <= set(found)
+    halves = evaluate(task, label, prediction, 0.4, weight / 1e6)  # sums below 1 divide as well
+    assert halves == pytest.approx(found)
+    both = measure(task, label, prediction, 0.4, weight)
+    assert {f"weighted_{name}" for name in METRICS[task]} <= set(both)
+    assert measure(task, label, prediction, 0.4, np.zeros(rows)) == evaluate(
+        task, label, prediction, 0.4
+    )
+
+
+def test_slices_are_the_rows_with_a_value() -> None:
+    random = np.random.default_rng(6)
+    label, prediction = (random.random((100, 1)) > 0.5) * 1.0, random.random((100, 1))
+    weight = random.random(100)
+    sex = pa.chunked_array([["f", None, "m", "(none)"] * 20, ["f"] * 20])
+    many = pa.chunked_array([list(range(60)) + [7] * 40])
+    columns = {"sex": sex, "n": many}
+    found = by_slice(columns, "binary", label, prediction, 0.5, weight)
+    assert [(one["value"], one["rows"]) for one in found["sex"]] == [
+        ("f", 40),
+        ("(none)", 20),
+        (None, 20),
+        ("m", 20),
+    ]
+    rows = np.array([value == "f" for value in sex.to_pylist()])
+    one = measure("binary", label[rows], prediction[rows], 0.5, weight[rows])
+    assert found["sex"][0] == {"value": "f", **one}
+    assert len(found["n"]) == MOST + 1
+    assert (found["n"][0]["value"], found["n"][-1]["values"]) == (7, 10)
+    assert sum(one["rows"] for one in found["n"]) == 100
+    assert slice_name(found["n"][-1]) == "(10 others)"
+    told = headline(found, "binary")
+    assert told["auc.sex.f"] == one["auc"]
+    assert told["weighted_auc.sex.f"] == one["weighted_auc"]
+    assert told["rows.sex.m"] == 20
+    assert "pr_auc.sex.f" not in told

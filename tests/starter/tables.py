@@ -110,6 +110,42 @@ def reviews(folder: Path) -> Path:
     return _csv(folder / "reviews.csv", rows)
 
 
+def shop(folder: Path) -> Path:
+    """A BOM, CRLF, a name twice; € behind and %, one value only, a text that is nearly unique."""
+    rng = random.Random(7)
+    names = ["Kunden Nr", " Umsatz", "Rabatt", "Land", "Bemerkung", "Datum", "Datum", "Status"]
+    rows: list[list[object]] = [list(names)]
+    for number in range(ROWS):
+        day, paid = dt.date(2024, 1, 1) + dt.timedelta(number), rng.uniform(10, 5000)
+        later = (day + dt.timedelta(rng.randint(1, 30))).strftime("%d.%m.%Y")
+        status = rng.choice(["bleibt", "Bleibt"] if paid > 2000 else ["geht", "Geht "])
+        said = [f"{_german(paid)} €", f"{rng.randint(0, 40)} %", "DE", f"Auftrag-{number}"]
+        rows.append([f"{number:06d}", *said, day.strftime("%d.%m.%Y"), later, status])
+    path = _csv(folder / "shop.csv", rows, ";")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    return path
+
+
+def loans(folder: Path) -> Path:
+    """In Latin-1: $1,234.50, 12.5%, 1/31/2026, N/A and -, times without a zone, a sum below all."""
+    rng = random.Random(8)
+    rows: list[list[object]] = [
+        ["loan id", "income", "rate", "opened", "last call", "city", "defaulted"]
+    ]
+    for number in range(ROWS):
+        day = dt.date(2024, 1, 1) + dt.timedelta(rng.randint(0, 700))
+        at = dt.datetime(2026, 1, 1) + dt.timedelta(minutes=37 * number)
+        rate = rng.uniform(1, 20)
+        said = f"{rate:.1f}%" if number % 20 else "N/A"
+        city = rng.choice(["Montréal", "New York", "-"]) if number > ROWS // 2 else "Boston"
+        left = "Yes" if rng.random() < rate / 20 else "No"
+        money, opened = f"${rng.uniform(900, 90_000):,.2f}", f"{day.month}/{day.day}/{day.year}"
+        rows.append([1000 + number, money, said, opened, at.isoformat(" "), city, left])
+    path = _csv(folder / "loans.csv", [*rows, ["Total", "", "", "", "", "", ""]])
+    path.write_bytes(path.read_text("utf-8").encode("latin-1"))
+    return path
+
+
 def pets(folder: Path) -> Path:
     """A folder of images for each label, and a file that is none."""
     good = {f"{'ab'[n % 2]}/{n}.jpg": pictures.encoded(n) for n in range(ROWS)}

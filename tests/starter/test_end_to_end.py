@@ -13,7 +13,7 @@ from tests.starter import tables
 from tfspark.cli import main
 
 ALL = [tables.flats, tables.houses, tables.churn, tables.clicks, tables.visits, tables.reviews]
-TABLES = size([tables.flats], soak=[*ALL, tables.pets])
+TABLES = size([tables.flats], soak=[*ALL, tables.shop, tables.loans, tables.pets])
 
 
 @pytest.mark.usefixtures("passengers", "whole_jobs")

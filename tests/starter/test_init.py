@@ -18,6 +18,8 @@ from tests.starter import tables
 from tfspark.cli import main
 from tfspark.config import load_settings
 from tfspark.contracts import load_contract
+from tfspark.starter.facts import facts
+from tfspark.starter.forms import forms_of
 
 
 def init(table: Path, out: Path, *more: str) -> int:
@@ -135,6 +137,125 @@ def test_visits_with_times_and_thousands(tmp_path: Path) -> None:
     assert recipe["model"]["task"] == "binary"
 
 
+def test_units_marks_and_names_of_an_export(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns, recipe = made(tables.shop(tmp_path))
+    assert types(columns) == {
+        "Kunden Nr": "string",
+        " Umsatz": "double",
+        "Rabatt": "bigint",
+        "Land": "string",
+        "Bemerkung": "string",
+        "Datum5": "date",
+        "Datum6": "date",
+        "Status": "string",
+    }
+    options = recipe["source"]["options"]
+    assert options.pop("dateFormat") == ["dd.MM.yyyy"]
+    assert sorted(options.pop("units")) == ["%", "€"]
+    assert options == {"sep": ";", "decimal": ",", "thousands": "."}
+    unused = [n for n, c in columns.items() if c.get("role") == "ignore"]
+    assert unused == ["Land", "Bemerkung"]
+    said = capsys.readouterr().out
+    assert "Status: are 'Bleibt' and 'bleibt'; 'Geht ' and 'geht' the same?" in said
+    columns, recipe = made(tables.loans(tmp_path), "--force")
+    assert types(columns) == {
+        "loan id": "bigint",
+        "income": "double",
+        "rate": "double",
+        "opened": "date",
+        "last call": "timestamp",
+        "city": "string",
+        "defaulted": "boolean",
+    }
+    options = recipe["source"]["options"]
+    assert sorted(options.pop("units")) == ["$", "%"]
+    assert options == {
+        "encoding": "windows-1252",
+        "nullValues": ["N/A"],
+        "thousands": ",",
+        "dateFormat": ["M/d/yyyy"],
+    }
+    assert columns["loan id"]["primaryKey"]  # the sum has none: a bad row
+
+
+VALUES: list[tuple[str, list[str], str, tuple[Any, Any], str]] = [
+    # comma, values, type, least and most, what it may be as well
+    (";", ["1.234", "950", "12.345", "8"], "bigint", (8, 12345), ""),
+    (";", ["245.000", "312.500", "198.000"], "bigint", (198000, 312500), "read with thousands"),
+    (";", ["1,234", "9,501", "2,345"], "double", (1.234, 9.501), "read with decimals"),
+    (";", ["0.512", "1.234", "2.345"], "double", (0.512, 2.345), ""),
+    (",", ["1.234", "9.501", "2.345"], "double", (1.234, 9.501), "read with decimals"),
+    (",", ["1,234", "950", "12,345"], "bigint", (950, 12345), ""),
+    (";", ["1\u202f234,50", "999,25", "2\u202f000,00"], "double", (999.25, 2000.0), ""),
+    (";", ["1’234.50", "999.25"], "double", (999.25, 1234.5), ""),
+    (",", ["USD 12.50", "USD 3", "-USD 4.25"], "double", (-4.25, 12.5), ""),
+    (",", ["12 kg", "3 kg", "7 kg"], "bigint", (3, 12), ""),
+    (",", ["-5°", "3°", "12°"], "bigint", (-5, 12), ""),
+    (",", ["INV12", "INV13", "INV14"], "string", (None, None), ""),
+    (",", ["12b", "13b", "14b"], "string", (None, None), ""),
+    (",", ["5 €", "$4", "3 €"], "string", (None, None), ""),  # two units
+    (",", ["12345678901234567890", "12345678901234567899"], "string", (None, None), ""),
+    (",", ["03/04/2026", "11/12/2025"], "date", (dt.date(2025, 12, 11), dt.date(2026, 4, 3)), "MM"),
+    (",", ["03/04/2026", "11/25/2025"], "date", (dt.date(2025, 11, 25), dt.date(2026, 3, 4)), ""),
+]
+
+
+@pytest.mark.parametrize(("comma", "values", "physical", "ends", "doubt"), VALUES)
+def test_what_values_are_taken_for(
+    comma: str, values: list[str], physical: str, ends: tuple[Any, Any], doubt: str
+) -> None:
+    rows = pa.table({"v": values, "text": ["x"] * len(values)})
+    found = facts("v", rows["v"], forms_of(rows, True, comma))
+    assert (found.type, found.odd) == (physical, ())
+    if ends[0] is not None:
+        assert (found.least, found.most) == ends
+    assert doubt in found.doubt
+    assert bool(found.doubt) == bool(doubt)
+
+
+def test_a_word_for_missing_that_is_a_class_as_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`none` among numbers is a missing one, but not if a label has it: its rows would be bad."""
+    lines = ["id,n,garage,label"]
+    lines += [
+        f"{n},{n if n % 9 else 'none'},{'none' if n % 2 else 'two'},{'abc'[n % 3]}"
+        for n in range(60)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    columns, recipe = made(tmp_path / "t.csv", "--label", "garage")
+    assert "nullValues" not in recipe["source"].get("options", {})
+    assert columns["garage"]["validValues"] == ["none", "two"]
+    assert columns["n"]["physicalType"] == "string"
+    assert "n: none is a value of the key or the label too" in capsys.readouterr().out
+    columns, recipe = made(tmp_path / "t.csv", "--force", "--label", "label")
+    assert recipe["source"]["options"]["nullValues"] == ["none"]
+    assert columns["n"]["physicalType"] == "bigint"
+
+
+def test_rows_without_a_header_and_letters_that_come_late(tmp_path: Path) -> None:
+    lines = [f"{n},{n / 7:.3f},{'ab'[n % 2]},{n % 2}" for n in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    columns, recipe = made(tmp_path / "t.csv")
+    assert list(columns) == ["_c0", "_c1", "_c2", "_c3"]
+    assert recipe["source"]["options"] == {"header": False}
+    years = ["who,2023,2024,y", *(f"p{n},{n},{n * 3 % 7},{n % 2}" for n in range(40))]
+    (tmp_path / "t.csv").write_text("\n".join(years))
+    columns, _ = made(tmp_path / "t.csv", "--force")
+    assert list(columns) == ["who", "2023", "2024", "y"]
+    lines = ["id,name,x,y"]
+    lines += [f"{n},{'Müller' if n > 70_000 else 'Meier'},{n % 7},{n % 2}" for n in range(70_100)]
+    (tmp_path / "t.csv").write_text("\n".join(lines), "latin-1")  # beyond the first megabyte
+    _, recipe = made(tmp_path / "t.csv", "--force")
+    assert recipe["source"]["options"] == {"encoding": "windows-1252"}
+    text = "\n".join(lines).encode().replace(b"M\xc3\xbcller", b"M\xfcller", 1)
+    (tmp_path / "t.csv").write_bytes(text)  # one letter is broken, the others are UTF-8
+    _, recipe = made(tmp_path / "t.csv", "--force")
+    assert "options" not in recipe["source"]
+
+
 def test_texts_are_read_by_their_words(tmp_path: Path) -> None:
     columns, recipe = made(tables.reviews(tmp_path), "--label", "stars")
     assert columns["nr"]["primaryKey"]
@@ -225,6 +346,8 @@ def test_values_that_are_not_of_the_type(tmp_path: Path) -> None:
     [
         ("t.csv", "", [], "not even a header line"),
         ("t.csv", "a,b\n", [], "no row below it"),
+        ("t.csv", "Sales of May\n\nid,x,y\n1,2,0\n2,3,1\n", [], "'Sales of May'; is it no header"),
+        ("t.csv", "sep=;\nid;x;y\n1;2;0\n2;3;1\n3;3;1\n", [], "is it no header"),
         ("t.csv", "a,b\n1,2\n", ["--label", "c"], "there is no column c; there are: a, b"),
         ("t.csv", "a,b\n1,2\n1,2\n", ["--label", "b"], "one value only"),
         ("t.csv", "y,b\n1,2\n0,2\n1,2\n", ["--label", "y"], "--key"),
@@ -246,7 +369,7 @@ def test_what_cannot_be(
     said: str,
 ) -> None:
     (tmp_path / name).write_text(content)
-    assert init(tmp_path / name, tmp_path / "out", *more) in (2, 6)
+    assert init(tmp_path / name, tmp_path / "out", *more) in (2, 3, 6)
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from tfspark.errors import (
     TrainingError,
     UnsafeModelError,
 )
+from tfspark.look.model import view
+from tfspark.quality.evaluate import measure
 from tfspark.registry.connect import connect
 from tfspark.registry.download import download
 from tfspark.registry.manifest import MANIFEST, read_manifest, verify
@@ -52,13 +55,23 @@ def store(tmp_path: Path) -> Any:
 
 
 def predictions(folder: str) -> list[float]:
+    return list(predictor_of(folder)(ROWS["x"], ROWS["word"])[:, 0])
+
+
+def predictor_of(folder: str) -> Callable[[Any, Any], Any]:
+    """What the exported model says of `x` and `word`."""
     import tensorflow as tf
 
     call = tf.saved_model.load(folder).signatures["serving_default"]
-    found: list[float] = call(**{k: tf.constant(v) for k, v in ROWS.items()})[
-        "probability"
-    ].numpy()[:, 0]
-    return list(found)
+
+    def predict(x: Any, word: Any) -> Any:
+        given = {
+            "x": tf.constant([np.nan if v is None else v for v in x], "float64"),
+            "word": tf.constant([v or b"" for v in word]),
+        }
+        return call(**given)["probability"].numpy()
+
+    return predict
 
 
 class Trained:
@@ -138,6 +151,52 @@ def test_what_the_mlflow_run_holds(trained: Trained) -> None:
     assert beside == {"model", "recipe.yaml", "contract.yaml"}
     folders = Path(summary["tensorboard"])
     assert {path.name for path in folders.iterdir()} == {"train", "validation"}
+
+
+def test_slices_and_weights_are_measured(
+    settings_of: Make, steps: Steps, store: Any, tmp_path: Path
+) -> None:
+    """In the summary, the manifest, MLflow and `show`; what cannot be one is refused at first."""
+    for slices, said in ((["z"], "no column z"), (["x"], "x is double")):
+        with pytest.raises(ConfigError, match=said):
+            train(settings_of(model__slices=slices), steps)
+    with pytest.raises(ConfigError, match="`role: weight`"):
+        train(settings_of(registry__gate={"weighted_auc": 0.5}), steps)
+    shutil.rmtree(tmp_path / "datasets")
+    more: list[dict[str, Any]] = [
+        {"name": "w", "physicalType": "double", "role": "weight"},
+        {"name": "city", "physicalType": "string", "role": "ignore"},
+    ]
+    city = ["Köln", "Bonn", None] * 50
+    rows = rows_of(150) | {"w": [float(n % 3) for n in range(150)], "city": city}
+    write_dataset(tmp_path, rows, [*COLUMNS, *more])
+    summary = train(settings_of(model__slices=["city"]), steps)
+    assert summary["test"]["weighted_auc"] != summary["test"]["auc"]
+    manifest = read_manifest(summary["folder"]) or {}
+    slices = manifest["evaluation"]["slices"]["city"]
+    assert [(one["value"], one["rows"]) for one in slices] == [
+        ("Bonn", 10),
+        ("Köln", 10),
+        (None, 10),
+    ]
+    model = resolve_model(summary["folder"])
+    call = predictor_of(model.path)
+    test = {name: values[-30:] for name, values in rows.items()}
+    for one in slices:
+        own = [n for n in range(30) if test["city"][n] == one["value"]]
+        said = call([test["x"][n] for n in own], [test["word"][n] for n in own])
+        label = np.array([[float(test["y"][n])] for n in own])
+        weight = np.array([test["w"][n] for n in own])
+        wanted = measure("binary", label, said, 0.5, weight)
+        assert {k: v for k, v in one.items() if k != "value"} == pytest.approx(wanted, abs=1e-6)
+    assert summary["slices"]["auc.city.Köln"] == pytest.approx(slices[1]["auc"], abs=1e-5)
+    logged = store.get_run(summary["mlflow_run"]).data.metrics
+    assert logged["test_auc.city.Köln"] == pytest.approx(slices[1]["auc"])
+    assert logged["test_weighted_auc"] == pytest.approx(summary["test"]["weighted_auc"])
+    by = {section.title: section for section in view(summary["folder"], None).sections}
+    assert [row[0] for row in by["By city"].rows] == ["Bonn", "Köln", "(none)"]
+    assert [row[0] for row in by["By class"].rows] == ["0", "1"]
+    assert "weighted_auc" in by["How good it was"].head
 
 
 def test_the_same_training_is_reused_unless_it_is_forced(

@@ -247,6 +247,9 @@ class Model(Section):
     target_transform: Literal["none", "log1p"] = Field(
         "none", description="regression: learn log(1 + label); predictions stay in its own units"
     )
+    slices: list[str] = Field(
+        [], description="columns of the contract: metrics of the test split for each value of them"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Model:

@@ -28,6 +28,7 @@ KNOWN: dict[str, tuple[str, tuple[str, ...]]] = {
     "timestampFormat": ("texts", ("csv", "json")),
     "decimal": ("mark", ("csv",)),
     "thousands": ("mark or none", ("csv",)),
+    "units": ("texts", ("csv", "json")),
     "trueValues": ("texts", ("csv", "json")),
     "falseValues": ("texts", ("csv", "json")),
     "pathGlobFilter": ("text", ("csv", "json")),
@@ -51,8 +52,6 @@ NEEDLESS = {
 SAME = (("sep", "delimiter"), ("encoding", "charset"), ("nullValue", "nullValues"))
 FILES = ("pathGlobFilter", "recursiveFileLookup", "modifiedBefore", "modifiedAfter")
 """Options for Spark, which lists the files."""
-FORMS = ("dateFormat", "timestampFormat", "decimal", "thousands", "trueValues", "falseValues")
-"""Options that say how values are written."""
 _NEAR = 2
 
 
@@ -63,6 +62,7 @@ class TextForms:
     Attributes:
         dates, timestamps: patterns such as dd/MM/yyyy; none: ISO.
         trues, falses: words in lower case; none: the usual ones.
+        units: texts such as €, of which one may stand before or behind a number.
     """
 
     dates: tuple[str, ...] = ()
@@ -71,6 +71,7 @@ class TextForms:
     thousands: str = ""
     trues: tuple[str, ...] = ()
     falses: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
 
 USUAL = TextForms()
@@ -130,6 +131,7 @@ def text_options(format: str, options: Mapping[str, Option]) -> TextOptions:
         get("thousands"),
         tuple(word.lower() for word in texts("trueValues")) + plain[:1],
         tuple(word.lower() for word in texts("falseValues")) + plain[1:],
+        tuple(filter(None, (unit.strip() for unit in texts("units")))),
     )
     if forms.decimal == forms.thousands:
         raise ValueError(say("option_marks"))

@@ -103,6 +103,11 @@ class Contract(Part):
         """Name of the column with role `label`; None: there is none."""
         return next((c.name for c in self.columns if c.role == "label"), None)
 
+    @property
+    def weight(self) -> str | None:
+        """Name of the column with role `weight`; None: there is none."""
+        return next((c.name for c in self.columns if c.role == "weight"), None)
+
     def column(self, name: str) -> Column:
         """The column of this name.
 

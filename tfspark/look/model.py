@@ -10,7 +10,8 @@ from tfspark import storage
 from tfspark.errors import IntegrityError, SignatureError, UnsafeModelError
 from tfspark.look.layers import layers
 from tfspark.look.view import Section, View
-from tfspark.page.words import cut, number, part
+from tfspark.page.words import cut, number, part, parts
+from tfspark.quality.slices import slice_name
 from tfspark.registry.entry import assets, serving
 from tfspark.registry.manifest import read_manifest, verify
 from tfspark.registry.place import saved_model
@@ -69,7 +70,7 @@ def view(model: str, tracking_uri: str | None) -> View:
         boxes = []
     if boxes:
         made.append(Section("Layers", "by the names of its nodes", boxes=boxes))
-    made += _metrics(manifest)
+    made += [*_metrics(manifest), *_parts(manifest)]
     ops = Counter(node.op for graph in Program(meta).graphs() for node in graph.listed)
     rows = [[op, number(count)] for op, count in ops.most_common(100)]
     made.append(Section("Ops", f"{len(ops)} kinds", head=("op", "nodes"), rows=rows))
@@ -120,3 +121,21 @@ def _metrics(manifest: Mapping[str, Any]) -> list[Section]:
     names = list(dict.fromkeys(n for one in found.values() for n in one))
     rows = [[split, *(number(one.get(name)) for name in names)] for split, one in found.items()]
     return [Section("How good it was", head=["split", *names], rows=rows)] if names else []
+
+
+def _parts(manifest: Mapping[str, Any]) -> list[Section]:
+    """The test split by class, and by the values of the columns of `model.slices`."""
+    told = part(manifest.get("evaluation"))
+    by = {"class": {cut(name, 40): part(one) for name, one in part(told.get("classes")).items()}}
+    for column, found in part(told.get("slices")).items():
+        by[cut(column, 40)] = {cut(slice_name(one), 40): one for one in parts(found)}
+    made = []
+    for column, rows in by.items():
+        names = [
+            n for n in dict.fromkeys(n for one in rows.values() for n in one) if n[:5] != "value"
+        ]
+        cells = [[name, *(number(one.get(n)) for n in names)] for name, one in rows.items()]
+        if names:
+            said = "rows of the test split"
+            made.append(Section(f"By {column}", said, head=[column, *names], rows=cells))
+    return made

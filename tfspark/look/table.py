@@ -35,7 +35,9 @@ _TFRECORD = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
 def table(path: str, shown: int, hide: Collection[str]) -> View:
     """A table of any kind."""
     looked = look(path, SAMPLE)
-    forms = forms_of(looked.rows, looked.format == "csv") if looked.text else TextForms()
+    forms = (
+        forms_of(looked.rows, looked.format == "csv", looked.comma) if looked.text else TextForms()
+    )
     rows = looked.rows.num_rows
     seen = f"all {rows:,} rows" if looked.whole else f"the first {rows:,} rows looked at"
     about = [("kind", looked.format), ("bytes", f"{_bytes(path):,}")]

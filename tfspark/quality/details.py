@@ -26,9 +26,9 @@ def class_ids(prediction: Array, threshold: float) -> Array:
     return above
 
 
-def confusion(label: Array, predicted: Array, classes: int) -> Array:
-    """Rows by their class and the predicted one: int64 [classes, classes]."""
-    pairs = np.bincount(label * classes + predicted, minlength=classes * classes)
+def confusion(label: Array, predicted: Array, classes: int, weight: Array | None = None) -> Array:
+    """Rows, or their weights, by their class and the predicted one: [classes, classes]."""
+    pairs = np.bincount(label * classes + predicted, weight, minlength=classes * classes)
     table: Array = pairs.reshape(classes, classes)
     return table
 
@@ -36,27 +36,32 @@ def confusion(label: Array, predicted: Array, classes: int) -> Array:
 def shares(table: Array) -> tuple[Array, Array, Array]:
     """Precision, recall and F1 of each class; 0 where there is nothing to divide by."""
     hits = np.diag(table).astype("float64")
-    precision = hits / np.maximum(table.sum(0), 1)
-    recall = hits / np.maximum(table.sum(1), 1)
-    f1 = 2 * hits / np.maximum(table.sum(0) + table.sum(1), 1)
+    precision, recall = hits / _some(table.sum(0)), hits / _some(table.sum(1))
+    f1 = 2 * hits / _some(table.sum(0) + table.sum(1))
     return precision, recall, f1
 
 
-def reliability(right: Array, sure: Array) -> Array:
+def reliability(right: Array, sure: Array, weight: Array | None = None) -> Array:
     """How often a prediction is right, by how sure it is: float64 [ten bins of equal width, 3].
 
-    Each bin: its rows, the mean of `sure`, the share that is right.
+    Each bin: its rows (or their weights), the mean of `sure`, the share that is right.
     """
     place = np.clip((sure * _BINS).astype("int64"), 0, _BINS - 1)
-    rows = np.bincount(place, minlength=_BINS)
-    held = np.maximum(rows, 1)
-    means = [np.bincount(place, weights=value, minlength=_BINS) / held for value in (sure, right)]
-    return np.column_stack([rows, *means])
+    w = np.ones(len(place)) if weight is None else weight
+    rows, sums, hits = (np.bincount(place, of, _BINS) for of in (w, w * sure, w * right))
+    return np.column_stack([rows, sums / _some(rows), hits / _some(rows)])
 
 
 def calibration_error(bins: Array) -> float:
     """The expected calibration error (ECE): |sure - right| of the bins, weighed by their rows."""
-    return float(np.sum(bins[:, 0] * np.abs(bins[:, 1] - bins[:, 2])) / max(1.0, bins[:, 0].sum()))
+    rows, apart = bins[:, 0], np.abs(bins[:, 1] - bins[:, 2])
+    return float(np.sum(rows * apart) / _some(rows.sum()))
+
+
+def _some(count: Array) -> Array:
+    """1 in the place of 0, to divide by."""
+    found: Array = np.where(count > 0, count, 1)
+    return found
 
 
 def describe(

@@ -8,20 +8,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tfspark.errors import ConfigError
-from tfspark.quality.evaluate import LOWER_IS_BETTER, METRICS
+from tfspark.quality.evaluate import LOWER_IS_BETTER, METRICS, WEIGHTED
 
 
-def check_names(gate: Mapping[str, float], task: str) -> None:
+def check_names(gate: Mapping[str, float], task: str, weighted: bool) -> None:
     """Refuse a gate that could never be passed, before any training.
+
+    Args:
+        weighted: whether the contract has a column of weights.
 
     Raises:
         ConfigError: a metric that a model of this task does not have.
     """
     for name in gate:
-        if name not in METRICS[task]:
+        plain = name.removeprefix(WEIGHTED)
+        if plain not in METRICS[task]:
             raise ConfigError(
                 f"registry.gate: {name} is no metric of a {task} model; "
                 f"use {', '.join(METRICS[task])}"
+            )
+        if plain != name and not weighted:
+            raise ConfigError(
+                f"registry.gate: {name} needs the weights of rows, and no column of the contract "
+                f"has `role: weight`; use {plain}, or name that column there"
             )
 
 

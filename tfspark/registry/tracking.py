@@ -121,7 +121,8 @@ class Store:
         with self.asking():
             known = self.client.get_run(run_id).data.metrics
             new = [Metric(k, float(v), now, 0) for k, v in named(metrics).items() if k not in known]
-            self.client.log_batch(run_id, metrics=new)
+            for start in range(0, len(new), _PIECE):
+                self.client.log_batch(run_id, metrics=new[start : start + _PIECE])
 
     def end_run(self, run_id: str, status: str = "FINISHED") -> None:
         with self.asking():

@@ -1,13 +1,13 @@
 """Values that are written otherwise than `parse` reads them: rewritten, where they have the form.
 
-Dates and times by a pattern, numbers with a decimal comma or thousands, other words for true and
-false. What does not have the form is null, so that its row is bad.
+Dates and times by a pattern, numbers with a decimal comma, thousands or a unit, other words for
+true and false. What does not have the form is null, so that its row is bad.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from tfspark.rowchecks.parse import parser
 
 Parse = Callable[[pa.Array], pa.Array]
 
+_SPACE = r"[ \t\x{A0}\x{202F}]"
 _MONTHS = [
     *("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
 ]
@@ -48,7 +49,9 @@ def parser_of(kind: pa.DataType, forms: TextForms) -> Parse:
         return partial(_words, forms=forms)
     number = t.is_integer(kind) or t.is_floating(kind) or t.is_decimal(kind)
     if number and (forms.decimal != "." or forms.thousands):
-        return partial(_numbers, forms=forms, parse=plain)
+        plain = partial(_numbers, forms=forms, parse=plain)
+    if number and forms.units:
+        return partial(_measured, units=forms.units, parse=plain)
     return plain
 
 
@@ -60,7 +63,8 @@ def _words(text: pa.Array, forms: TextForms) -> pa.Array:
 
 def _numbers(text: pa.Array, forms: TextForms, parse: Parse) -> pa.Array:
     point, mark = re.escape(forms.decimal), re.escape(forms.thousands)
-    whole = rf"(?:[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+|[0-9]+)" if mark else "[0-9]+"
+    # No thousands begin with 0: 0.512 is no 512.
+    whole = rf"(?:[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+|[0-9]+)" if mark else "[0-9]+"
     form = (
         rf"^[+-]?(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?$|^[+-]?[A-Za-z]+$"
     )
@@ -69,6 +73,21 @@ def _numbers(text: pa.Array, forms: TextForms, parse: Parse) -> pa.Array:
     if mark:
         said = pc.replace_substring(said, forms.thousands, "")
     return parse(pc.replace_substring(said, forms.decimal, "."))
+
+
+def _measured(text: pa.Array, units: tuple[str, ...], parse: Parse) -> pa.Array:
+    return parse(without_units(text, units))
+
+
+def without_units(text: pa.Array, units: Iterable[str]) -> pa.Array:
+    """Numbers without the unit before them (-€ 5, €-5) or behind them (5 %), as they are else."""
+    # The longest first: of km and m, 5 km has the first.
+    one = "|".join(map(re.escape, sorted(units, key=len, reverse=True)))
+    before = rf"^([+-]?){_SPACE}*(?:{one}){_SPACE}*([+-]?[0-9.,].*)$"
+    behind = rf"^(.*[0-9.,]){_SPACE}*(?:{one})$"
+    first = pc.replace_substring_regex(text, before, r"\1\2")
+    last = pc.replace_substring_regex(text, behind, r"\1")
+    return pc.if_else(pc.match_substring_regex(text, before), first, last)
 
 
 def _times(text: pa.Array, patterns: tuple[str, ...], parse: Parse) -> pa.Array:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from tfspark import storage
 from tfspark.config.day import as_day
@@ -73,6 +75,7 @@ def main(argv: Sequence[str]) -> int:
             "key": ", ".join(found.key) + (f" ({found.doubled} doubled)" if found.doubled else ""),
             "label": f"{found.label}, {found.task}"
             + ("" if given.label else " (guessed: --label)"),
+            "look_at": "; ".join(f"{c.name}: {c.doubt}" for c in columns if c.doubt) or None,
             "not_used": ", ".join(c for c, (role, _) in found.roles.items() if role == "ignore")
             or "none",
         },
@@ -98,12 +101,31 @@ def _seen(
 ) -> tuple[Looked, list[Facts], Guess]:
     """What is in a table, and what it means."""
     looked = look(table, most)
-    forms = forms_of(looked.rows, looked.format == "csv") if looked.text else TextForms()
-    columns = [facts(name, looked.rows[name], forms) for name in looked.rows.column_names]
-    if looked.text:
-        missing = {word for column in columns for word in column.missing}
-        looked.options.update(options_of(forms, sorted(missing)))
+    if not looked.text:
+        columns = _columns(looked, TextForms())
+        return looked, columns, guess(table, columns, label, key)
+    forms = forms_of(looked.rows, looked.format == "csv", looked.comma)
+    columns = _columns(looked, forms)
+    missing = {word for column in columns for word in column.missing}
+    if missing:
+        # Words for null hold for all columns: not those that a label or a key has as a value.
+        found = guess(table, columns, label, key)
+        values = [
+            c.values for c in columns if c.name in (*found.key, found.label) and not c.missing
+        ]
+        texts = [array for array in values if pa.types.is_string(array.type)]
+        spared = {word for word in missing for array in texts if word in array.to_pylist()}
+        spared |= missing & set(looked.rows.column_names)
+        columns = _columns(looked, forms, missing - spared, spared)
+    looked.options.update(options_of(forms, sorted(missing - spared if missing else ())))
     return looked, columns, guess(table, columns, label, key)
+
+
+def _columns(
+    looked: Looked, forms: TextForms, nulls: Collection[str] = (), spared: Collection[str] = ()
+) -> list[Facts]:
+    names = looked.rows.column_names
+    return [facts(name, looked.rows[name], forms, nulls, spared) for name in names]
 
 
 def _only_images(table: str, label: str | None, key: Sequence[str]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfspark.config.textoptions import TextForms
-from tfspark.rowchecks.forms import parser_of
-from tfspark.starter.forms import FEW_ODD, MISSING
+from tfspark.rowchecks.forms import parser_of, without_units
+from tfspark.starter.forms import FEW_ODD, MISSING, is_grouped
 
 _WORDS = ("true", "false", "t", "f", "yes", "no", "y", "n")
 _PROSE, _FEW_TEXTS = 5, 20
@@ -41,6 +42,7 @@ class Facts:
         odd: values that are not of the type.
         missing: words that stand for a missing value.
         zeros: whether it is text for the zeros that its digits begin with.
+        doubt: what may be meant otherwise.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Facts:
     odd: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     zeros: bool = False
+    doubt: str = ""
     values: pa.Array = field(repr=False, compare=False, default=None)
 
     @property
@@ -76,8 +79,19 @@ class Facts:
         return self.distinct == self.rows > 0 and not self.nulls
 
 
-def facts(name: str, column: pa.ChunkedArray, forms: TextForms) -> Facts:
-    """Look at one column."""
+def facts(
+    name: str,
+    column: pa.ChunkedArray,
+    forms: TextForms,
+    nulls: Collection[str] = (),
+    spared: Collection[str] = (),
+) -> Facts:
+    """Look at one column.
+
+    Args:
+        nulls: texts that stand for null in all columns.
+        spared: texts that cannot, though they look like it.
+    """
     array: Any = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.nulls(0)
@@ -87,6 +101,9 @@ def facts(name: str, column: pa.ChunkedArray, forms: TextForms) -> Facts:
         array = array.cast(pa.string())
     if not pa.types.is_string(array.type):
         return _seen(name, array, _physical(array.type))
+    if nulls:
+        missing = pc.is_in(array, pa.array(sorted(nulls), pa.string()))
+        array = pc.if_else(missing, pa.scalar(None, pa.string()), array)
     text = pc.utf8_trim_whitespace(array)
     there = text.drop_null()
     if not len(there):
@@ -95,20 +112,72 @@ def facts(name: str, column: pa.ChunkedArray, forms: TextForms) -> Facts:
     if pc.all(pc.is_in(pc.utf8_lower(there), words)).as_py():
         return _seen(name, parser_of(pa.bool_(), forms)(text), "boolean")
     zeros = bool(pc.any(pc.match_substring_regex(there, r"^[+-]?0[0-9]")).as_py())
+    clash = ""
     for kind, physical in _TYPES.items():
         if zeros and physical in ("bigint", "double"):
             continue
         typed = parser_of(kind, forms)(text)
         bad = pc.and_(text.is_valid(), typed.is_null())
-        odd = sorted(set(text.filter(bad).to_pylist()))
-        missing = tuple(word for word in odd if word.lower() in MISSING)
+        odd = sorted(set(array.filter(bad).to_pylist()))
+        missing = tuple(w for w in odd if w.strip().lower() in MISSING and w not in spared)
         others = tuple(word for word in odd if word not in missing)
-        wrong = pc.sum(pc.is_in(text, pa.array(others, pa.string()))).as_py() if others else 0
+        wrong = _count(array, others)
         if typed.null_count < len(typed) and wrong <= FEW_ODD * len(there):
             if physical == "double":
                 physical = _decimal(text) or physical
-            return _seen(name, typed, physical, odd=others, missing=missing)
-    return _seen(name, array, "string", zeros=zeros)
+            if physical.endswith(",0)"):
+                break  # an id of more digits than a bigint has
+            doubt = _doubt(text, typed, physical, forms)
+            return _seen(name, typed, physical, odd=others, missing=missing, doubt=doubt)
+        held = [word for word in others if word in spared]
+        if held and wrong - _count(array, held) <= FEW_ODD * len(there):
+            clash = held[0]
+    if clash:
+        clash = f"{clash} is a value of the key or the label too, so it is none for a missing one"
+    return _seen(name, array, "string", zeros=zeros, doubt=clash or _spellings(array))
+
+
+def _count(texts: pa.Array, words: Sequence[str]) -> int:
+    """How many of the texts are one of the words."""
+    return int(pc.sum(pc.is_in(texts, pa.array(words, pa.string()))).as_py() or 0)
+
+
+def _doubt(text: pa.Array, typed: pa.Array, physical: str, forms: TextForms) -> str:
+    """What the texts may mean as well; "": nothing."""
+    there = text.drop_null()
+    if physical in ("date", "timestamp"):
+        patterns = forms.dates if physical == "date" else forms.timestamps
+        other = tuple(p.translate(str.maketrans("dM", "Md")) for p in patterns if "MMM" not in p)
+        swapped = (
+            replace(forms, dates=other) if physical == "date" else replace(forms, timestamps=other)
+        )
+        if other and patterns:
+            read = parser_of(typed.type, swapped)(text)
+            if read.null_count <= typed.null_count and not read.equals(typed):
+                return f"is it {patterns[0]} or {other[0]}? No value tells (source.options)"
+        return ""
+    bare = without_units(there, forms.units) if forms.units else there
+    mark = next((m for m in ".," if m == forms.decimal and is_grouped(bare, m)), "")
+    if not mark and forms.thousands == "." and is_grouped(bare, "."):
+        one = pc.match_substring_regex(bare, r"^[^.]*\.[^.]*$")
+        mark = "." if pc.all(one).as_py() else ""
+    if not mark:
+        return ""
+    first = next(said for said in bare.to_pylist() if mark in said)
+    read = "thousands" if mark == forms.thousands else "decimals"
+    return f"{first} is read with {read}; is it so? (source.options.decimal, thousands)"
+
+
+def _spellings(values: pa.Array) -> str:
+    """Values that differ in spaces and in the case of letters alone, if there are few."""
+    there = values.unique().drop_null().to_pylist()
+    if len(there) > _FEW_TEXTS:
+        return ""
+    alike: dict[str, list[str]] = {}
+    for value in sorted(there):
+        alike.setdefault(" ".join(value.casefold().split()), []).append(repr(value))
+    several = [" and ".join(same) for same in alike.values() if len(same) > 1]
+    return f"are {'; '.join(several)} the same? They count as different values" if several else ""
 
 
 def _decimal(text: pa.Array) -> str:

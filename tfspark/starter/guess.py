@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from tfspark.errors import ConfigError
 from tfspark.starter.facts import Facts
+from tfspark.starter.forms import FEW_ODD
 
 _KEY = re.compile(
     r"(^|_)(id|key|uuid|guid|number|no|nr|code|pk)$|(?<=[a-z])(Id|ID|Key|No|Nr)$", re.I
@@ -118,12 +119,16 @@ def _key(columns: Sequence[Facts]) -> tuple[str, ...]:
     )
     if alone:
         return (alone[0].name,)
+    # A few rows that have none are bad rows, and so, below, are a few that are there twice.
+    few = (c for c in columns if c.type in _KEY_TYPES and c.nulls <= FEW_ODD * c.rows)
+    own = [c for c in few if c.distinct == c.rows - c.nulls]
+    if own:
+        return (min(own, key=lambda c: (not _KEY.search(c.name), c.mean > _TEXT)).name,)
     fit = sorted(fit, key=lambda c: (not _KEY.search(c.name), c.number, -c.distinct))[:_KEY_COLUMNS]
     for count in (2, 3):
         for chosen in combinations(fit, count):
             if not _doubled(chosen):
                 return tuple(c.name for c in chosen)
-    # Some rows are there twice: they are bad rows, as long as they are few.
     for column in fit[:1]:
         if _doubled([column]) <= 0.005 * column.rows:
             return (column.name,)

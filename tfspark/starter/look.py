@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from tfspark.console import printable
 from tfspark.csvfiles.read import Form, read_csv, read_header
 from tfspark.deltalog import dataset
-from tfspark.errors import ConfigError, SourceMissing, StorageError
+from tfspark.errors import ConfigError, ContractViolation, SourceMissing, StorageError
 from tfspark.images.names import ENDINGS
-from tfspark.textblocks import CORRUPT, UTF8, Coding, opened
+from tfspark.rowchecks.arrays import is_broken
+from tfspark.starter.dialect import comma_of, encoding_of, is_row, text_of
+from tfspark.textblocks import CORRUPT, Coding
 from tfspark.textfiles.table import names_of
 
 MOST = 200_000
@@ -40,8 +40,8 @@ _NOT_YET = {
     **dict.fromkeys(ENDINGS, "one image is no table; name the folder, or a zip of it"),
     ".zip": "it is no zip that can be read",
 }
-_COMMAS = ",;\t|"
 _PEEK = 64
+_SHOWN = 60
 _MOST_BYTES = 256 << 20
 
 
@@ -54,7 +54,8 @@ class Looked:
         rows: the first ones; text if the files hold text.
         whole: whether these are all.
         options: of `source.options`.
-        odd: records that do not have the columns of the table.
+        comma: of CSV, what is between the fields.
+        odd: records that do not have the columns of the table, or hold text that is not UTF-8.
     """
 
     format: str
@@ -62,6 +63,7 @@ class Looked:
     whole: bool
     options: dict[str, Any] = field(default_factory=dict)
     odd: int = 0
+    comma: str = ","
 
     @property
     def text(self) -> bool:
@@ -76,6 +78,7 @@ def look(path: str, most: int = MOST) -> Looked:
         SourceMissing: there is nothing.
         ConfigError: it is none of CSV, JSON lines, Parquet and Delta.
         StorageError: a file cannot be read.
+        ContractViolation: the first line is no header.
     """
     place = Path(path)
     if not place.exists():
@@ -167,39 +170,39 @@ def first_rows(
 
 
 def _csv(path: str, files: list[str], most: int) -> Looked:
-    encoding = _encoding(files[0])
-    form = Form(comma=_comma(files[0], encoding), coding=Coding(encoding))
+    encoding = encoding_of(files)
+    form = Form(comma=comma_of(files[0], encoding), coding=Coding(encoding))
     header = next((h for file in files if (h := read_header(file, form))), None)
     if header is None:
         raise StorageError(f"{path}: the file is empty: not even a header line")
+    if is_row(header, files[0], form):
+        form = replace(form, header=False)
     columns = names_of(header, form)
     batches, rows, odd = [], 0, 0
     for file in files:
         for batch in read_csv(file, columns, form):
             good = batch.filter(batch.column(CORRUPT).is_null())
+            for column in good.schema.names:
+                if (broken := is_broken(good.column(column))) is not None:
+                    good = good.filter(pc.invert(pc.fill_null(broken, False)))
             odd += batch.num_rows - good.num_rows
             batches.append(good)
             rows += good.num_rows
             if rows > most:
                 break
+    if odd > rows:
+        line = printable(form.comma.join(header))[:_SHOWN]
+        raise ContractViolation(
+            f"{path}: the first line has {len(header)} fields and most records have another number "
+            f"of them: {line!r}; is it no header? Take away what is above the header"
+        )
     if not rows:
         raise StorageError(f"{path}: there is a header, and no row below it")
     table = pa.Table.from_batches(batches).drop_columns([CORRUPT])
-    options = {} if form.comma == "," else {"sep": form.comma}
+    options: dict[str, Any] = {} if form.comma == "," else {"sep": form.comma}
     options |= {} if encoding == "utf-8" else {"encoding": encoding}
-    return Looked("csv", table.slice(0, most), rows <= most, options, odd)
-
-
-def _comma(file: str, encoding: str) -> str:
-    """What stands between the fields: what cuts the first records into most, and equally many."""
-    counts = {}
-    for comma in _COMMAS:
-        with _text(file, encoding) as lines:
-            records = csv.reader(lines, delimiter=comma)
-            first = [len(record) for record, _ in zip(records, range(20), strict=False) if record]
-        counts[comma] = first[0] if first and len(set(first)) == 1 else 0
-    best = max(counts, key=lambda comma: counts[comma])
-    return best if counts[best] > 1 else ","
+    options |= {} if form.header else {"header": False}
+    return Looked("csv", table.slice(0, most), rows <= most, options, odd, form.comma)
 
 
 def _json(path: str, files: list[str], most: int) -> Looked:
@@ -223,9 +226,9 @@ def _json(path: str, files: list[str], most: int) -> Looked:
 
 def _records(files: list[str]) -> Iterator[Any]:
     for file in files:
-        with _text(file) as lines:
+        with text_of(file) as lines:
             is_list = lines.read(_PEEK).lstrip().startswith("[")
-        with _text(file) as lines:
+        with text_of(file) as lines:
             for text in [lines.read()] if is_list else lines:
                 if text.strip():
                     try:
@@ -239,23 +242,3 @@ def _said(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)
-
-
-def _encoding(file: str) -> str:
-    """UTF-8 where the file begins with it; else what other programs on Windows write."""
-    with opened(file, UTF8) as stream:
-        begin = stream.read(1 << 20)
-    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(begin)
-    except UnicodeDecodeError:
-        return "windows-1252"
-    return "utf-8"
-
-
-@contextmanager
-def _text(file: str, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]:
-    encoding = "utf-8-sig" if encoding == "utf-8" else encoding
-    with opened(file, UTF8) as stream:
-        yield io.TextIOWrapper(stream, encoding, "replace", newline="")

@@ -240,6 +240,8 @@ def _about(column: Facts, of: Guess) -> str:
         said.append("begins with zeros, so it is text;")
     if column.odd:
         said.append(f"not {column.type}: {', '.join(told(w) for w in column.odd[:3])};")
+    if column.doubt:
+        said.append(f"{column.doubt};")
     if role == "ignore":
         said.append(f"not used: {why};")
     if role == "key" and of.doubled:

@@ -22,7 +22,8 @@ from tfspark.console import Steps
 from tfspark.dataset import CONTRACT, SPLITS, Dataset
 from tfspark.errors import SignatureError, TrainingError, UnsafeModelError
 from tfspark.quality.details import describe
-from tfspark.quality.evaluate import evaluate, predictor
+from tfspark.quality.evaluate import measure, predictor
+from tfspark.quality.slices import by_slice, headline
 from tfspark.quality.threshold import HALF, choose
 from tfspark.quiet import quiet
 from tfspark.registry.export import SIGNATURE, Classes, check_export, export
@@ -38,6 +39,7 @@ from tfspark.training.ranks.launch import launch
 from tfspark.training.ranks.world import World, join_ranks, started_by_horovodrun
 from tfspark.training.readers.encoder import head
 from tfspark.training.readers.label import Label
+from tfspark.training.readers.slices import read_slices
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -56,7 +58,7 @@ class Trained:
         sample: some rows of the training split, to compare the exported model with.
         label: with its classes in the order of the output.
         threshold: of two classes.
-        details: of the test split, by class.
+        details: of the test split, by class and by slice.
         epochs: `trained` and `best`.
         golden: the predictions of the first rows of the test split, in the order of its files.
     """
@@ -136,11 +138,18 @@ class Maker:
             seen = {split: _predictions(parts, predict, split) for split in SPLITS[1:]}
             threshold = HALF
             if task == "binary":
-                scores = (column[:, 0] for column in seen[SPLITS[1]])
+                scores = (column[:, 0] for column in seen[SPLITS[1]][:2])
                 threshold = choose(self.settings.model.threshold, *scores)
-            metrics = {split: evaluate(task, *of, threshold) for split, of in seen.items()}
+            metrics = {
+                split: measure(task, true, said, threshold, weight)
+                for split, (true, said, weight) in seen.items()
+            }
             info |= metrics["test"]
+            true, said, weight = seen[SPLITS[2]]
+            sliced = read_slices(self.dataset, SPLITS[2], self.settings.model.slices, label, true)
+            slices = by_slice(sliced, task, true, said, threshold, weight)
             named = {f"{name}_{key}": v for name, m in metrics.items() for key, v in m.items()}
+            named |= {f"test_{key}": v for key, v in headline(slices, task).items()}
             self.store.log_metrics(run_id, {**named, "best_epoch": state.best_epoch + 1})
         return Trained(
             keras=model,
@@ -150,9 +159,10 @@ class Maker:
             sample=head(self.dataset, parts.encoder, _CHECK_ROWS),
             label=label,
             threshold=threshold,
-            details=describe(*seen[SPLITS[2]], label.classes, threshold),
+            details=describe(true, said, label.classes, threshold)
+            | ({"slices": slices} if slices else {}),
             epochs={"trained": state.epoch, "best": state.best_epoch + 1},
-            golden=seen[SPLITS[2]][1][:_GOLDEN].tolist(),
+            golden=said[:_GOLDEN].tolist(),
         )
 
     def write(self, version: Version | None, run_id: str, model: Trained) -> int:
@@ -285,12 +295,14 @@ def _check_scored(folder: str) -> None:
 
 def _predictions(
     parts: Parts, predict: Callable[[Mapping[str, Any]], Array], split: str
-) -> tuple[Array, Array]:
-    """Labels and predictions of a split, [rows, units] each; only these are held in memory."""
-    labels, predictions = [], []
-    for inputs, label, *_ in parts.reader(split, World(), shuffle=False).once():
+) -> tuple[Array, Array, Array | None]:
+    """Labels and predictions of a split, [rows, units] each, and the weights of rows, if there are
+    any; only these are held in memory."""
+    labels, predictions, weights = [], [], []
+    for inputs, label, *weight in parts.reader(split, World(), shuffle=False).once():
         labels.append(label.numpy())
         predictions.append(predict(inputs))
+        weights += [one.numpy() for one in weight]
     empty = np.empty((0, parts.encoder.label.units), "float32")
     predicted = np.concatenate([empty, *predictions])
     wrong = int((~np.isfinite(predicted).all(1)).sum())
@@ -300,7 +312,8 @@ def _predictions(
             f"of the {split} split; look for missing or extreme values in them that the features "
             "let through"
         )
-    return np.concatenate([empty, *labels]), predicted
+    weighed = np.concatenate(weights) if weights else None
+    return np.concatenate([empty, *labels]), predicted, weighed
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from tfspark.console import Steps
 from tfspark.dataset import Dataset, find_dataset
 from tfspark.errors import ConfigError, GateError, StorageError
 from tfspark.quality.gate import check_names, failures
+from tfspark.quality.slices import headline
 from tfspark.registry.manifest import MANIFEST, read_manifest, verify
 from tfspark.registry.tracking import (
     CHALLENGER,
@@ -35,6 +36,7 @@ from tfspark.training.loop.work import work
 from tfspark.training.make import Maker
 from tfspark.training.ranks.talk import Direct
 from tfspark.training.ranks.world import join_ranks, started_by_horovodrun
+from tfspark.training.readers.slices import check_slices
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -63,8 +65,9 @@ def train(
         return follow()
     if not settings.name:
         raise ConfigError("train needs a name; give it in the configuration: --config FILE")
-    check_names(settings.registry.gate, settings.model.task)
     dataset = dataset_of(settings, steps)
+    check_names(settings.registry.gate, settings.model.task, dataset.contract.weight is not None)
+    check_slices(settings, dataset.contract)
     key = train_key(dataset, settings)
     store = Store(settings.tracking_uri, settings.name)
     maker = Maker(settings, steps, dataset, store, key, spark)
@@ -98,6 +101,7 @@ def train(
         "best_epoch": manifest["epochs"]["best"],
         "validation": manifest["metrics"]["validation"],
         "test": manifest["metrics"]["test"],
+        **_slices(manifest),
         "folder": maker.folder(version.number),
         "tensorboard": maker.tensorboard,
         "mlflow_run": manifest["run_id"],
@@ -229,6 +233,15 @@ def _compare(maker: Maker, number: int, manifest: dict[str, Any], champion: int)
         f"on the test split, {'; '.join(told)}. To compare both on the same rows: tfspark judge "
         f"{name} {number}; to make it the champion: tfspark promote {name} {number}"
     )
+
+
+def _slices(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Of each column of `model.slices`: by value, what its rows' metrics are."""
+    slices = manifest.get("evaluation", {}).get("slices")
+    if not slices:
+        return {}
+    told = headline(slices, manifest["recipe"]["model"]["task"])
+    return {"slices": {name: round(value, 6) for name, value in told.items()}}
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -130,7 +130,7 @@ def encoder_of(
             f"dataset {dataset.path}: {dataset.rows('train')} rows to train on, at least "
             f"{LEAST_ROWS} are needed; prepare more rows, or smaller shares for validation and test"
         )
-    weight = next((c.name for c in contract.columns if c.role == "weight"), None)
+    weight = contract.weight
     columns = [*specs, contract.label, *([weight] if weight else [])]
     schema = arrow_schema(contract, list(dict.fromkeys(columns)))
     for name, spec in specs.items():
