@@ -14,7 +14,7 @@ from tfspark.config.textoptions import USUAL, TextForms
 from tfspark.contracts import Contract
 from tfspark.contracts.contract import with_columns
 from tfspark.exchange.duplicates import Duplicates, KeySlices, KeyWriter, find_duplicates
-from tfspark.exchange.inorder import InOrder, OutOfOrder
+from tfspark.exchange.inorder import InOrder, OutOfOrder, whole_groups
 from tfspark.exchange.slices import attempt
 from tfspark.plainfiles.raw import RawTable
 from tfspark.rowchecks import RowChecks, Times
@@ -44,10 +44,11 @@ class _KeyTask:
 @dataclass(frozen=True)
 class _InOrderTask(Generic[Made]):
     task: Callable[[Iterable[pa.RecordBatch]], Made]
+    column: str
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Made | None:
         with suppress(OutOfOrder):
-            return self.task(batches)
+            return self.task(whole_groups(batches, self.column))
         return None
 
 
@@ -67,7 +68,7 @@ def run_checked(
         exchange: what `duplicates` gives.
     """
     if (key := _sorted_by(raw, checks)) is not None:
-        found = raw.run(_InOrderTask(task(key)))
+        found = raw.run(_InOrderTask(task(key), key.column))
         made = [one for one in found if one is not None]
         if len(made) == len(found):
             return made

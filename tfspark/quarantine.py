@@ -20,6 +20,7 @@ from tfspark.contracts import Contract
 from tfspark.contracts.contract import Quarantine
 from tfspark.dayfiles.commit import OPEN, claim, commit_day, created, day_folder, table_place
 from tfspark.dayfiles.target import NotByFiles, check_target, delta_schema
+from tfspark.deltalog import is_empty
 from tfspark.errors import ContractViolation, SourceMissing, StorageError
 from tfspark.rowgroups import opened
 from tfspark.sparkerrors import running
@@ -73,7 +74,7 @@ def quarantine(
     """
     from pyspark.sql import functions as F
 
-    if ready and ready.files and _takes_files(target, about):
+    if ready and _takes_files(target, about):
         return _by_files(bad.sparkSession, ready, target, about, day, run_id)
     rows = bad.select(
         *[F.lit(value).alias(name) for name, value in about.items()],
@@ -107,15 +108,27 @@ def _by_files(
     from pyspark.sql import types as T
 
     place, token = table_place(target), uuid.uuid4().hex
+    if not ready.files and not _has_files(place, {"day": day.isoformat(), **about}):
+        return
     folder = storage.join(place, day_folder(day, about))
     staging = storage.join(ready.staging, "quarantine")
     claim(staging, place, folder, token)
     task = _FileTask(folder, storage.join(staging, OPEN), token, run_id, dt.datetime.now(dt.UTC))
     with running("writing bad rows", target):
-        sent = spark.sparkContext.parallelize(ready.files, len(ready.files))
-        parts = sent.map(task).collect()
+        sent = spark.sparkContext.parallelize(ready.files, max(1, len(ready.files)))
+        parts = sent.map(task).collect() if ready.files else []
     schema = delta_schema(T.StructType.fromDDL(_SPARK))
     commit_day(place, schema, parts, day, run_id=run_id, token=token, where=about)
+
+
+def _has_files(place: str, where: Mapping[str, str]) -> bool:
+    """Whether a Delta table has a file of these values of its partition columns."""
+    from deltalake import DeltaTable
+
+    if is_empty(place):
+        return False
+    files = pa.table(DeltaTable(storage.for_delta(place)).get_add_actions(flatten=True)).to_pylist()
+    return any(all(str(one[f"partition.{k}"]) == v for k, v in where.items()) for one in files)
 
 
 class _File(NamedTuple):
@@ -166,7 +179,11 @@ class _FileTask:
         rows = 0
         try:
             with opened(path) as file, created(to) as stream:
-                with pq.ParquetWriter(stream, _FILE, store_schema=False) as writer:
+                # No text of a row is there twice.
+                alike = ["run_id", "reasons.list.element"]
+                with pq.ParquetWriter(
+                    stream, _FILE, store_schema=False, use_dictionary=alike
+                ) as writer:
                     for batch in file.iter_batches(columns=[REASONS, RAW], use_threads=False):
                         writer.write_batch(self._rows(batch))
                         rows += batch.num_rows

@@ -20,7 +20,7 @@ from tfspark.errors import StorageError
 from tfspark.exchange import duplicates, hashes, kernels
 from tfspark.exchange.duplicates import Duplicates, KeyWriter, find_duplicates
 from tfspark.exchange.hashes import md5_hashes, row_hashes
-from tfspark.exchange.inorder import InOrder, OutOfOrder
+from tfspark.exchange.inorder import InOrder, OutOfOrder, whole_groups
 from tfspark.exchange.slices import SliceWriter, read_slices
 
 
@@ -188,6 +188,19 @@ def test_counts_of_rows_in_order() -> None:
     assert found["a"].to_pylist() == [2, 2, None, None, 3, 3, 3]
     with pytest.raises(OutOfOrder):  # it began in the batch before
         counts.times(batch(8, 9))
+    # Where batches are cut does not matter.
+    rows = [batch(1, 2), batch(None), batch(2, 2, 3), batch(3), batch(3, 4), batch(5)]
+    rows = [b.append_column("s", pa.array(["x"] * len(b)).dictionary_encode()) for b in rows]
+    groups = list(whole_groups(rows, "a"))
+    assert [b["a"].to_pylist() for b in groups] == [
+        *([1, 2], [None], [2, 2], [3, 3, 3, 4], [5]),
+    ]
+    rows[1:2] = []
+    groups, counts = list(whole_groups(rows, "a")), InOrder("a", "a")
+    found = [counts.times(b).get("a", pa.nulls(len(b))).to_pylist() for b in groups]
+    assert found == [[None], [3, 3, 3], [3, 3, 3, None], [None]]
+    with pytest.raises(OutOfOrder):
+        list(whole_groups([batch(*[7] * 40_000)] * 3, "a"))
     for values in ((9, 11, 10), (9, 9, 11, 10), (2**31 - 1, None, -(2**31))):
         with pytest.raises(OutOfOrder):
             InOrder("a", "a").times(batch(*values))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import pyarrow as pa
 
@@ -12,18 +14,51 @@ class OutOfOrder(Exception):
     """Rows did not come in the order of their values."""
 
 
-class InOrder:
-    """Counts in the rows of one task, batch after batch; each task has its own.
+_MOST = 1 << 16  # rows of one value
 
-    No other task may have the same values.
+
+def whole_groups(batches: Iterable[pa.RecordBatch], column: str) -> Iterator[pa.RecordBatch]:
+    """The same rows, cut so that equal neighbours in a column of integers are in one batch.
+
+    Only where a cut has to move are rows copied.
+
+    Raises:
+        OutOfOrder: one value has more rows than are worth holding.
+    """
+    held: pa.RecordBatch | None = None
+    for batch in batches:
+        if held is None:
+            held = batch
+            continue
+        values, others = (b.column(column).drop_null() for b in (held, batch))
+        if not len(values) or not len(others) or values[-1] != others[0]:
+            yield held
+            held = batch
+            continue
+        start = held.column(column).index(values[-1]).as_py()
+        if held.num_rows - start > _MOST:
+            raise OutOfOrder
+        if start:
+            yield held.slice(0, start)
+        held = pa.concat_batches([held.slice(start), batch])
+    if held is not None:
+        yield held
+
+
+class InOrder:
+    """Counts in the rows of one task, batch after batch (see `whole_groups`).
+
+    Each task has its own. No other task may have the same values.
 
     Args:
         name: for messages.
+
+    Attributes:
         column: of integers.
     """
 
     def __init__(self, name: str, column: str) -> None:
-        self._name, self._column = name, column
+        self._name, self.column = name, column
         self._last: int | None = None
 
     def times(self, rows: pa.RecordBatch) -> dict[str, pa.Array]:
@@ -32,7 +67,7 @@ class InOrder:
         Raises:
             OutOfOrder: only looking at all rows tells.
         """
-        column = rows.column(self._column)
+        column = rows.column(self.column)
         places: Array | None = None
         if column.null_count:
             places = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +31,7 @@ after_call: list[Callable[[], None]] = []
 """Run after every call of a model in this process."""
 after_open: list[Callable[[str], None]] = [loaded]
 """Run with the digest of every model that this process opens."""
+_REUSED = "SPARK_REUSE_WORKER"  # set in Python processes that Spark starts
 _lock = threading.Lock()
 _open: dict[tuple[str, str], OpenModel] = {}
 
@@ -209,10 +213,13 @@ class OpenModel:
 def set_up_tensorflow(threads: int) -> bool:
     """Import TensorFlow for this process, without its threads; whether it sees a GPU."""
     gpus.claim()
+    first = "tensorflow" not in sys.modules
     with quiet(), without_keras():
         import tensorflow as tf
 
         devices = tf.config.list_physical_devices("GPU")
+    if first and _REUSED in os.environ:
+        gc.freeze()  # after each task Spark's worker collects garbage, through all that is there
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
