@@ -14,15 +14,12 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from tests import saved_models
 from tests.conftest import ROOT
 from tests.lanes import SOAK
-from tests.passengers import DAY
 from tests.storage.proxy import Busy, Expires, Fault, Hold, Loses, Resets, Slow, proxy
 from tests.stores import S3
 from tfspark import storage
 from tfspark.errors import StoreBusy
-from tfspark.scoring import score_table
 from tfspark.tfrecord.codec.schema import layout_of
 from tfspark.tfrecord.folder import commit, parts
 from tfspark.tfrecord.folder.manifest import list_folder
@@ -105,27 +102,6 @@ def test_the_jvm_and_python_write_one_folder(
         *folder.manifest.files
     }
     assert storage.names(f"{path}/_staging") == []
-
-
-def test_the_plan_jvm(
-    spark: SparkSession, s3_server: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bucket = "scored-jvm"
-    s3_server.files().create_dir(bucket)
-    model = saved_models.linear(tmp_path / "linear")
-    rows = spark.range(20).selectExpr("id", "array(float(id), float(1)) x").coalesce(1)
-    rows.write.parquet(str(tmp_path / "rows"))
-    with proxy(s3_server.endpoint, Busy(10)) as between:
-        use(s3_server, monkeypatch, between.endpoint)
-        s3_server.show(spark, bucket, between.endpoint)
-        for version in range(2):
-            target = f"s3a://{bucket}/t x"
-            found = score_table(
-                spark, str(tmp_path / "rows"), model, target, DAY, keep=["id"], plan="jvm"
-            )
-            assert (found.plan, found.scored, found.table_version) == ("jvm", 20, version)
-    table = DeltaTable(f"s3://{bucket}/t x", storage_options=s3_server.environment)
-    assert table.to_pyarrow_dataset().count_rows() == 20
 
 
 FAULTS: dict[str, Callable[[], Fault]] = {
