@@ -7,7 +7,7 @@ import sys
 
 NAMES = (
     *("auc", "convert", "gate", "mainpath", "opening", "readers", "recipes", "scaling", "scoring"),
-    *("soak", "tfrecord", "wall", "watch", "wide"),
+    *("soak", "stores", "tfrecord", "wall", "watch", "wide"),
 )
 
 

@@ -19,7 +19,7 @@ from tfspark.console import CONTROL, FORMS
 from tfspark.contracts import Contract, odcs
 from tfspark.mask import SENSITIVE, SHOWN, TEXTS
 from tfspark.textblocks import PACKED
-from tfspark.wording import BESIDE, CALLED, INSTEAD
+from tfspark.wording import BESIDE, CALLED, INSTEAD, STORES
 from tfspark.wording import TEXTS as WORDS
 
 FOLDER = Path(__file__).parent.parent / "interop" / "src" / "main" / "resources" / "tfspark"
@@ -54,6 +54,7 @@ def resources() -> dict[str, str]:
         "texts": WORDS,
         "tfrecord instead": INSTEAD,
         "beside tfrecord": BESIDE,
+        "stores": STORES,
         "odcs": {name.lower(): getattr(odcs, name) for name in vars(odcs) if name.isupper()},
     }
     made = {

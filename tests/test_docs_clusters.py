@@ -16,7 +16,7 @@ import hdfs_native
 import pytest
 from deltalake import DeltaTable
 
-from tests.conftest import ROOT
+from tests.conftest import PASSENGERS, ROOT
 from tests.docs_blocks import BLOCK
 from tests.lanes import SOAK
 from tests.stores import S3, Hdfs, Yarn
@@ -94,6 +94,9 @@ def test_yarn(tmp_path: Path, yarn_cluster: Yarn, package: None) -> None:
     with (dist / "environment.tar.gz").open("rb") as archive, client.create("/e.tar.gz") as copy:
         while piece := archive.read(1 << 24):
             copy.write(piece)
+    client.mkdirs("/raw", create_parent=True)
+    with client.create("/raw/passengers.csv") as copy:
+        copy.write(PASSENGERS.read_bytes())
     here = {
         "dist/environment.tar.gz": f"{yarn_cluster.uri}/e.tar.gz",
         "/etc/hadoop/conf": str(yarn_cluster.conf),

@@ -70,9 +70,9 @@ def guarded(name: str, run: Callable[[], int | None]) -> int:
         return _failed(name, StorageError(f"{where}{error.strerror or error}"))
     except Exception as error:
         if type(error).__module__.startswith(("py4j", "pyspark")):
-            from tfspark.sparkerrors import first_line
+            from tfspark.sparkerrors import failed, first_line
 
-            return _failed(name, StorageError(f"Spark: {first_line(error)}"))
+            return _failed(name, failed(f"Spark: {first_line(error)}", error))
         print(mask_text(traceback.format_exc()), end="", file=sys.stderr)
         print(f"{name}: this is a fault of tfspark, please report it", file=sys.stderr)
         return 1

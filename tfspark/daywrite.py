@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tfspark import storage
 from tfspark.deltalog import commit_of, is_empty, latest
 from tfspark.errors import SourceMissing, StorageError
-from tfspark.sparkerrors import first_line, reading
+from tfspark.sparkerrors import failed, first_line, reading
 from tfspark.tablenames import is_delta, is_path, quote, sql_string
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def write_day(
                 continue  # another run makes the table, or has committed to it
             if isinstance(error, StorageError):
                 raise
-            raise StorageError(said + first_line(error)) from error
+            raise failed(said + first_line(error), error) from error
         version = _version(spark, target, day, run_id, since)
         return _latest(spark, target) if version is None else version
     told = first_line(failure) if failure else ""
@@ -224,7 +224,8 @@ def _version(spark: SparkSession, target: str, day: dt.date, run_id: str, since:
         found = history.where(F.col("userMetadata") == run_id).select("version").head()
         return None if found is None else int(found[0])
     except (*ERRORS, StorageError, OSError) as error:
-        raise StorageError(
+        raise failed(
             f"{target}: whether the day {day} is written cannot be told: its log cannot be read: "
-            f"{first_line(error)}; look for the run {run_id} before it is written again"
+            f"{first_line(error)}; look for the run {run_id} before it is written again",
+            error,
         ) from error

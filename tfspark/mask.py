@@ -27,13 +27,20 @@ TEXTS = (
     # jdbc:oracle:thin:user/PASSWORD@host
     r"""(jdbc:oracle:\w{1,9}:[^\s/@]{0,64}/)(?:"[^"]{0,256}"|[^\s"]{0,256})(?=@)""",
     # password=..., "password": "..."
-    rf"({_NAME}[\"']?\s*=\s*){_VALUE}",
+    rf"({_NAME}[\"']?\s*(?:=|%3D)\s*){_VALUE}",
     rf"({_NAME}\\*[\"']?\s*:\s*)(?:\\*\"[^\"]*\"?|'[^']*'?)",
+    # <SessionToken>...
+    rf"(<[\w:.-]{{0,64}}{_NAME}>)[^<]+",
     # Authorization: Basic ...
-    r"(authorization\W{1,4}(?:(?:basic|bearer|digest|negotiate|token)\s+)?)\S+",
+    r"(authorization\W{1,4}(?:(?:basic|bearer|digest|negotiate|token|aws[\w-]{0,32})\s+)?)\S+",
     r"(bearer\s+)\S+",
-    # ?sig=..., &X-Amz-Signature=...
-    rf"([?&](?:x-\w{{1,9}}-)?sig(?:nature)?=){_VALUE}",
+    # ?sig=..., &signature=...
+    rf"([?&]sig(?:nature)?=){_VALUE}",
+    # X-Amz-Signature=..., x-amz-security-token: ...
+    r"(x-\w{1,9}-(?:signature|credential|security-token)[\"']?\s*(?:=|:|%3D)\s*[\"']?)"
+    r"(?:\*{3}|[^\s\"'&<;,]+)",
+    # ... SignedHeaders=host, Signature=<64 hexadecimal digits>
+    r"(\bsignature=)[\w+/%-]{27,}=*",
 )
 """Of each, the first group stays and the rest is hidden."""
 SHOWN = (
@@ -59,6 +66,11 @@ def mask_text(text: str) -> str:
     for pattern in _texts:
         text = pattern.sub(rf"\g<1>{HIDDEN}", text)
     return text
+
+
+def without_secrets(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables of an environment whose names are no secret's."""
+    return {name: value for name, value in variables.items() if not _secret.search(name)}
 
 
 def mask_value(value: Any, key: str = "", free: bool = False) -> Any:

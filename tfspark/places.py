@@ -13,7 +13,7 @@ from tfspark import storage
 from tfspark.compat.catalyst import default_file_system
 from tfspark.config import Settings
 from tfspark.errors import ConfigError, StorageError
-from tfspark.sparkerrors import first_line
+from tfspark.sparkerrors import failed, first_line
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -119,8 +119,9 @@ def _read_by_spark(spark: SparkSession, path: str, warehouse: str) -> None:
         todo = ""
         if "S3AFileSystem not found" in said or "No FileSystem for scheme" in said:
             todo = " (a jar is missing: org.apache.hadoop:hadoop-aws, see `make stores`)"
-        raise StorageError(
-            f"{warehouse}: Python writes there, Spark cannot read it: {first_line(error)}{todo}"
+        raise failed(
+            f"{warehouse}: Python writes there, Spark cannot read it: {first_line(error)}{todo}",
+            error,
         ) from error
     if found != ["tfspark"]:
         raise StorageError(f"{warehouse}: Spark reads something else there than Python wrote")

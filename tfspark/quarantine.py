@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +28,7 @@ from tfspark.tables import RAW, REASONS, is_there, read_table, write_day
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
@@ -39,8 +40,8 @@ _FILE = pa.schema(
         ("quarantined_at", pa.timestamp("us", "UTC")),
     ]
 )
-_SPARK = "`table` string, job string, reasons array<string>, raw string, run_id string, "
-_SPARK += "quarantined_at timestamp, day date"
+_TABLE = "`table` string, job string, reasons array<string>, raw string, run_id string, "
+_TABLE += "quarantined_at timestamp, day date"
 
 
 class Ready(NamedTuple):
@@ -87,11 +88,16 @@ def quarantine(
         write_day(rows, target, day, run_id=run_id, where=dict(about))
 
 
-def _takes_files(target: str, about: Mapping[str, str]) -> bool:
-    from pyspark.sql import types as T
+def _schema() -> StructType:
+    """Of the table of bad rows."""
+    from pyspark.sql.types import StructType
 
+    return cast("StructType", StructType.fromDDL(_TABLE))
+
+
+def _takes_files(target: str, about: Mapping[str, str]) -> bool:
     try:
-        check_target(target, T.StructType.fromDDL(_SPARK), ("day", *about))
+        check_target(target, _schema(), ("day", *about))
     except NotByFiles:
         return False
     return all(map(_PLAIN.fullmatch, about.values()))
@@ -105,8 +111,6 @@ def _by_files(
     day: dt.date,
     run_id: str,
 ) -> None:
-    from pyspark.sql import types as T
-
     place, token = table_place(target), uuid.uuid4().hex
     if not ready.files and not _has_files(place, {"day": day.isoformat(), **about}):
         return
@@ -117,8 +121,7 @@ def _by_files(
     with running("writing bad rows", target):
         sent = spark.sparkContext.parallelize(ready.files, max(1, len(ready.files)))
         parts = sent.map(task).collect() if ready.files else []
-    schema = delta_schema(T.StructType.fromDDL(_SPARK))
-    commit_day(place, schema, parts, day, run_id=run_id, token=token, where=about)
+    commit_day(place, delta_schema(_schema()), parts, day, run_id=run_id, token=token, where=about)
 
 
 def _has_files(place: str, where: Mapping[str, str]) -> bool:

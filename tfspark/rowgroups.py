@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfspark import storage
-from tfspark.errors import StorageError
 
 _READERS = 8  # footers at a time: reading them is waiting
 
@@ -66,7 +65,8 @@ def opened(
         ) as file:
             yield file
     except (OSError, pa.ArrowException) as error:
-        raise StorageError(f"cannot read {path} as Parquet: {error}") from error
+        kind = storage.kind_of(path, error)
+        raise kind(f"cannot read {path} as Parquet: {error}") from error
 
 
 def footers(files: Sequence[str], columns: Sequence[str] | None = None) -> list[Footer]:

@@ -104,7 +104,10 @@ def open_session(
         settings |= _object_stores(conf, submitted) if stores else {}
         settings = {k: v for k, v in settings.items() if k in _ALWAYS or not told.contains(k)}
     elif stores:
-        settings |= _object_stores({**settings, **conf}, submitted)
+        made = _object_stores({**settings, **conf}, submitted)
+        settings |= made
+        # The jars stand behind those that are named.
+        conf = {**conf, **{k: v for k, v in made.items() if k.endswith(".extraClassPath")}}
     settings |= conf
     # Workers on this machine have its environment.
     secret = s3.secret_settings() if stores and (submitted or not local) else {}

@@ -6,7 +6,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tfspark.errors import ConfigError, ContractViolation, ModelFailed, SourceMissing, StorageError
+from tfspark.errors import (
+    ConfigError,
+    ContractViolation,
+    ModelFailed,
+    SourceMissing,
+    StorageError,
+    StoreBusy,
+)
+from tfspark.wording import STORES
 
 _MISSING = {
     "PATH_NOT_FOUND",
@@ -55,7 +63,18 @@ def reading(table: str) -> Iterator[None]:
         if _OF_THE_TABLE.search(said):
             raise ContractViolation(first_line(error)) from None
         hint = _NOT_PARQUET if "is not a Parquet file" in said else ""
-        raise StorageError(f"{table}: cannot be read: {first_line(error)}{hint}") from None
+        raise failed(f"{table}: cannot be read: {first_line(error)}{hint}", error) from None
+
+
+def failed(said: str, error: Exception) -> StorageError:
+    """What Spark raised as one of ours; a `StoreBusy` where a store may have it later."""
+    text = str(error)
+    if isinstance(error, StoreBusy) or "tfspark.errors.StoreBusy: " in text:
+        return StoreBusy(said)
+    lines = "\n".join(line for line in text.split("\n") if not line.lstrip().startswith("at "))
+    later = f"{STORES['busy']}|{STORES['expired']}"
+    busy = re.search(STORES["of"], text) and re.search(later, lines)
+    return StoreBusy(f"{said}; try again later") if busy else StorageError(said)
 
 
 def first_line(error: Exception) -> str:
@@ -75,15 +94,17 @@ def running(what: str, target: str) -> Iterator[None]:
     """Spark's errors of a run as one of ours, with the line that tells.
 
     Raises:
-        StorageError: whatever Spark raised.
+        StorageError: whatever Spark raised; a `StoreBusy` where a later try may do it.
     """
     from tfspark.compat.spark import ERRORS
 
     try:
         yield
     except ERRORS as error:
-        kind = ModelFailed if _MODEL_FAILED.search(str(error)) else StorageError
-        raise kind(f"{what} failed: {first_line(error)}; {target} is unchanged") from error
+        said = f"{what} failed: {first_line(error)}; {target} is unchanged"
+        if _MODEL_FAILED.search(str(error)):
+            raise ModelFailed(said) from error
+        raise failed(said, error) from error
 
 
 def _raised(text: str) -> str | None:

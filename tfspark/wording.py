@@ -334,6 +334,21 @@ BESIDE = (
 )
 
 
+# What stores say, and the libraries that ask them.
+STORES = {
+    # In a stack of Java's: that it is about a store.
+    "of": r"fs\.s3a\b|awssdk|hadoop\.(?:ipc|hdfs|net)\b|Call From |fs\.azure|hadoop\.fs\.gcs",
+    # The answer to HEAD has no body that could say more than 400.
+    "expired": r"ExpiredToken|EXPIRED_TOKEN|RequestExpired|token [\w ]{0,40}expired"
+    r"|status 400\) during Head|Bad Request \(Service: S3",
+    "busy": r"SLOW_DOWN|SlowDown|SERVICE_UNAVAILABLE|Service ?Unavailable|INTERNAL_FAILURE"
+    r"|InternalError|\b(?:429|50[0234])\b|THROTTL|Throttl|REQUEST_TIMEOUT|RequestTimeout"
+    r"|(?i:timed? ?out)|NETWORK_CONNECTION|curlCode"
+    r"|(?i:connection (?:refused|reset|closed|aborted))|error sending request|after \d+ retries"
+    r"|SafeModeException|StandbyException|reduce your request rate",
+}
+
+
 def say(name: str, /, **values: Any) -> str:
     """The text of that name with its values."""
     return TEXTS[name].format(**values)

@@ -275,6 +275,9 @@ def test_places_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not (tmp_path / "nothing.db").exists()
     with pytest.raises(ConfigError, match=r"no file of this machine; set registry.tracking_uri"):
         connect("sqlite:///hdfs://cluster/warehouse/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    connect("sqlite:///here.db")
+    assert (tmp_path / "here.db").exists()
     (tmp_path / "broken.db").write_bytes(b"this is no database, though it is here" * 100)
     with pytest.raises(StorageError, match=r"MLflow at sqlite:.*broken.db"):
         connect(f"sqlite:///{tmp_path}/broken.db")

@@ -35,7 +35,8 @@ def test_who_removes_it(case: dict[str, Any], pids: dict[str, int], tmp_path: Pa
     if owner := case["owner"]:
         host = socket.gethostname() if owner["host"] == "here" else owner["host"]
         pid = pids.get(owner["pid"], owner["pid"])
-        told = {"host": host, "pid": pid, "since": time.time() + owner["since"]}
+        times = {k: time.time() + owner[k] for k in ("since", "renewed") if k in owner}
+        told = owner | {"host": host, "pid": pid} | times
         (folder / SPEC["owner"]).write_text(json.dumps(told))
     assert abandoned(str(tmp_path), "score-t") == ([str(folder)] if case["abandoned"] else [])
     assert abandoned(str(tmp_path), "score-u") == []

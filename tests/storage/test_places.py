@@ -22,7 +22,8 @@ from tfspark.tfrecord.codec.schema import layout_of
 from tfspark.tfrecord.folder import commit, parts
 from tfspark.tfrecord.folder.manifest import list_folder
 
-PLACES = ("local", "s3", "hdfs")
+STORES = size(("s3", "hdfs"), soak=("s3", "other", "hdfs"))
+PLACES = ("local", *STORES)
 
 
 def server_of(request: pytest.FixtureRequest, name: str) -> Any:
@@ -37,8 +38,8 @@ def place_of(
 ) -> str:
     """A fresh folder of a store."""
     folder = uuid.uuid4().hex[:8]
-    if kind == "s3":
-        server = server_of(request, "s3_server")
+    if kind in ("s3", "other"):
+        server = server_of(request, f"s3_{'server' if kind == 's3' else kind}")
         for name, value in server.environment.items():
             patch.setenv(name, value)
         return f"s3a://{server.bucket}/{folder}"
@@ -177,7 +178,7 @@ def test_killed(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(there) == 3 * len(numbers)
 
 
-@pytest.mark.parametrize("kind", size(["s3"], soak=["s3", "hdfs"]))
+@pytest.mark.parametrize("kind", size(STORES[:1], soak=STORES))
 def test_jobs(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,7 +118,7 @@ def add(
             if now[len(there) :][: len(new)] == new:
                 return new[-1]  # it failed after its commit
             if _version(after) == _version(table):
-                raise StorageError(
+                raise storage.kind_of(path, error)(
                     f"{path}: the promotion could not be written, nothing is changed: "
                     f"{first_line(error)}"
                 ) from error
@@ -140,7 +140,8 @@ def _read(path: str, name: str) -> tuple[object | None, list[Champion]]:
         table = DeltaTable(_uri(path))
         found = dataset(table, path).to_table(filter=pc.field("name") == name).to_pylist()
     except (DeltaError, OSError, pa.ArrowException) as error:
-        raise StorageError(f"{path}: the table of champions cannot be read: {error}") from error
+        kind = storage.kind_of(path, error)
+        raise kind(f"{path}: the table of champions cannot be read: {error}") from error
     rows = [Champion(**{key: row[key] for key in _SCHEMA.names}) for row in found]
     return table, sorted(rows, key=lambda row: row.number)
 

@@ -365,21 +365,22 @@ class Settings(BaseSettings):
         """Where files of a new experiment go; None: an MLflow server knows."""
         if self.registry.tracking_uri:
             return None
-        return Path(self._registry, "mlflow-artifacts").as_uri()
+        return Path(self.own_folder, "mlflow-artifacts").as_uri()
 
     @property
     def tracking_uri(self) -> str:
         """Of MLflow: the setting, else a SQLite file in the warehouse.
 
-        Of a warehouse elsewhere it is a folder of this machine's user, which that warehouse alone
-        has: SQLite knows no other files.
+        SQLite knows files of this machine alone: see `own_folder`.
         """
         if self.registry.tracking_uri:
             return self.registry.tracking_uri
-        return f"sqlite:///{self._registry}/mlflow.db"
+        return f"sqlite:///{self.own_folder}/mlflow.db"
 
     @property
-    def _registry(self) -> str:
+    def own_folder(self) -> str:
+        """Where SQLite files are: the warehouse, or, of a warehouse elsewhere, a folder of this
+        machine's user which that warehouse alone has."""
         place = storage.parse(self.warehouse)
         if place.is_local:
             return place.key

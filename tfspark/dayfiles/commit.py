@@ -212,7 +212,7 @@ def commit_day(
                 "log any more; no need to run again"
             )
         if not again:
-            raise StorageError(said + failure)
+            raise storage.kind_of(target, failure)(said + failure)
     raise StorageError(
         f"{said}gave up after {_TRIES} tries: other writers keep committing to this table: "
         f"{failure}"
@@ -237,7 +237,7 @@ def _version(target: str, day: dt.date, run_id: str, token: str, since: int) -> 
     try:
         return commit_of(target, since, lambda about: _token(about) == token)
     except (StorageError, OSError) as error:
-        raise StorageError(
+        raise storage.kind_of(target, error)(
             f"{target}: whether the day {day} is written cannot be told: its log cannot be read: "
             f"{error}; look for the run {run_id} before it is run again"
         ) from error
@@ -263,5 +263,6 @@ def _committed(target: str, token: str) -> set[str]:
         if (version := commit_of(target, 0, lambda about: _token(about) == token)) is not None:
             paths += DeltaTable(place, version=version).get_add_actions()["path"].to_pylist()
     except Exception as error:
-        raise StorageError(f"{target}: its log cannot be read: {error}") from error
+        kind = storage.kind_of(target, error)
+        raise kind(f"{target}: its log cannot be read: {error}") from error
     return {str(path).rpartition("/")[2] for path in paths if token in str(path)}

@@ -61,7 +61,8 @@ def _mixed(values: Array) -> Array:
     x: Array = values + np.uint64(_STEP)
     x = (x ^ (x >> _30)) * _A
     x = (x ^ (x >> _27)) * _B
-    return x ^ (x >> _31)
+    x = x ^ (x >> _31)
+    return x
 
 
 def same_values(column: pa.Array, other: pa.Array) -> Array:

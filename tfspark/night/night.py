@@ -11,7 +11,7 @@ from typing import Any
 from tfspark import storage
 from tfspark.config import Settings
 from tfspark.console import Steps
-from tfspark.errors import StorageError, TfsparkError
+from tfspark.errors import TfsparkError
 from tfspark.night.after import page_of, report, tell
 from tfspark.night.beside import with_challenger
 from tfspark.night.chain import Chain
@@ -162,8 +162,9 @@ def code_of(error: BaseException) -> int:
     if isinstance(error, TfsparkError):
         return error.exit_code
     from tfspark.compat.spark import ERRORS
+    from tfspark.sparkerrors import failed
 
-    return StorageError.exit_code if isinstance(error, (*ERRORS, OSError)) else 1
+    return failed("", error).exit_code if isinstance(error, (*ERRORS, OSError)) else 1
 
 
 _TODO = {

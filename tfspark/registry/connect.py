@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,10 +82,11 @@ def import_mlflow() -> Any:
 
 def _make_store(client_class: Any, file: Path) -> None:
     """Make the tables under another name: a job killed half-way leaves no half store."""
-    if not str(file).startswith("/") or "://" in str(file):
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", str(file)):
         raise ConfigError(
             f"sqlite:///{file}: is no file of this machine; set registry.tracking_uri"
         )
+    file = file.absolute()
     staging = storage.new_staging(str(file.parent), file.name)
     partial = Path(staging, file.name)
     with _without_sync():

@@ -1,6 +1,6 @@
 """Files and staging folders, on this machine, HDFS and object stores: `storage.join(...)`."""
 
-from tfspark.storage.failures import failure, told
+from tfspark.storage.failures import failure, kind_of, told
 from tfspark.storage.files import (
     abort_uploads,
     absolute,
@@ -59,6 +59,7 @@ __all__ = [
     "is_local",
     "join",
     "json_bytes",
+    "kind_of",
     "links",
     "locked",
     "make_dir",

@@ -8,8 +8,14 @@ from contextlib import contextmanager
 
 from tfspark.errors import StorageError, StoreBusy, TfsparkError
 from tfspark.storage.place import parse
+from tfspark.wording import STORES
 
 _KINDS: list[tuple[str, type[StorageError], str]] = [
+    (
+        STORES["expired"],
+        StoreBusy,
+        "the keys seem to have expired: try again with new ones (AWS_SESSION_TOKEN and its keys)",
+    ),
     (
         r"NO_SUCH_BUCKET|NoSuchBucket|bucket does not exist|bucket.{0,80}not found",
         StorageError,
@@ -18,7 +24,7 @@ _KINDS: list[tuple[str, type[StorageError], str]] = [
     (
         r"ACCESS_DENIED|AccessDenied|Forbidden|InvalidAccessKeyId|INVALID_ACCESS_KEY|40[13]\b"
         r"|SignatureDoesNotMatch|SIGNATURE_DOES_NOT_MATCH|UNRECOGNIZED_CLIENT|Unauthorized"
-        r"|ExpiredToken|InvalidToken|INVALID_CLIENT_TOKEN_ID|CredentialsNotLoaded|EC2 IMDS"
+        r"|InvalidToken|INVALID_CLIENT_TOKEN_ID|CredentialsNotLoaded|EC2 IMDS"
         r"|AccessControlException|Permission denied",
         StorageError,
         "no access: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN) or the "
@@ -31,10 +37,7 @@ _KINDS: list[tuple[str, type[StorageError], str]] = [
         "the bucket is in another region: set storage.s3.region",
     ),
     (
-        r"SLOW_DOWN|SlowDown|SERVICE_UNAVAILABLE|ServiceUnavailable|INTERNAL_FAILURE|InternalError"
-        r"|\b(?:429|50[0234])\b|THROTTL|Throttl|REQUEST_TIMEOUT|RequestTimeout|timed? ?out"
-        r"|NETWORK_CONNECTION|curlCode|(?i:connection (?:refused|reset|closed|aborted))"
-        r"|error sending request|after \d+ retries|SafeModeException|StandbyException",
+        STORES["busy"],
         StoreBusy,
         "the store is too busy or cannot be reached; it was tried several times: try again later, "
         "or check storage.s3.endpoint",
@@ -60,13 +63,22 @@ def told(doing: str, path: str) -> Iterator[None]:
 
 def failure(doing: str, path: str, error: BaseException, place: str | None = None) -> StorageError:
     """An error of a store as one of ours; `place`: whose store it is, if `path` says more."""
-    said = f"cannot {doing} {path}: {error}"
     if parse(place or path).is_local:
-        return StorageError(said)
-    for pattern, kind, todo in _KINDS:
-        if re.search(pattern, str(error), re.S):
-            return kind(f"cannot {doing} {path}: {todo} ({_short(error)})")
-    return StorageError(f"cannot {doing} {path}: {_short(error)}")
+        return StorageError(f"cannot {doing} {path}: {error}")
+    kind, todo = _known(str(error))
+    said = f"{todo} ({_short(error)})" if todo else _short(error)
+    return kind(f"cannot {doing} {path}: {said}")
+
+
+def kind_of(path: str, error: BaseException | str) -> type[StorageError]:
+    """What a store's error is, for a message of one's own: a `StoreBusy` where a later try may
+    do it."""
+    return StorageError if parse(path).is_local else _known(str(error))[0]
+
+
+def _known(said: str) -> tuple[type[StorageError], str]:
+    found = ((kind, todo) for pattern, kind, todo in _KINDS if re.search(pattern, said, re.S))
+    return next(found, (StorageError, ""))
 
 
 def _short(error: BaseException) -> str:

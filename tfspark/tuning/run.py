@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
@@ -210,8 +209,8 @@ class Search:
             self._write_best(self.study.optuna.best_trial)
 
     @property
-    def best_file(self) -> Path:
-        return Path(self.study.folder, "best.yaml")
+    def best_file(self) -> str:
+        return storage.join(self.study.folder, "best.yaml")
 
     def _write_best(self, best: FrozenTrial) -> None:
         """The recipe of the best trial so far, as `--recipe` takes it."""
@@ -232,7 +231,7 @@ class Search:
             f"# {self.study.name}, trial {best.number}: validation {self.study.metric} "
             f"{best.value:.6g}\n"
         )
-        storage.write_bytes(str(self.best_file), (head + text).encode())
+        storage.write_bytes(self.best_file, (head + text).encode())
 
     def summary(self) -> dict[str, Any]:
         """What the search found.
@@ -265,7 +264,7 @@ class Search:
         metric = self.study.metric
         with_run = {f"best_{metric}": float(best.value or 0.0), "best_trial": float(best.number)}
         self.tracker.store.log_metrics(self.tracker.run, with_run)
-        text = storage.read_bytes(str(self.best_file)).decode()
+        text = storage.read_bytes(self.best_file).decode()
         self.tracker.store.describe(self.tracker.run, self.study.name, {"best.yaml": text})
         return {
             "study": self.study.name,
@@ -275,7 +274,7 @@ class Search:
             "best": best.params,
             "trials": len(ended),
             **counts,
-            "recipe": str(self.best_file),
+            "recipe": self.best_file,
             "mlflow_run": self.tracker.run,
             "mlflow_best_run": best.user_attrs.get(RUN),
         }

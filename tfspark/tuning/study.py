@@ -14,8 +14,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyarrow import fs as pafs
-
 from tfspark import storage
 from tfspark.config import Settings
 from tfspark.dataset import Dataset
@@ -39,7 +37,7 @@ class Study:
 
     Attributes:
         name: the study's name: `tune.study`, or made from the search's contents.
-        folder: everything of the search, in the warehouse.
+        folder: checkpoints of trials and the best recipe, in the warehouse.
         metric: the metric of the validation split that is optimised.
     """
 
@@ -48,7 +46,7 @@ class Study:
 
         Raises:
             ConfigError: no Optuna; another process runs it; it is of something else; no such
-                metric; a warehouse that is not of this machine.
+                metric.
         """
         need("optuna", "tune")
         import optuna
@@ -69,9 +67,12 @@ class Study:
         )
         digest = hashlib.sha256(made_from.encode()).hexdigest()
         self.name = settings.tune.study or f"{settings.name}-{digest[:12]}"
-        self.folder = self._own_folder(settings)
-        self._lock_it()
-        self._storage = optuna.storages.RDBStorage(f"sqlite:///{Path(self.folder, 'study.db')}")
+        self.folder = storage.absolute(storage.join(settings.warehouse, "tuning", self.name))
+        # SQLite knows files of this machine alone.
+        own = Path(settings.own_folder, "tuning", self.name)
+        own.mkdir(parents=True, exist_ok=True)
+        self._lock_it(own)
+        self._storage = optuna.storages.RDBStorage(f"sqlite:///{own / 'study.db'}")
         minimize = self.metric in LOWER_IS_BETTER
         warm_up = max(_WARM_UP, math.ceil(settings.training.warmup_epochs) + 1)
         self.optuna = optuna.create_study(
@@ -157,18 +158,8 @@ class Study:
         self._storage.engine.dispose()
         os.close(self._lock)
 
-    def _own_folder(self, settings: Settings) -> str:
-        fs, inner = storage.filesystem(storage.join(settings.warehouse, "tuning", self.name))
-        if not isinstance(fs, pafs.LocalFileSystem):
-            raise ConfigError(
-                f"warehouse {settings.warehouse}: a search keeps its study in SQLite, which needs "
-                "a folder of this machine (or one that is mounted on it)"
-            )
-        Path(inner).mkdir(parents=True, exist_ok=True)
-        return inner
-
-    def _lock_it(self) -> None:
-        self._lock = os.open(Path(self.folder, "lock"), os.O_RDWR | os.O_CREAT)
+    def _lock_it(self, own: Path) -> None:
+        self._lock = os.open(own / "lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

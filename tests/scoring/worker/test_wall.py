@@ -96,7 +96,9 @@ def test_without_a_wall_they_reach_it(folder: Path) -> None:
 
 @here
 @pytest.mark.usefixtures("unchecked")
-def test_a_child_is_behind_it(folder: Path) -> None:
+def test_a_child_is_behind_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "CANARY")
+    guard._child.close()  # of another test: it has that one's variables
     found: dict[str, Any] = {}
     for name in NAMES:
         run = scorer(resolve_model(str(folder / name)), isolate="always", wall="always")
@@ -107,8 +109,10 @@ def test_a_child_is_behind_it(folder: Path) -> None:
             found[name] = f"StorageError: {error}"
     check(found, folder)
     assert guard._child._process is not None
+    process = Path(f"/proc/{guard._child._process.pid}")
+    assert b"CANARY" not in process.joinpath("environ").read_bytes()
     # Every thread that the process has.
-    tasks = list(Path(f"/proc/{guard._child._process.pid}/task").glob("*/status"))
+    tasks = list(process.glob("task/*/status"))
     assert len(tasks) > 2
     for task in tasks:
         said = dict(line.split(":\t", 1) for line in task.read_text().splitlines())

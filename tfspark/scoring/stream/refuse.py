@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tfspark.errors import ConfigError, StorageError, TfsparkError
-from tfspark.sparkerrors import first_line
+from tfspark.errors import ConfigError, TfsparkError
+from tfspark.sparkerrors import failed, first_line
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -70,4 +70,5 @@ def told(error: Exception, checkpoint: str, what: str) -> TfsparkError:
             f"{checkpoint}: another stream is using this checkpoint now; let one of them run, or "
             "give each its own checkpoint and its own source and target"
         )
-    return StorageError(f"{what}: {first_line(error)}; the next start begins with the same rows")
+    said = f"{what}: {first_line(error)}; the next start begins with the same rows"
+    return failed(said, error)

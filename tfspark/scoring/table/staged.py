@@ -13,7 +13,6 @@ from pyspark.sql import types as T
 
 from tfspark import storage, tables
 from tfspark.compat.spark import LITERAL
-from tfspark.errors import StorageError
 from tfspark.quarantine import Ready
 from tfspark.scoring.kinds.bound import BoundModel
 from tfspark.scoring.plans.columns import as_text
@@ -158,6 +157,6 @@ def _count(path: str) -> tuple[int, int]:
                 bad += group.num_rows - flag.statistics.null_count
             return rows, bad
     except Exception as error:
-        raise StorageError(
+        raise storage.kind_of(path, error)(
             f"{path}: the rows of a staged file cannot be counted: {error}"
         ) from error

@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from tfspark.errors import StorageError
+from tfspark.mask import without_secrets
 from tfspark.scoring.model.pack import cache_folder, loaded, repair, unpack
 from tfspark.scoring.model.view import View
 from tfspark.scoring.worker.deadline import OPENING
@@ -177,7 +178,8 @@ class Child:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _START, *map(str, files), str(self._view.path)],
-                env=_ONE_THREAD | os.environ | wanted | {"PYTHONPATH": path},
+                # Keys of stores and registries are nothing for a model.
+                env=_ONE_THREAD | without_secrets(os.environ) | wanted | {"PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
                 stdout=2,
                 pass_fds=files,

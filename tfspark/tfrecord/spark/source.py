@@ -22,7 +22,7 @@ from pyspark.sql.types import StructType
 from tfspark import errors, storage
 from tfspark.compat.catalyst import root_paths
 from tfspark.errors import ConfigError, StorageError
-from tfspark.sparkerrors import first_line
+from tfspark.sparkerrors import failed, first_line
 from tfspark.targets import refuse_others, refuse_overlap
 from tfspark.tfrecord.folder.manifest import Folder, list_folder, look
 from tfspark.tfrecord.spark.options import Options
@@ -161,7 +161,7 @@ def own_errors(what: str) -> Iterator[None]:
     except ERRORS as error:
         for name, message in reversed(re.findall(r"tfspark\.errors\.(\w+): (.+)", str(error))):
             raise getattr(errors, name, StorageError)(message) from error
-        raise StorageError(f"{what} failed: {first_line(error)}") from error
+        raise failed(f"{what} failed: {first_line(error)}", error) from error
 
 
 def _folder(options: Options) -> Folder:

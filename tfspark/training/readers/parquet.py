@@ -103,6 +103,8 @@ def reading(path: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException, ValueError) as error:
+        if isinstance(error, OSError) and not storage.is_local(path):
+            raise storage.failure("read", path, error) from error
         raise IntegrityError(
             f"{path} cannot be read: {error}; it was damaged or cut off: prepare it again"
         ) from error

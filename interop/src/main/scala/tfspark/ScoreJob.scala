@@ -25,10 +25,10 @@ object ScoreJob {
     catch {
       case error: TfsparkException => failed(error)
       case error @ (_: SparkThrowable | _: SparkException) =>
-        failed(new StorageError(s"Spark: ${SparkErrors.line(error)}"))
+        failed(StorageError.of(s"Spark: ${SparkErrors.line(error)}", error))
       case error: FileSystemException =>
         failed(new StorageError(s"${error.getFile}: ${error.getReason}"))
-      case error: IOException => failed(new StorageError(error.getMessage))
+      case error: IOException => failed(StorageError.of(error.getMessage, error))
       case error: Throwable =>
         val trace = new StringWriter()
         error.printStackTrace(new PrintWriter(trace))

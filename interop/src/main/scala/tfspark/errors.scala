@@ -31,6 +31,30 @@ final class ContractViolation(message: String) extends TfsparkException(message,
 sealed class StorageError(message: String, cause: Throwable = null)
     extends TfsparkException(message, cause)
 
+private[tfspark] object StorageError {
+  private val stores = Shared.map("stores")
+  private val Of = stores("of").r.unanchored
+  private val Later = s"${stores("busy")}|${stores("expired")}".r.unanchored
+
+  /** By what was raised: a [[StoreBusy]] where a later try may do it. */
+  def of(message: String, cause: Throwable): StorageError = {
+    val causes = Iterator.iterate(cause)(_.getCause).takeWhile(_ != null).take(20).toSeq
+    val said = causes.map(_.toString)
+    lazy val lines = said.flatMap(_.linesIterator).filterNot(_.trim.startsWith("at "))
+    lazy val frames = causes.flatMap(_.getStackTrace).map(_.getClassName)
+    if (causes.exists(_.isInstanceOf[StoreBusy])) new StoreBusy(message, cause)
+    else if (lines.exists(Later.matches) && (said ++ frames).exists(Of.matches))
+      new StoreBusy(s"$message; try again later", cause)
+    else new StorageError(message, cause)
+  }
+}
+
+/** Another was faster, so what was decided on is no longer there; nothing is changed. */
+final class Conflict(message: String) extends StorageError(message)
+
+/** A store throttles, or does not answer, and went on so through all tries. */
+final class StoreBusy(message: String, cause: Throwable = null) extends StorageError(message, cause)
+
 /** A model fails for every row, so it is not the rows. */
 final class ModelFailed(message: String, cause: Throwable) extends StorageError(message, cause)
 

@@ -195,7 +195,7 @@ class SpecSuite extends AnyFunSuite {
 
   test("the tree of errors is Python's, and so are the exit codes") {
     // Of jobs that this module does not have, or of Python's own libraries.
-    val others = Set("Conflict", "GateError", "StoreBusy", "TrainingError")
+    val others = Set("GateError", "TrainingError")
     for ((name, (above, code)) <- Shared.errors if name != "TfsparkError" && !others(name)) {
       val kind = Class.forName(s"tfspark.$name")
       assert(kind.getSuperclass.getSimpleName.replace("Exception", "Error") == above, name)

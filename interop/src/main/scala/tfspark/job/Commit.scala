@@ -70,7 +70,7 @@ private[tfspark] object Commit {
               error
             )
         case NonFatal(error) =>
-          done.getOrElse(throw new StorageError(said + SparkErrors.line(error), error))
+          done.getOrElse(throw StorageError.of(said + SparkErrors.line(error), error))
       }
     tried(0)
   }

@@ -63,7 +63,7 @@ private[tfspark] object SparkErrors {
           else if (said.contains("CSV header does not conform"))
             new ContractViolation(s"$table: files with different headers: ${line(error)}")
           else if (said.contains(OfTheTable)) new ContractViolation(line(error))
-          else new StorageError(s"$table: cannot be read: ${line(error)}", error)
+          else StorageError.of(s"$table: cannot be read: ${line(error)}", error)
         )
     }
 
@@ -82,7 +82,7 @@ private[tfspark] object SparkErrors {
         val said = s"$what failed: ${line(error)}; $target is unchanged"
         throw (
           if (text(error).contains(ModelFails)) new ModelFailed(said, error)
-          else new StorageError(said, error)
+          else StorageError.of(said, error)
         )
     }
 

@@ -256,7 +256,7 @@ private[tfspark] object Tables {
               error
             )
         case Some(error: TfsparkException) => throw error
-        case Some(NonFatal(error)) => throw new StorageError(said + SparkErrors.line(error), error)
+        case Some(NonFatal(error)) => throw StorageError.of(said + SparkErrors.line(error), error)
         case Some(error) => throw error
       })
     }

@@ -70,19 +70,22 @@ private[tfspark] final class Storage(named: String, conf: Configuration) {
     try Using.resource(open(name))(use)
     catch {
       case error: IOException =>
-        throw new StorageError(s"$shown/$name: cannot be read: ${error.getMessage}", error)
+        throw StorageError.of(s"$shown/$name: cannot be read: ${error.getMessage}", error)
     }
 
   /** Write a whole file or nothing: a reader never sees a part of it. */
   def write(name: String, content: Array[Byte]): Unit = {
     val partial = at(s".$name.${UUID.randomUUID()}.partial")
-    try {
-      fs.mkdirs(path)
-      Using.resource(fs.create(partial))(_.write(content))
-      if (!fs.rename(partial, at(name))) throw new IOException("it cannot be renamed")
-    } catch {
+    try
+      if (Storage.isObjects(fs)) Using.resource(fs.create(at(name), true))(_.write(content))
+      else {
+        fs.mkdirs(path)
+        Using.resource(fs.create(partial))(_.write(content))
+        if (!fs.rename(partial, at(name))) throw new IOException("it cannot be renamed")
+      }
+    catch {
       case error: IOException =>
-        throw new StorageError(s"cannot write $shown/$name: ${error.getMessage}", error)
+        throw StorageError.of(s"cannot write $shown/$name: ${error.getMessage}", error)
     }
   }
 
@@ -100,9 +103,17 @@ private[tfspark] final class Storage(named: String, conf: Configuration) {
 
 private[tfspark] object Storage {
 
+  /** Where there are no folders, and names are given by copying. */
+  private val Objects = Set("s3", "s3a", "s3n", "gs", "abfs", "abfss")
+
+  def isObjects(fs: FileSystem): Boolean = Objects(fs.getUri.getScheme)
+
+  /** `s3`, `s3a` and `s3n` are one thing, which Hadoop calls s3a. */
+  def uri(named: String): Path = new Path(named.replaceFirst("(?i)^s3[an]?://", "s3a://"))
+
   /** A path without a scheme is one of this machine. */
   def pathOf(named: String): Path =
-    if (named.contains("://")) new Path(named)
+    if (named.contains("://")) uri(named)
     else new Path(new URI("file", null, absolute(named), null))
 
   /** The file system of a path; of this machine without the files of sums that Hadoop puts beside

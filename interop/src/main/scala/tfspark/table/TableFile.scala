@@ -124,7 +124,7 @@ private[tfspark] final class TableFile(
     try write
     catch {
       case error: IOException =>
-        throw new StorageError(s"cannot write ${Storage.shown(path)}: ${error.getMessage}", error)
+        throw StorageError.of(s"cannot write ${Storage.shown(path)}: ${error.getMessage}", error)
     }
 }
 

@@ -4,8 +4,9 @@ import java.io.{FileNotFoundException, IOException}
 import org.apache.hadoop.conf.Configuration
 import org.slf4j.LoggerFactory
 import scala.collection.immutable.ListMap
+import scala.util.Random
 import tfspark.storage.FileLock
-import tfspark.{ConfigError, IntegrityError, StorageError}
+import tfspark.{ConfigError, Conflict, IntegrityError, StorageError}
 
 /** What a write does with what a folder holds. */
 private[tfrecord] object Mode extends Enumeration {
@@ -43,6 +44,8 @@ private[tfrecord] final class Commit private (
     made: Boolean,
     conf: Configuration
 ) {
+  private var moved = false // the staged files have their names
+
   val plan: WritePlan = WritePlan(folder.shown, layout, partitionBy, staging.shown)
 
   /** Make the files the folder's.
@@ -57,19 +60,12 @@ private[tfrecord] final class Commit private (
   def commit(files: Seq[StagedFile]): Unit = {
     checkStaged(files)
     Commit.locked(folder) {
-      val old = Manifest.read(folder).getOrElse {
-        // From here on files lie in the folder that do not count yet.
-        val found = Folder.byNames(folder)
-        found.write(folder)
-        found
-      }
-      Commit.check(folder.shown, old, layout, partitionBy, mode)
-      val tidied = (folder / Folder.Success).exists
-      val merged = mergedWith(old, files, if (tidied) Nil else old.obsolete)
-      (folder / Folder.Success).delete()
-      move(files)
-      if (!old.layout.map(_.toJson).contains(layout.toJson)) (folder / Layout.Sidecar).delete()
-      merged.write(folder)
+      // Another's commit may come first: this one is added to it.
+      if (!Iterator.range(0, Commit.Tries).exists(replace(files, _)))
+        throw new Conflict(
+          s"${folder.shown}: gave up after ${Commit.Tries} tries: others keep writing to it; try " +
+            "again later"
+        )
       try Tidy(folder, Seq(staging))
       catch {
         case error @ (_: IOException | _: StorageError) =>
@@ -78,6 +74,26 @@ private[tfrecord] final class Commit private (
             s"${folder.shown}: committed; cleaning up failed ($error): the next write does it"
           )
       }
+    }
+  }
+
+  /** One try to commit; whether it did. */
+  private def replace(files: Seq[StagedFile], attempt: Int): Boolean = {
+    if (attempt > 0) Thread.sleep(Random.nextLong(50L << attempt.min(5)))
+    val found = Manifest.readVersion(folder).orElse {
+      // From here on files lie in the folder that do not count yet.
+      Folder.byNames(folder).write(folder, None)
+      Manifest.readVersion(folder)
+    }
+    found.exists { case (old, version) =>
+      Commit.check(folder.shown, old, layout, partitionBy, mode)
+      val tidied = (folder / Folder.Success).exists
+      val merged = mergedWith(old, files, if (tidied) Nil else old.obsolete)
+      (folder / Folder.Success).delete()
+      if (!moved) move(files)
+      moved = true
+      if (!old.layout.map(_.toJson).contains(layout.toJson)) (folder / Layout.Sidecar).delete()
+      merged.write(folder, version)
     }
   }
 
@@ -122,6 +138,7 @@ private[tfrecord] final class Commit private (
 }
 
 private[tfrecord] object Commit {
+  private val Tries = 20 // where nothing is locked
   private val log = LoggerFactory.getLogger("tfspark.tfrecord")
 
   /** Begin a write: what killed jobs left is removed, the tasks get a staging folder.
@@ -155,7 +172,7 @@ private[tfrecord] object Commit {
         }
       catch {
         case error: IOException =>
-          throw new StorageError(
+          throw StorageError.of(
             s"cannot begin a write in ${folder.shown}: ${error.getMessage}",
             error
           )
@@ -218,9 +235,12 @@ private[tfrecord] object Commit {
       )
   }
 
-  /** One commit at a time. Only local folders can be locked; elsewhere it is the user's care. */
+  /** One commit at a time. Object stores need no lock: what is written there names the version that
+    * it replaces.
+    */
   def locked[T](folder: Store)(run: => T): T = folder.local match {
     case Some(path) => FileLock.holdingFolder(path)(run)
-    case None => run
+    case None if folder.objects => run
+    case None => NoteLock(folder)(run)
   }
 }

@@ -89,7 +89,7 @@ private[tfrecord] final class Source(file: Store, told: Option[String]) extends 
     try if (raw.empty) -1 else in.read(into, at, most)
     catch {
       case error: IOException if raw.failed =>
-        throw new StorageError(s"cannot read ${file.shown}: ${error.getMessage}", error)
+        throw StorageError.of(s"cannot read ${file.shown}: ${error.getMessage}", error)
       case _: EOFException => throw new DamageError("the compressed data ends too early")
       case error: IOException => throw new DamageError(error.getMessage)
     }

@@ -41,8 +41,14 @@ private[tfspark] final case class Manifest(
     if (counts.exists(_.isEmpty)) None else Some(counts.flatten.sum)
   }
 
-  /** Replace the folder's manifest at once: from now on its files are the ones that count. */
-  def write(folder: Store): Unit = {
+  /** Replace the folder's manifest at once: from now on its files are the ones that count.
+    *
+    * @param version
+    *   of the manifest that it replaces, as `findVersion` has it
+    * @return
+    *   whether it did: not where another has replaced it meanwhile
+    */
+  def write(folder: Store, version: Option[String]): Boolean = {
     val json = JsonNodeFactory.instance
     val kinds = files.keySet.map(name => Compression.of(name, None))
     val entries = json.objectNode()
@@ -76,7 +82,7 @@ private[tfspark] final case class Manifest(
     value.set[ObjectNode]("files", entries)
     val old = value.putArray("obsolete")
     obsolete.foreach(old.add)
-    (folder / Manifest.File).writeJson(value)
+    (folder / Manifest.File).writeOver(value, version)
   }
 }
 
@@ -89,9 +95,12 @@ private[tfspark] object Manifest {
     * @throws IntegrityError
     *   it is not one of ours, or of a later version
     */
-  def read(folder: Store): Option[Manifest] = {
+  def read(folder: Store): Option[Manifest] = readVersion(folder).map(_._1)
+
+  /** With what `write` knows it by. */
+  def readVersion(folder: Store): Option[(Manifest, Option[String])] = {
     val file = folder / File
-    file.findJson().map(of(_, folder, file.shown))
+    file.findVersion().map { case (found, version) => of(found, folder, file.shown) -> version }
   }
 
   private def of(value: JsonNode, folder: Store, shown: String): Manifest =

@@ -226,7 +226,7 @@ private final class PartFile(
     try run
     catch {
       case error: IOException =>
-        throw new StorageError(s"cannot write ${store.shown}: ${error.getMessage}", error)
+        throw StorageError.of(s"cannot write ${store.shown}: ${error.getMessage}", error)
     }
 
   private final class Counted(to: OutputStream) extends FilterOutputStream(to) {

@@ -6,9 +6,19 @@ import java.net.{URI, URLDecoder}
 import java.nio.charset.StandardCharsets.UTF_8
 import java.nio.file.StandardCopyOption.{ATOMIC_MOVE, REPLACE_EXISTING}
 import java.nio.file.{Files, Paths}
+import java.util
 import java.util.UUID
 import org.apache.hadoop.conf.Configuration
-import org.apache.hadoop.fs.{FileContext, FileStatus, FileSystem, Options, Path}
+import org.apache.hadoop.fs.{
+  EtagSource,
+  FileAlreadyExistsException,
+  FileContext,
+  FileStatus,
+  FileSystem,
+  Options,
+  Path
+}
+import scala.language.existentials
 import scala.util.Using
 import scala.util.control.NonFatal
 import tfspark.storage.{Note, Storage}
@@ -68,19 +78,78 @@ private[tfspark] final class Store private (val shown: String, path: Path, fs: F
     try Some(readJson())
     catch { case _: StorageError if !exists => None }
 
-  def writeJson(value: JsonNode): Unit = {
-    val plain = Store.json.treeToValue(value, classOf[Object])
-    val text = Store.json.writerWithDefaultPrettyPrinter().writeValueAsBytes(plain)
-    write(text :+ '\n'.toByte)
+  /** With what `writeOver` knows it by. */
+  def findVersion(): Option[(JsonNode, Option[String])] = {
+    // First: of a file that is replaced meanwhile it is an old one, which `writeOver` refuses.
+    val tag = if (objects) status.collect { case known: EtagSource => known.getEtag } else None
+    findJson().map(_ -> tag)
   }
+
+  def writeJson(value: JsonNode): Unit = write(Store.bytes(value))
 
   /** Write a whole file or nothing: a reader never sees a part of it. */
   def write(content: Array[Byte]): Unit = safe("cannot write") {
+    // There a file is seen when it is closed, at once and in another's place.
+    if (objects) Using.resource(fs.create(path, true))(_.write(content))
+    else rename(partial(content))
+  }
+
+  /** Write a whole file where there is none; whether there was none. */
+  def writeNew(content: Array[Byte]): Boolean =
+    if (objects) replace(content, None)
+    else
+      safe("cannot write") {
+        val beside = partial(content)
+        try {
+          FileContext.getFileContext(fs.getUri, fs.getConf).rename(beside, path)
+          true
+        } catch { case _: FileAlreadyExistsException => false }
+        finally fs.delete(beside, false): Unit
+      }
+
+  /** Write a whole file if it is as it was found; whether it was. Only object stores compare:
+    * elsewhere the caller holds a lock.
+    *
+    * @param version
+    *   None: there was no file
+    */
+  def writeOver(value: JsonNode, version: Option[String]): Boolean = {
+    val content = Store.bytes(value)
+    if (objects) replace(content, version)
+    else {
+      write(content)
+      true
+    }
+  }
+
+  /** By a PUT that the store itself refuses where the file is another; whether it is ours now. */
+  private def replace(content: Array[Byte], version: Option[String]): Boolean =
+    try {
+      // Each call changes the builder itself.
+      val file = fs.createFile(path)
+      file.overwrite(version.isDefined)
+      file.recursive()
+      version match {
+        case Some(tag) => file.must("fs.option.create.conditional.overwrite.etag", tag)
+        case None => file.must("fs.option.create.conditional.overwrite", true)
+      }
+      Using.resource(file.build())(_.write(content))
+      true
+    } catch {
+      // A PUT that was done, and tried again because its answer was lost, is refused too.
+      case error: IOException if Store.refused(error) =>
+        try util.Arrays.equals(Using.resource(fs.open(path))(_.readAllBytes()), content)
+        catch { case _: FileNotFoundException => false }
+      case error: IOException =>
+        throw StorageError.of(s"cannot write $shown: ${Store.why(error)}", error)
+    }
+
+  private def partial(content: Array[Byte]): Path = {
     val id = UUID.randomUUID().toString.replace("-", "")
-    val partial = new Path(path.getParent, s"${path.getName}.$id.partial")
+    val beside = new Path(path.getParent, s"${path.getName}.$id.partial")
     fs.mkdirs(path.getParent)
-    Using.resource(fs.create(partial, true))(_.write(content))
-    rename(partial)
+    Using.resource(fs.create(beside, true))(_.write(content))
+    beside
   }
 
   /** Give a file this name, at once where the file system can. */
@@ -89,9 +158,14 @@ private[tfspark] final class Store private (val shown: String, path: Path, fs: F
 
   private def inner: Path = path
 
+  /** Whether it is of an object store. */
+  def objects: Boolean = Storage.isObjects(fs)
+
   private def rename(from: Path): Unit = local match {
     case Some(to) =>
       Files.move(Paths.get(from.toUri.getPath), to, ATOMIC_MOVE, REPLACE_EXISTING): Unit
+    case None if objects =>
+      if (!fs.rename(from, path)) throw new IOException("the file system refuses it")
     case None =>
       FileContext.getFileContext(fs.getUri, fs.getConf).rename(from, path, Options.Rename.OVERWRITE)
   }
@@ -122,7 +196,7 @@ private[tfspark] final class Store private (val shown: String, path: Path, fs: F
     try run
     catch {
       case error: IOException =>
-        throw new StorageError(s"$what $shown$more: ${Store.why(error)}", error)
+        throw StorageError.of(s"$what $shown$more: ${Store.why(error)}", error)
     }
 }
 
@@ -136,13 +210,24 @@ private[tfspark] object Store {
       if (uri) named
       else Paths.get(plain(named)).toAbsolutePath.toString
     try {
-      val path = if (uri) new Path(named) else new Path(new URI("file", null, shown, null))
+      val path = if (uri) Storage.uri(named) else new Path(new URI("file", null, shown, null))
       new Store(shown, path, Storage.fileSystem(path, conf))
     } catch {
       case NonFatal(error) =>
-        throw new StorageError(s"cannot open the file system of $named: ${error.getMessage}", error)
+        throw StorageError.of(s"cannot open the file system of $named: ${error.getMessage}", error)
     }
   }
+
+  private def bytes(value: JsonNode): Array[Byte] = {
+    val plain = json.treeToValue(value, classOf[Object])
+    json.writerWithDefaultPrettyPrinter().writeValueAsBytes(plain) :+ '\n'.toByte
+  }
+
+  /** By its name: hadoop-aws is there only where S3 is. */
+  private def refused(error: IOException): Boolean =
+    error.isInstanceOf[FileAlreadyExistsException] ||
+      error.getClass.getSimpleName == "RemoteFileChangedException" ||
+      String.valueOf(error.getMessage).contains("Status Code: 412")
 
   private def plain(named: String): String =
     if (!named.startsWith("file:")) named

@@ -74,7 +74,7 @@ class TFRecordFaultSuite extends TFRecordFolders {
     val store = Store(path, new Configuration)
     Seq("_manifest.json", "_SUCCESS").foreach(name => (store / name).delete())
     // The job died between the removal of the old schema's file and its commit.
-    Folder.byNames(store).write(store)
+    Folder.byNames(store).write(store, None)
     (store / "_schema.json").delete()
     val dead = LocalFiles.createDirectories(Paths.get(path, "_staging/write-0123456789ab"))
     val host = LocalFiles.readString(Paths.get("/proc/sys/kernel/hostname")).trim

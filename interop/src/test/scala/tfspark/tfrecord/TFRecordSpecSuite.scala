@@ -234,7 +234,7 @@ class TFRecordSpecSuite extends AnyFunSuite {
         case None =>
           val found = Manifest.read(store).get
           LocalFiles.delete(file)
-          found.write(store)
+          found.write(store, None)
           assert(json.readTree(LocalFiles.readString(file)) == json.readTree(there))
       }
     }
