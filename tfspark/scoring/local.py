@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tfspark.registry.resolve import ModelFolder
-from tfspark.scoring.model.pack import Packed, cut, listed
+from tfspark.scoring.model.pack import packed_of
 from tfspark.scoring.worker.guard import Scorer
 from tfspark.scoring.worker.predict import Feed
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """What is a broadcast where Spark is."""
-
-    value: bytes
 
 
 def scorer_of(model: ModelFolder, **settings: Any) -> Scorer:
@@ -26,9 +18,3 @@ def scorer_of(model: ModelFolder, **settings: Any) -> Scorer:
     """
     feeds = tuple(Feed(name, spec) for name, spec in model.signature.inputs.items())
     return Scorer(packed_of(model), model.signature, feeds, **settings)
-
-
-def packed_of(model: ModelFolder) -> Packed:
-    """The files of a model, held by this process."""
-    pieces = tuple(_Piece(content) for content in cut(model))
-    return Packed(model.path, model.digest, listed(model), pieces)
