@@ -52,10 +52,21 @@ def opened(meta: Any, signature: str) -> str:
         part = pruned(meta, signature)
     except Exception:  # a damaged one, of which the error is no text of ours
         return "none"
-    files = [f"{tensor}={file}" for tensor, file in part.assets.items()]
-    told = "\n".join([part.restore, part.filename, *part.init, *files])
-    graph: bytes = part.graph.SerializeToString(deterministic=True)
-    return hashlib.sha256(graph + told.encode()).hexdigest()
+    whole = hashlib.sha256()
+
+    def add(*texts: str) -> None:
+        whole.update("".join(f"{text}\n" for text in texts).encode())
+
+    for node in part.graph.node:
+        add(node.name, node.op, node.device, *node.input)
+        # By name: parsers differ in the order of a map.
+        for key, value in sorted(node.attr.items()):
+            add(key)
+            whole.update(value.SerializeToString())
+    add(*(function.signature.name for function in part.graph.library.function))
+    files = (f"{tensor}={file}" for tensor, file in part.assets.items())
+    add(part.restore, part.filename, *part.init, *files)
+    return whole.hexdigest()
 
 
 def by_jvm(jars: list[str], models: Iterable[bytes], folder: Path) -> list[Said]:

@@ -40,7 +40,9 @@ _closing: threading.Timer | None = None
 
 
 def tried(spark: SparkSession, model: ModelFolder) -> None:
-    """Open a model behind the wall of this machine, once; with `spark.tfspark.wall=never`, do not.
+    """Open a model behind the wall of this machine, once.
+
+    Not with `spark.tfspark.wall=never`, nor with `always`, by which the JVM refuses to open any.
 
     Raises:
         StorageError: it reaches for more than its own files.
@@ -48,7 +50,7 @@ def tried(spark: SparkSession, model: ModelFolder) -> None:
     """
     settings = {k: v for k, v in scorer_settings(spark).items() if k != "isolate"}
     key = (model.digest, model.signature.name)
-    if settings["wall"] == "never" or key in _passed:
+    if settings["wall"] != "auto" or key in _passed:
         return
     if not landlock.version() or find_spec("tensorflow") is None:
         return

@@ -71,8 +71,7 @@ private[tfspark] object Prune {
     val called = program.reached(kept.toSeq.flatMap(program.calledBy))
     val functions = meta.getGraphDef.getLibrary.getFunctionList.asScala
       .filter(function => called(function.getSignature.getName))
-    if (functions.nonEmpty)
-      graph.setLibrary(FunctionDefLibrary.newBuilder().addAllFunction(functions.asJava))
+    graph.setLibrary(FunctionDefLibrary.newBuilder().addAllFunction(functions.asJava))
     val (op, tensor) = read match {
       case None => (restore, file)
       case Some(Nil) => ("", "")

@@ -1,7 +1,6 @@
 package tfspark.model
 
 import com.fasterxml.jackson.databind.ObjectMapper
-import com.google.protobuf.CodedOutputStream
 import java.io.ByteArrayOutputStream
 import java.nio.charset.StandardCharsets.UTF_8
 import java.nio.file.{Files, Paths}
@@ -34,17 +33,24 @@ object ManyModels {
       System.out.println(json.writeValueAsString(answer.add(opened)))
     }
 
+  /** Of each node all that there is; attributes by name, as parsers differ in the order of a map.
+    */
   private def sum(prune: () => Pruned): String =
     try {
       val part = prune()
       val bytes = new ByteArrayOutputStream
-      val out = CodedOutputStream.newInstance(bytes)
-      out.useDeterministicSerialization()
-      part.graph.writeTo(out)
-      out.flush()
+      def add(text: String): Unit = bytes.write(s"$text\n".getBytes(UTF_8))
+      for (node <- part.graph.getNodeList.asScala) {
+        val inputs = node.getInputList.asScala.toSeq
+        (Seq(node.getName, node.getOp, node.getDevice) ++ inputs).foreach(add)
+        for ((key, value) <- Program.attributes(node)) {
+          add(key)
+          bytes.write(value.toByteArray)
+        }
+      }
+      part.graph.getLibrary.getFunctionList.asScala.foreach(f => add(f.getSignature.getName))
       val files = part.assets.map { case (tensor, file) => s"$tensor=$file" }
-      val told = Seq(part.restore, part.filename) ++ part.init ++ files
-      bytes.write(told.mkString("\n").getBytes(UTF_8))
+      (Seq(part.restore, part.filename) ++ part.init ++ files).foreach(add)
       Hex.sha256(bytes.toByteArray)
     } catch { case NonFatal(_) => "none" }
 }
