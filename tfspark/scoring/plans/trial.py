@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import threading
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from tfspark.registry.resolve import ModelFolder
 from tfspark.scoring.model.pack import packed_of
 from tfspark.scoring.worker import landlock, wall
 from tfspark.scoring.worker.opened import not_opened
-from tfspark.scoring.worker.parent import Child, Ended
+from tfspark.scoring.worker.parent import Child
 from tfspark.scoring.worker.predict import Feed, LocalScorer
 from tfspark.scoring.worker.settings import scorer_settings
 from tfspark.tensors import arrow_type
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 _IDLE = 60.0
 """Seconds that the process waits for the next model."""
+_PATIENT = 60.0
+"""Seconds for the row of zeros, at most."""
+_LARGEST = 1 << 20
+"""Values of an input, at most."""
 _logger = logging.getLogger(__name__)
 _child = Child()
 atexit.register(_child.close)
@@ -60,11 +65,11 @@ def tried(spark: SparkSession, model: ModelFolder) -> None:
         row = [pa.array([_zeros(spec)], arrow_type(spec)) for spec in specs]
         feeds = tuple(Feed(name, spec) for name, spec in model.signature.inputs.items())
         scorer = LocalScorer(packed_of(model), model.signature, feeds, **settings)
-        reason = _child.score(scorer, row, scorer.deadline)[1][0].as_py() or ""
+        deadline = min(scorer.deadline, _PATIENT)
+        reason = _child.score(scorer, row, deadline)[1][0].as_py() or ""
     except UnsafeModelError:
         raise
-    except (StorageError, Ended, pa.ArrowException) as error:
-        # Executors may have more memory, and say themselves what else is wrong.
+    except Exception as error:  # executors may have more memory, and say what else is wrong
         if wall.BEYOND in str(error):
             raise
         _logger.warning("model %s: could not be tried behind a wall: %s", model.path, error)
@@ -85,7 +90,9 @@ def _close_later() -> None:
 
 
 def _zeros(spec: TensorSpec) -> Any:
-    """A value of a column for an input."""
+    """A value of a column for an input; null, which opens the model alone, for a large one."""
     fill = {"string": "", "bool": False}.get(spec.dtype, 0)
     shape = [1 if size is None else size for size in spec.shape]
+    if math.prod(shape) > _LARGEST:
+        return None
     return fill if shape in ([], [1]) else np.full(shape, fill, object).tolist()
