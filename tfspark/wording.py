@@ -222,6 +222,13 @@ TEXTS = {
         "or copy it again"
     ),
     "no_graph": "{where}: holds no graph: it was damaged or cut off; copy it again",
+    "too_large": (
+        "{place} has {count} values at once, and at most {most} are taken; export a signature of "
+        "smaller tensors"
+    ),
+    "no_rows": (
+        "{place} has batches of no rows; export a signature in which it has the batch dimension"
+    ),
     "second_form": (
         "model {folder}: {name} stands beside {file}, and only {file} is checked; remove {name}"
     ),

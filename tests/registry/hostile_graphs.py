@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
-from tests.registry.hostile import CALL, Attr, Body, Cases, function, named, node, save
+from tests.registry.hostile import CALL, Attr, Body, Cases, Change, function, named, node, save
 
 CASES = Cases()
 
@@ -20,6 +20,15 @@ def a_function_named_as_an_op(meta: Any) -> None:
     function(meta.graph_def.library, "Relu", save)
     Body(named(meta, "signature_wrapper").node_def, inside=True).add("Relu")
     node(meta, meta.saver_def.restore_op_name).attr["_more"].func.name = "Relu"
+
+
+@CASES.of("mlp")
+def a_function_named_as_an_internal_op(meta: Any) -> None:
+    """What TensorFlow puts behind every function's results then means the function."""
+    function(meta.graph_def.library, "_Retval", save)
+    call = Body(named(meta, "traced_save").node_def, inside=True).add(CALL)
+    named(meta, "traced_save").node_def[-1].attr["f"].func.name = "_Retval"
+    assert call
 
 
 @CASES.of("mlp")
@@ -175,6 +184,83 @@ def a_resource_of_text(meta: Any) -> None:
 
 
 # Others.
+
+_TEXT, _PATH = Attr(type=7), Attr(s=b"/tmp/owned")
+REACHING: dict[str, dict[str, Attr]] = {
+    "MatchingFiles": {},
+    "WholeFileReaderV2": {},
+    "FixedUnigramCandidateSampler": {"vocab_file": _PATH},
+    "LoadAndRemapMatrix": {},
+    "GenerateVocabRemapping": {},
+    "ImmutableConst": {"memory_region_name": _PATH},
+    "Save": {},
+    "SaveSlices": {},
+    "Restore": {},
+    "CreateSummaryFileWriter": {},
+    "WriteGraphSummary": {},
+    "DebugIdentityV3": {"debug_urls": Attr(list=Attr.ListValue(s=[b"file:///tmp/owned"]))},
+    "DebugNumericSummaryV2": {"output_debug_mode": Attr(i=2)},
+    "DumpTensor": {},
+    "CopyHost": {"debug_ops_spec": Attr(list=Attr.ListValue(s=[b"DebugIdentity;file:///tmp/x;0"]))},
+    "CacheDatasetV2": {},
+    "SnapshotDatasetV2": {},
+    "TFRecordDatasetV2": {},
+    "SqlDataset": {},
+    "DataServiceDatasetV4": {},
+    "RegisterDatasetV2": {},
+    "SaveDatasetV2": {},
+    "LoadDataset": {},
+    "AssertNextDataset": {},
+    "OneShotIterator": {},
+    "EagerPyFunc": {"token": Attr(s=b"pyfunc_0")},
+    "PyFuncStateless": {"token": Attr(s=b"pyfunc_0")},
+    "XlaLaunch": {},
+    "XlaHostCompute": {},
+    "XlaCallModule": {},
+    "TPUCompile": {},
+    "TPUReplicate": {},
+    "TPUPartitionedCall": {},
+    "CollectiveReduceV2": {},
+    "CollectiveBcastRecvV2": {},
+    "RemoteCall": {},
+    "SymbolicGradient": {},
+    "Send": {},
+    "_Send": {"send_device": Attr(s=b"/job:evil/task:0")},
+    "_HostRecv": {},
+    "DecodeProtoV2": {"descriptor_source": _PATH},
+    "FileSystemSetConfiguration": {},
+    "BigtableClient": {},
+    "IO>FileRead": {},
+    "Abort": {},
+    "ReadFile\u200b": {},
+    "Relu ": {},
+    "relu": {},
+    "": {},
+}
+"""Ops that reach for files, addresses, Python or other processes; and what is no op at all."""
+
+
+def reaching(op: str) -> Change:
+    """A change that adds the op to what is served."""
+
+    def change(meta: Any) -> None:
+        made = Body(meta.graph_def.node, inside=False).add(op, name="evil", **REACHING[op])
+        node(meta, CALL).input.append(f"^{made.split(':')[0]}")
+
+    return change
+
+
+@CASES.of("mlp")
+def an_op_by_the_name_of_a_function(meta: Any) -> None:
+    """Python's loader calls a function whose name is an op of the graph."""
+    name = function(meta.graph_def.library, "évil", save)
+    Body(meta.graph_def.node, inside=False).add(name)
+
+
+@CASES.of("mlp")
+def a_saver_that_a_strange_control_input_needs(meta: Any) -> None:
+    saves = meta.saver_def.save_tensor_name.split(":")[0]
+    node(meta, CALL).input.append(f"^{saves}:0")
 
 
 @CASES.of("mlp")

@@ -135,6 +135,14 @@ def an_old_saver_that_is_scored(meta: Any) -> None:
 
 
 @CASES.of("old")
+def an_old_saver_below_an_input(meta: Any) -> None:
+    """Which is fed, and so not run; what is opened holds it all the same."""
+    body = Body(meta.graph_def.node, inside=False)
+    made = body.add("Identity", body.const(["x"]), "^save/Identity_4", name="more", T=7)
+    meta.signature_def["regress"].inputs["more"].name = made
+
+
+@CASES.of("old")
 def an_old_saver_that_an_init_op_is(meta: Any) -> None:
     _first(meta, "save/Identity_4")
 

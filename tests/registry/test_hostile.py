@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -14,8 +15,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tests.conftest import ROOT
 from tests.registry import hostile_old
 from tests.registry.fuzz import fuzzed, joined, split
-from tests.registry.hostile import Honest, plain, product, said
+from tests.registry.hostile import Body, Honest, edited, plain, product, said
 from tests.registry.hostile_cases import CASES
+from tests.registry.hostile_graphs import REACHING, reaching
 from tests.sizes import size
 from tfspark.registry import safety
 from tfspark.registry.savedmodel import parse
@@ -57,6 +59,30 @@ def test_everything_everywhere_is_refused(honest: Honest, tmp_path: Path) -> Non
     assert len(made) == 98 + 49
     texts = {name: said(tmp_path, content)[1] for name, content in made.items()}
     assert [name for name, text in texts.items() if "could do more" not in text] == []
+
+
+@pytest.mark.parametrize("tensorflow", [False, True])
+def test_what_reaches_further_is_refused(honest: Honest, tmp_path: Path, tensorflow: bool) -> None:
+    for op in REACHING:
+        name, text = said(tmp_path, edited(honest.mlp, reaching(op)), tensorflow)
+        assert name == "UnsafeModelError", op
+        assert f"op {op} (node evil in the main graph) is not allow-listed" in text
+
+
+def test_many_savers_take_no_long(honest: Honest, tmp_path: Path) -> None:
+    """Nodes that save and are not run, beside as many that are: a second, and not minutes."""
+
+    def change(meta: Any) -> None:
+        body = Body(meta.graph_def.node, inside=False)
+        for _ in range(20_000):
+            body.nodes.add(name=f"save_{len(body.nodes)}", op="SaveV2")
+            node = body.nodes.add(name=f"run_{len(body.nodes)}", op="NoOp")
+            body.nodes[0].input.append(f"^{node.name}")
+
+    content = edited(honest.old, change)
+    started = time.monotonic()
+    said(tmp_path, content)
+    assert time.monotonic() - started < 30
 
 
 def test_the_honest_ones_pass(honest: Honest, tmp_path: Path) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tfspark.registry.resolve import ModelFolder
-from tfspark.scoring.local import packed_of
-from tfspark.scoring.model.pack import unpack
+from tfspark.scoring.model.pack import packed_of, unpack
 from tfspark.scoring.worker.opened import set_up_tensorflow
 from tfspark.scoring.worker.session import open_session
 from tfspark.tensors import Array

@@ -16,6 +16,7 @@ follow. Ops that are looked at closer:
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any, NoReturn
@@ -43,6 +44,8 @@ _TEXT_TABLES = {"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"}
 _PRINT = "PrintV2"
 _STREAMS = (b"stderr", b"stdout", b"log(info)", b"log(warning)", b"log(error)")
 _LOOKED_AT = {*_SAVE, *_TEXT_TABLES, _RESTORE, _PRINT}
+_INTERNAL = re.compile("_[A-Z][A-Za-z0-9]*")
+"""Ops that TensorFlow puts into a graph by itself; no exporter names a function so."""
 _INPUTS = {"Placeholder", "PlaceholderWithDefault"}
 _FED = {*_INPUTS, "Const"}
 # A resource or a variant that is read from bytes may be anybody's.
@@ -130,7 +133,7 @@ class _Check:
             info
             for name, signature in signatures.items()
             if name != INIT_OP
-            for info in signature.outputs.values()
+            for info in (*signature.outputs.values(), *signature.inputs.values())
         ]
         self.scores = ancestors(main, (node_of(t) for info in infos for t in tensors(info)))
         self.begins = ancestors(main, self.init)
@@ -142,7 +145,7 @@ class _Check:
         library, seen = self.meta.graph_def.library, set()
         for function in library.function:
             name = function.signature.name
-            if name in known:
+            if name in known or _INTERNAL.fullmatch(name):
                 self._refuse_function(name, "function_is_op")
             if name in seen:
                 self._refuse_function(name, "function_twice")
@@ -206,12 +209,16 @@ class _Check:
     def _is_saver(self, graph: Graph, node: Any) -> bool:
         """Whether saving alone runs a node."""
         if graph is self.program.main:
-            return node.name not in self.scores | self.begins | self.reads
+            return not self._is_run(node.name, self.scores, self.begins, self.reads)
         return graph.name in self.saves
+
+    @staticmethod
+    def _is_run(name: str, *parts: set[str]) -> bool:
+        return any(name in part for part in parts)
 
     def _is_main_restore(self, graph: Graph, node: Any) -> bool:
         main = graph is self.program.main
-        return main and node.name not in self.scores | self.begins
+        return main and not self._is_run(node.name, self.scores, self.begins)
 
     def _is_restored(self, graph: Graph, node: Any) -> bool:
         """Whether a file that is read is the one that TensorFlow tells the saver."""
@@ -229,7 +236,8 @@ class _Check:
         file = node.input[1] if len(node.input) > 1 else ""
         if self.assets.has(graph, file):
             return True
-        if graph is not self.program.main or node.name in self.scores | self.reads:
+        main = graph is self.program.main
+        if not main or self._is_run(node.name, self.scores, self.reads):
             return False  # nobody would feed the path
         return self._is_fed(graph, file, self.assets.placeholders)
 

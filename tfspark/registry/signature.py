@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +16,8 @@ from tfspark.tensors import TensorSpec
 from tfspark.wording import say
 
 DEFAULT = "serving_default"
+_MOST = 2**31 - 1
+"""Values of a tensor: what Java counts to."""
 _DTYPES = {
     1: "float32",
     2: "float64",
@@ -146,8 +149,17 @@ def _specs(folder: str, what: str, entries: Any, batches: set[int]) -> dict[str,
                 f"{place} is one value for the whole batch, not one a row; "
                 "export a signature in which it has the batch dimension"
             )
+        _check_sizes(place, sizes)
         if sizes and sizes[0] >= 0:
             batches.add(sizes[0])
         shape = tuple(None if size < 0 else int(size) for size in sizes[1:])
         specs[str(name)] = TensorSpec(_DTYPES[tensor.dtype], shape)
     return specs
+
+
+def _check_sizes(place: str, sizes: list[int]) -> None:
+    count = math.prod(size for size in sizes if size > 0)
+    if count > _MOST:
+        raise SignatureError(say("too_large", place=place, count=count, most=_MOST))
+    if sizes and sizes[0] == 0:
+        raise SignatureError(say("no_rows", place=place))

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from tfspark.registry.resolve import ModelFolder
-from tfspark.scoring.model.pack import Packed, cut, listed
+from tfspark.scoring.model.pack import packed_of
 from tfspark.scoring.worker.guard import Scorer
 from tfspark.scoring.worker.predict import Feed
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """What is a broadcast where Spark is."""
-
-    value: bytes
 
 
 def scorer_of(model: ModelFolder, feeds: Iterable[Feed] | None = None, **settings: Any) -> Scorer:
@@ -29,9 +21,3 @@ def scorer_of(model: ModelFolder, feeds: Iterable[Feed] | None = None, **setting
     if feeds is None:
         feeds = (Feed(name, spec) for name, spec in model.signature.inputs.items())
     return Scorer(packed_of(model), model.signature, tuple(feeds), **settings)
-
-
-def packed_of(model: ModelFolder) -> Packed:
-    """The files of a model, held by this process."""
-    pieces = tuple(_Piece(content) for content in cut(model))
-    return Packed(model.path, model.digest, listed(model), pieces)

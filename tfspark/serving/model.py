@@ -13,7 +13,7 @@ from tfspark.registry.entry import INIT_OP, serving
 from tfspark.registry.resolve import ModelFolder
 from tfspark.registry.savedmodel import read_heads
 from tfspark.registry.signature import Signature, read_signature
-from tfspark.scoring.local import packed_of
+from tfspark.scoring.model.pack import packed_of
 from tfspark.scoring.worker.parent import Child, Ended, Late
 from tfspark.serving.answer import classifications, columns, predictions, regressions
 from tfspark.serving.examples import examples_of

@@ -111,6 +111,16 @@ def test_settings_are_checked_in_the_same_words(
     assert setting in said[0]
 
 
+def test_a_wall_that_is_asked_for_is_refused_at_once(df: DataFrame, picky: str) -> None:
+    df.sparkSession.conf.set("spark.tfspark.wall", "always")
+    try:
+        said = "there is no wall around models in Spark's own process; set it to auto, or use plan"
+        with pytest.raises(ConfigError, match=said):
+            tfspark.score(df, picky, plan="jvm")
+    finally:
+        df.sparkSession.conf.unset("spark.tfspark.wall")
+
+
 def test_the_rows_of_a_batch_are_a_setting(spark: SparkSession, tmp_path: Path) -> None:
     import tensorflow as tf
 

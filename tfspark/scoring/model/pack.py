@@ -70,6 +70,19 @@ def broadcast(spark: SparkSession, model: ModelFolder) -> Packed:
     return _sent[key]
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """What is a broadcast where Spark is."""
+
+    value: bytes
+
+
+def packed_of(model: ModelFolder) -> Packed:
+    """The files of a model, held by this process."""
+    pieces = tuple(_Piece(content) for content in cut(model))
+    return Packed(model.path, model.digest, listed(model), pieces)
+
+
 def listed(model: ModelFolder) -> tuple[tuple[str, int, str], ...]:
     """(path, bytes, sha256) of a model's files, sorted."""
     files = sorted(model.files.items())

@@ -2,11 +2,13 @@
 
 Kept are the nodes that the signature's outputs stand on, those that initialise tables, and the
 functions that all of these call. Variables that nobody reads then, such as an optimizer's slots,
-are not read from disk: the restore op is replaced by one of the other variables.
+are not read from disk: the restore op is replaced by one of the other variables. The Scala module
+does the same (`Prune.scala`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,6 +19,8 @@ from tfspark.registry.program import CALLS, Program, ancestors, node_of
 _VARIABLES = {"VarHandleOp", "Variable", "VariableV2"}
 _PASSED = {"NoOp", "Identity", "Const", "RestoreV2", "Placeholder", "PlaceholderWithDefault"}
 _OWN = "tfspark_restore"
+_TEXT = 7  # TensorFlow's number of the dtype
+_PLACE = re.compile(r":([0-9]{1,9})\Z")
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def _plain(node: Any, kept: set[str]) -> None:
     node.device = ""
     if "_class" in node.attr:
         places = node.attr["_class"].list.s
-        stay = [place for place in places if place.removeprefix(b"loc:@").decode() in kept]
+        stay = [p for p in places if p.removeprefix(b"loc:@").decode(errors="replace") in kept]
         places[:] = stay
         if not stay:
             del node.attr["_class"]
@@ -107,11 +111,11 @@ def _restoring(needed: list[_Saved], nodes: dict[str, Any]) -> list[Any]:
 
     def texts(name: str, given: Iterable[bytes]) -> str:
         tensor = tf.make_tensor_proto(list(given), tf.string)
-        return node(name, "Const", dtype=value(type=7), value=value(tensor=tensor))
+        return node(name, "Const", dtype=value(type=_TEXT), value=value(tensor=tensor))
 
     if not needed:
         return []
-    file = node(f"{_OWN}/file", "Placeholder", dtype=value(type=7))
+    file = node(f"{_OWN}/file", "Placeholder", dtype=value(type=_TEXT))
     keys = texts(f"{_OWN}/keys", (one.key for one in needed))
     parts = texts(f"{_OWN}/parts", (one.part for one in needed))
     types = value(list=value.ListValue(type=[one.dtype for one in needed]))
@@ -133,14 +137,18 @@ def _saved(meta: Any, program: Program) -> list[_Saved] | None:
         return []
     found: list[_Saved] = []
     reached = ancestors(main, [restore])
-    for name in reached:
-        node = main.nodes[name]
-        if node.op in CALLS and name == restore:
-            function = program.functions[node.attr["f"].func.name]
+    for node in main.listed:
+        if node.name not in reached:
+            continue
+        if node.op in CALLS and node.name == restore:
+            function = program.functions.get(node.attr["f"].func.name) if "f" in node.attr else None
+            if function is None:
+                return None
             arguments = [given for given in node.input if not given.startswith("^")]
+            known = dict(zip(function.args, arguments, strict=False))
 
-            def outside(tensor: str, args: Any = function.args, given: Any = arguments) -> str:
-                return str(given[args[tensor]]) if tensor in args else ""
+            def outside(tensor: str, known: dict[str, str] = known) -> str:
+                return known.get(tensor, "")
 
             taken = _assigned(function.nodes, function.listed, function.source, outside, program)
         else:
@@ -166,26 +174,40 @@ def _assigned(
             if node.op not in _PASSED | _VARIABLES:
                 return None
             continue
+        if len(node.input) < 2:
+            return None
         variable = program.main.nodes.get(node_of(program.main.source(outside(node.input[0]))))
-        value = source(node.input[1])
-        restored = nodes.get(node_of(value))
-        if variable is None or variable.op not in _VARIABLES or restored is None:
+        one = _restored(nodes, source(node.input[1]), source)
+        if variable is None or variable.op not in _VARIABLES or one is None:
             return None
-        if restored.op != "RestoreV2":
-            return None
-        at = int(value.rpartition(":")[2]) if ":" in value else 0
-        texts = [_texts(nodes.get(node_of(source(given)))) for given in restored.input[1:3]]
-        types = restored.attr["dtypes"].list.type
-        if not at < min(len(types), *map(len, texts)):
-            return None
-        found.append(_Saved(variable.name, texts[0][at], texts[1][at], types[at]))
+        found.append(_Saved(variable.name, *one))
     return found
 
 
-def _texts(node: Any) -> list[bytes]:
-    """A constant list of texts."""
-    import tensorflow as tf
+def _restored(
+    nodes: dict[str, Any], value: str, source: Callable[[str], str]
+) -> tuple[bytes, bytes, int] | None:
+    """Where in the checkpoint a value is, and its dtype; None if it is not from there."""
+    node = nodes.get(node_of(value))
+    place = _PLACE.search(value)
+    if node is None or node.op != "RestoreV2" or (":" in value and place is None):
+        return None
+    at = int(place[1]) if place else 0
+    types = node.attr["dtypes"].list.type
+    lists = [*node.input[1:3], "", ""][:2]
+    key, part = (_text(nodes.get(node_of(source(given))), at) for given in lists)
+    if key is None or part is None or at >= len(types):
+        return None
+    return key, part, types[at]
 
+
+def _text(node: Any, at: int) -> bytes | None:
+    """One of a constant list of texts; the last one stands for all that follow."""
     if node is None or node.op != "Const":
-        return []
-    return [bytes(text) for text in tf.make_ndarray(node.attr["value"].tensor).reshape(-1)]
+        return None
+    tensor = node.attr["value"].tensor
+    sizes = [dim.size for dim in tensor.tensor_shape.dim]
+    texts = tensor.string_val
+    if tensor.dtype != _TEXT or tensor.tensor_content or len(sizes) != 1 or at >= sizes[0]:
+        return None
+    return bytes(texts[min(at, len(texts) - 1)]) if texts else b""

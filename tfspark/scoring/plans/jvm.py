@@ -19,6 +19,7 @@ from tfspark.registry.resolve import ModelFolder
 from tfspark.scoring.kinds.bound import BoundModel
 from tfspark.scoring.kinds.model import AnyModel
 from tfspark.scoring.plans.plan import RESULT, FilesPlan, Results, TableFiles, needed
+from tfspark.scoring.plans.trial import tried
 from tfspark.scoring.worker.sink import FilePart
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Jvm(FilesPlan):
             SignatureError: the module has no tensors of a dtype.
         """
         spark, found = df.sparkSession, _single(bound.model)
+        tried(spark, found)
         with _as_ours():
             frame = _interop(spark).scoreNumbered(
                 java_frame(df),
@@ -77,6 +79,7 @@ class Jvm(FilesPlan):
             As `results`; and what Spark raises where a task fails.
         """
         spark, found = df.sparkSession, _single(files.bound.model)
+        tried(spark, found)
         alike = java_map(
             spark,
             {

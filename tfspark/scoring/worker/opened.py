@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 import sys
 import threading
@@ -32,6 +33,8 @@ after_call: list[Callable[[], None]] = []
 after_open: list[Callable[[str], None]] = [loaded]
 """Run with the digest of every model that this process opens."""
 _REUSED = "SPARK_REUSE_WORKER"  # set in Python processes that Spark starts
+_LARGEST_ZEROS = 1 << 24
+"""Values of an input up to which a row of zeros is tried."""
 _lock = threading.Lock()
 _open: dict[tuple[str, str], OpenModel] = {}
 
@@ -95,9 +98,11 @@ def _opened(folder: Path, signature: Signature, warm_up: bool, name: str) -> Ope
     except TfsparkError:
         raise
     except Exception as error:
-        raise StorageError(
-            f"model {name}: cannot be opened: {telling(error)}; take another version of it"
-        ) from error
+        raise StorageError(not_opened(name, telling(error))) from error
+
+
+def not_opened(model: str, why: str) -> str:
+    return f"model {model}: cannot be opened: {why}; take another version of it"
 
 
 class OpenModel:
@@ -191,6 +196,9 @@ class OpenModel:
 
     def _warm_up(self) -> None:
         """One row through the model, so that the first batch does not pay for the set-up."""
+        shapes = (spec.shape for spec in self.signature.inputs.values())
+        if any(math.prod(size or 1 for size in shape) > _LARGEST_ZEROS for shape in shapes):
+            return
         tensors: dict[str, Any] = {}
         whole: dict[str, Any] = {}
         for name, spec in self.signature.inputs.items():
@@ -247,4 +255,4 @@ def telling(error: Exception) -> str:
     ]
     told = (said[0] if said else type(error).__name__)[:300]
     denied = wall.stands() and type(error).__name__ == "PermissionDeniedError"
-    return f"{told} (models reach no files but their own: {wall.SETTING})" if denied else told
+    return f"{told} ({wall.BEYOND})" if denied else told

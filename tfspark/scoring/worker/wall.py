@@ -26,6 +26,8 @@ from tfspark.scoring.worker.readable import devices, readable
 
 WALL = ("auto", "always", "never")
 SETTING = "spark.tfspark.wall"
+BEYOND = f"models reach no files but their own: {SETTING}"
+"""What is said of a model that the wall has stopped."""
 
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)

@@ -5,7 +5,9 @@ import java.nio.file.{Files, Path, StandardOpenOption}
 import org.bytedeco.javacpp.{BytePointer, PointerPointer}
 import org.tensorflow.internal.c_api.global.{tensorflow => c}
 import org.tensorflow.internal.c_api.{
+  AbstractTF_Buffer,
   AbstractTF_Graph,
+  AbstractTF_ImportGraphDefOptions,
   AbstractTF_Session,
   AbstractTF_SessionOptions,
   AbstractTF_Status,
@@ -18,11 +20,13 @@ import org.tensorflow.internal.c_api.{
 import org.tensorflow.proto.ConfigProto
 import scala.collection.mutable
 import scala.util.control.NonFatal
-import tfspark.IntegrityError
+import tfspark.{IntegrityError, StorageError, TfsparkException}
 import tfspark.storage.{FileLock, Private}
 import tfspark.tensors.{NativeTensor, TensorSpec, Values}
 
-/** A SavedModel in memory, for all tasks of this JVM. */
+/** One signature of a SavedModel in memory, for all tasks of this JVM: restored and initialised, as
+  * the Python side opens it (`tfspark/scoring/worker/session.py`).
+  */
 private[tfspark] final class OpenModel(
     folder: Path,
     saved: SavedModelFile,
@@ -37,7 +41,7 @@ private[tfspark] final class OpenModel(
     .setAllowSoftPlacement(true)
     .build()
   private val graph = AbstractTF_Graph.newGraph()
-  private val session = load()
+  private val session = opened(Prune(Entry.serving(saved), signature.name, saved.folder))
   private val inputs = places(signature.inputs)
   private val outputs = places(signature.outputs)
 
@@ -45,7 +49,6 @@ private[tfspark] final class OpenModel(
   val failures = new java.util.concurrent.atomic.AtomicInteger
   @volatile var succeeded = false
 
-  begin()
   warmUp()
 
   /** Outputs in the signature's order, of inputs in the signature's order; the caller closes both.
@@ -84,59 +87,64 @@ private[tfspark] final class OpenModel(
     graph.close()
   }
 
-  private def load(): TF_Session = {
+  private def opened(part: Pruned): TF_Session = {
+    imported(part)
+    val made = newSession()
+    if (part.restore.nonEmpty)
+      begin(made, Seq(part.restore), Seq(part.filename -> "variables/variables"))
+    if (part.init.nonEmpty)
+      begin(made, part.init, part.assets.map { case (tensor, name) => tensor -> s"assets/$name" })
+    made
+  }
+
+  private def imported(part: Pruned): Unit = {
+    val content = part.graph.toByteArray
+    val bytes = new BytePointer(content.length.toLong).put(content, 0, content.length)
+    val buffer = AbstractTF_Buffer.newBufferFromString(bytes)
+    val options = AbstractTF_ImportGraphDefOptions.newImportGraphDefOptions()
+    try checked(c.TF_GraphImportGraphDef(graph, buffer, options, _))
+    finally Seq(options, buffer, bytes).foreach(_.close())
+  }
+
+  private def newSession(): TF_Session = {
     val options = AbstractTF_SessionOptions.newSessionOptions()
     val bytes = new BytePointer(config.toByteArray: _*)
     try {
       checked(c.TF_SetConfig(options, bytes, bytes.limit(), _))
-      checked { status =>
-        AbstractTF_Session
-          .loadSessionFromSavedModel(
-            options,
-            null,
-            folder.toString,
-            Array("serve"),
-            graph,
-            null,
-            status
-          )
-      }
-    } finally bytes.close()
+      checked(AbstractTF_Session.newSession(graph, options, _))
+    } finally {
+      bytes.close()
+      options.close()
+    }
   }
 
-  /** Initialise tables and variables where the model names no op that does. */
-  private def begin(): Unit = {
-    val meta = Entry.serving(saved)
-    Entry.initOps(meta, saved.folder) match {
-      case Seq(ops) if ops.nonEmpty =>
-        val files = Entry.assets(meta, saved.folder)
-        val paths = files.map(file => text(folder.resolve(s"assets/${file.getFilename}").toString))
-        val fed = placesOf(files.map(_.getTensorInfo.getName))
-        val values = new PointerPointer[TF_Tensor](paths.map(_.handle): _*)
-        val targets = new PointerPointer[TF_Operation](ops.map(operation): _*)
-        try
-          checked { status =>
-            c.TF_SessionRun(
-              session,
-              null,
-              fed,
-              values,
-              paths.size,
-              new TF_Output(),
-              new PointerPointer[TF_Tensor](1L),
-              0,
-              targets,
-              ops.size,
-              null,
-              status
-            )
-          }
-        finally {
-          values.close()
-          targets.close()
-          paths.foreach(_.close())
-        }
-      case _ => () // TensorFlow's loader has run it
+  /** Run ops that open the model; tensors are fed with the paths of its files. */
+  private def begin(made: TF_Session, ops: Seq[String], files: Seq[(String, String)]): Unit = {
+    val paths = files.map { case (_, file) => text(folder.resolve(file).toString) }
+    val fed = placesOf(files.map(_._1))
+    val values = new PointerPointer[TF_Tensor](paths.map(_.handle): _*)
+    val targets = new PointerPointer[TF_Operation](ops.map(operation): _*)
+    val (nothing, results) = (new TF_Output(), new PointerPointer[TF_Tensor](1L))
+    try
+      checked { status =>
+        c.TF_SessionRun(
+          made,
+          null,
+          fed,
+          values,
+          paths.size,
+          nothing,
+          results,
+          0,
+          targets,
+          ops.size,
+          null,
+          status
+        )
+      }
+    finally {
+      Seq(fed, values, targets, nothing, results).foreach(_.close())
+      paths.foreach(_.close())
     }
   }
 
@@ -179,6 +187,8 @@ private[tfspark] final class OpenModel(
   /** One row through the model, so that the first batch does not pay for the set-up. */
   private def warmUp(): Unit = {
     val rows = signature.batch.getOrElse(1)
+    val counts = signature.inputs.map(_.shape.filter(_ > 0).product * rows)
+    if (counts.exists(_ > OpenModel.LargestZeros)) return
     val tensors = signature.inputs.map { spec =>
       val shape = rows.toLong +: spec.shape.map(size => if (size < 0) 1L else size)
       val zeros = Values.of(spec.copy(empty = None))
@@ -193,6 +203,7 @@ private[tfspark] final class OpenModel(
 }
 
 private[tfspark] object OpenModel {
+  private val LargestZeros = 1L << 24
   private val open = mutable.Map.empty[(String, String), OpenModel]
 
   /** The model of this JVM: opened by the first call, closed when the JVM ends. */
@@ -202,7 +213,14 @@ private[tfspark] object OpenModel {
         val root = ModelCache.folder()
         setUp(root)
         val folder = ModelCache.unpack(packed, root)
-        def opened(): OpenModel = new OpenModel(folder, checked(folder), signature, threads)
+        def opened(): OpenModel =
+          try new OpenModel(folder, checked(folder), signature, threads)
+          catch {
+            case error: TfsparkException => throw error
+            case NonFatal(error) =>
+              val text = s"model ${packed.model}: cannot be opened: ${telling(error)}"
+              throw new StorageError(s"$text; take another version of it", error)
+          }
         val model =
           try opened()
           catch {
@@ -252,5 +270,19 @@ private[tfspark] object OpenModel {
   private def closeAll(): Unit = synchronized {
     open.values.foreach(_.close())
     open.clear()
+  }
+
+  private val Skipped =
+    Seq("Graph execution error", "Detected at node", "<stack traces", "[[", "Function call")
+
+  /** The line of an error that says what happened; TensorFlow wraps it in many others. */
+  def telling(error: Throwable): String = {
+    val lines = Option(error.getMessage).getOrElse("").linesIterator.map(_.trim)
+    lines
+      .find(line =>
+        line.nonEmpty && !Skipped.exists(line.startsWith) && !line.contains("root error")
+      )
+      .getOrElse(error.getClass.getSimpleName)
+      .take(300)
   }
 }

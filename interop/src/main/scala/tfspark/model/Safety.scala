@@ -46,6 +46,8 @@ private[tfspark] object Safety {
   private val Print = "PrintV2"
   private val Streams = Set("stderr", "stdout", "log(info)", "log(warning)", "log(error)")
   private val LookedAt = Save ++ TextTables + Restore + Print
+  // Ops that TensorFlow puts into a graph by itself; no exporter names a function so.
+  private val Internal = "_[A-Z][A-Za-z0-9]*".r
   private val Inputs = Set("Placeholder", "PlaceholderWithDefault")
   private val Fed = Inputs + "Const"
   // A resource or a variant that is read from bytes may be anybody's.
@@ -72,7 +74,8 @@ private[tfspark] object Safety {
       main,
       meta.getSignatureDefMap.asScala.toSeq
         .filter(_._1 != Entry.InitOp)
-        .flatMap(_._2.getOutputsMap.values.asScala)
+        .map(_._2)
+        .flatMap(s => s.getOutputsMap.values.asScala ++ s.getInputsMap.values.asScala)
         .flatMap(tensors)
         .map(nodeOf)
     )
@@ -102,7 +105,8 @@ private[tfspark] object Safety {
       val seen = mutable.HashSet.empty[String]
       for (function <- meta.getGraphDef.getLibrary.getFunctionList.asScala) {
         val name = function.getSignature.getName
-        if (allowed(name) || LookedAt(name)) refuseFunction(name, "function_is_op")
+        if (allowed(name) || LookedAt(name) || Internal.matches(name))
+          refuseFunction(name, "function_is_op")
         if (!seen.add(name)) refuseFunction(name, "function_twice")
         val args = argumentsOf(function)
         nodesAreClear(name, function.getNodeDefList.asScala, args)

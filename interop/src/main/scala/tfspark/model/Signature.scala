@@ -81,7 +81,17 @@ private[tfspark] object Signature {
           s"$place is one value for the whole batch, not one a row; " +
             "export a signature in which it has the batch dimension"
         )
+      checkSizes(place, sizes)
       val row = sizes.drop(1).map(size => if (size < 0) -1L else size)
       (TensorSpec(key, dtype.get, row, tensor = info.getName), sizes.headOption.filter(_ >= 0))
     }
+
+  private def checkSizes(place: String, sizes: Seq[Long]): Unit = {
+    val count = sizes.filter(_ > 0).map(BigInt(_)).product
+    if (count > Int.MaxValue)
+      throw new SignatureError(
+        say("too_large", "place" -> place, "count" -> count, "most" -> Int.MaxValue)
+      )
+    if (sizes.headOption.contains(0L)) throw new SignatureError(say("no_rows", "place" -> place))
+  }
 }

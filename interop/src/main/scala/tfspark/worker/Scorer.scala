@@ -227,12 +227,12 @@ private[tfspark] final class Batch(scorer: Scorer) {
   }
 
   private def failed(row: Int, error: Throwable): Unit = {
-    refuse(good(row), s"the model failed: ${Scorer.telling(error)}")
+    refuse(good(row), s"the model failed: ${OpenModel.telling(error)}")
     val failures = model.failures.incrementAndGet()
     if (failures >= Scorer.Hopeless && !model.succeeded)
       throw new ModelFailed(
         s"model ${scorer.packed.model}: failed for each of the first $failures rows, so it is not " +
-          s"the rows; the last time with: ${Scorer.telling(error)}",
+          s"the rows; the last time with: ${OpenModel.telling(error)}",
         error
       )
   }
@@ -248,18 +248,4 @@ private[tfspark] object Scorer {
 
   /** Rows that fail one by one, before any succeeds, until the model and not the rows is blamed. */
   val Hopeless = 1000
-
-  private val Skipped =
-    Seq("Graph execution error", "Detected at node", "<stack traces", "[[", "Function call")
-
-  /** The line of an error that says what happened; TensorFlow wraps it in many others. */
-  def telling(error: Throwable): String = {
-    val lines = Option(error.getMessage).getOrElse("").linesIterator.map(_.trim)
-    lines
-      .find(line =>
-        line.nonEmpty && !Skipped.exists(line.startsWith) && !line.contains("root error")
-      )
-      .getOrElse(error.getClass.getSimpleName)
-      .take(300)
-  }
 }

@@ -1,6 +1,7 @@
 package tfspark.worker
 
 import org.apache.spark.sql.classic.SparkSession
+import org.slf4j.LoggerFactory
 import scala.util.Try
 import tfspark.ConfigError
 
@@ -28,7 +29,8 @@ private[tfspark] object ScorerSettings {
     */
   def of(spark: SparkSession): ScorerSettings = {
     spark.conf.get(s"${Prefix}wall", "auto") match {
-      case "auto" | "never" | "" =>
+      case "auto" | "" => tellOnce()
+      case "never" =>
       case "always" =>
         throw new ConfigError(
           s"${Prefix}wall: is always, and there is no wall around models in Spark's own process; " +
@@ -47,6 +49,16 @@ private[tfspark] object ScorerSettings {
       number(spark, "batchBytes", (32L << 20).toString, 1).toLong
     )
   }
+
+  private lazy val told = LoggerFactory
+    .getLogger(getClass.getName.stripSuffix("$"))
+    .warn(
+      s"no whole wall around models (${Prefix}wall): they are opened in Spark's own process, which " +
+        "cannot give up files; `always` refuses to open them, `never` leaves this line out"
+    )
+
+  /** Of the process, as on the Python side. */
+  private def tellOnce(): Unit = told
 
   private def number(spark: SparkSession, name: String, default: String, least: Int): Double = {
     val text = Some(spark.conf.get(Prefix + name, default)).filter(_.nonEmpty).getOrElse(default)

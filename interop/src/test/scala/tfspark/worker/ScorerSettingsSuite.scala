@@ -35,6 +35,7 @@ class ScorerSettingsSuite extends Local {
       val error = intercept[ConfigError](set("wall", word)(ScorerSettings.of(spark)))
       assert(error.getMessage.startsWith("spark.tfspark.wall: "))
       assert(error.getMessage.contains(said))
+      assert(error.exitCode == 2)
     }
   }
 }
