@@ -79,6 +79,13 @@ def deep_attributes(honest: Honest) -> bytes:
 
 
 @CASES.raw
+def a_text_that_is_none(honest: Honest) -> bytes:
+    """In a field that older classes of TensorFlow do not know."""
+    cleared = edited(honest.mlp, lambda meta: meta.ClearField("graph_def"))
+    return appended(cleared, field(2, field(5, field(1, b"\xff"))))
+
+
+@CASES.raw
 def no_graph(honest: Honest) -> bytes:
     return b"\x08\x01"
 

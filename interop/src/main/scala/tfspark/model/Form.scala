@@ -1,5 +1,8 @@
 package tfspark.model
 
+import java.nio.ByteBuffer
+import java.nio.charset.{CharacterCodingException, StandardCharsets}
+
 import scala.collection.mutable
 import scala.io.Source
 import scala.util.Using
@@ -9,7 +12,7 @@ import scala.util.control.NoStackTrace
   *
   * The table of its fields is the Python side's (`tfspark/registry/savedmodel.py`), and so is the
   * verdict: no unknown field, none twice, no two that exclude each other, no number longer than
-  * need be.
+  * need be, no text that is not UTF-8 (also in fields that TensorFlow's classes here do not know).
   */
 private[tfspark] object Form {
   private object Unclear extends RuntimeException with NoStackTrace
@@ -17,7 +20,7 @@ private[tfspark] object Form {
   /** @param place
     *   among those that a message holds once; -1 for a field that repeats
     */
-  private final case class Field(wire: Int, inside: Option[Message], place: Int)
+  private final case class Field(wire: Int, inside: Option[Message], place: Int, text: Boolean)
   private final class Message {
     val fields = mutable.HashMap.empty[Int, Field]
     val once = mutable.ArrayBuffer.empty[String]
@@ -58,7 +61,7 @@ private[tfspark] object Form {
       val place = if (several) -1 else message.once.indexOf(group)
       // Repeated numbers are written in one piece.
       val wire = if (several || inside.isDefined) length else wires.getOrElse(kind, varint)
-      message.fields(number) = Field(wire, inside, place)
+      message.fields(number) = Field(wire, inside, place, kind == "string")
     }
     messages.toMap
   }
@@ -87,10 +90,20 @@ private[tfspark] object Form {
             if (size < 0 || size > end - at) throw Unclear
             field.inside match {
               case Some(inside) => message(inside, at + size.toInt, depth + 1)
-              case None => at += size.toInt
+              case None =>
+                if (field.text) text(size.toInt)
+                at += size.toInt
             }
         }
       }
+    }
+
+    private def text(size: Int): Unit = {
+      var ascii = at
+      while (ascii < at + size && content(ascii) >= 0) ascii += 1
+      if (ascii < at + size)
+        try StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(content, at, size)): Unit
+        catch { case _: CharacterCodingException => throw Unclear }
     }
 
     private def skip(size: Int, end: Int): Unit = {
