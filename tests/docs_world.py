@@ -104,7 +104,7 @@ def bad_row(spark: SparkSession, home: Path) -> None:
     columns = "_tfspark_reasons array<string>, _tfspark_raw string"
     bad = spark.createDataFrame([(["Age: null"], "{}")], columns)
     day, target = dt.date(2026, 11, 20), str(home / "warehouse" / "quarantine")
-    quarantine(bad, target, table="passengers", day=day, job="prepare", run_id="1")
+    quarantine(bad, target, {"table": "passengers", "job": "prepare"}, day=day, run_id="1")
 
 
 def register(name: str, folder: Path, versions: int) -> None:

@@ -80,7 +80,7 @@ def test_quarantine_is_by_table_day_and_job(spark: Any, tmp_path: Path) -> None:
     schema = "_tfspark_reasons array<string>, _tfspark_raw string"
     one = spark.createDataFrame([(["x: null"], "{}")], schema)
     put = lambda df, table, day, job: quarantine(  # noqa: E731
-        df, str(target), table=table, day=day, job=job, run_id="r"
+        df, str(target), {"table": table, "job": job}, day=day, run_id="r"
     )
     put(one.limit(0), "t", DAY, "prepare")
     assert not target.exists()
@@ -102,7 +102,8 @@ def test_a_quarantine_in_the_catalog_loses_what_a_day_has_no_more(spark: Any) ->
     one = spark.createDataFrame([(["x: null"], "{}")], schema)
     try:
         for rows in (one, one.limit(0)):
-            quarantine(rows, "bad_in_catalog", table="t", day=DAY, job="score", run_id="r")
+            about = {"table": "t", "job": "score"}
+            quarantine(rows, "bad_in_catalog", about, day=DAY, run_id="r")
             assert spark.table("bad_in_catalog").count() == rows.count()
     finally:
         spark.sql("DROP TABLE IF EXISTS bad_in_catalog")

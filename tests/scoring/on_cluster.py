@@ -5,6 +5,7 @@ python tests/scoring/on_cluster.py MASTER FOLDER     # FOLDER: model/, rows/, ca
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import sys
@@ -46,5 +47,8 @@ if __name__ == "__main__":
         inputs,
     )
     executors = len(spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()) - 1
-    print(json.dumps({"executors": executors, "summary": summary.to_dict()}))
+    sent = spark.sparkContext.parallelize(range(2), 2)
+    frozen = sent.map(lambda _: gc.get_freeze_count()).max()
+    said = {"executors": executors, "summary": summary.to_dict(), "frozen": frozen}
+    print(json.dumps(said))
     spark.stop()

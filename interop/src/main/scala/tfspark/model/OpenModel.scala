@@ -275,9 +275,13 @@ private[tfspark] object OpenModel {
   private val Skipped =
     Seq("Graph execution error", "Detected at node", "<stack traces", "[[", "Function call")
 
+  // TensorFlow's Python takes these out too: names that a graph gives to its functions.
+  private val Functions = """\{\{function_node [^{}]*\}\} ?"""
+
   /** The line of an error that says what happened; TensorFlow wraps it in many others. */
   def telling(error: Throwable): String = {
-    val lines = Option(error.getMessage).getOrElse("").linesIterator.map(_.trim)
+    val text = Option(error.getMessage).getOrElse("").replaceAll(Functions, "")
+    val lines = text.linesIterator.map(_.trim)
     lines
       .find(line =>
         line.nonEmpty && !Skipped.exists(line.startsWith) && !line.contains("root error")
