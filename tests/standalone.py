@@ -24,6 +24,11 @@ from tests.java import SHORT_LIVED
 SPARK_HOME = Path(pyspark.__file__).parent
 _DEPLOY = "org.apache.spark.deploy"
 _PATIENCE = 120
+# What an application that has ended leaves in a work folder, 2 GB of a packed environment, goes.
+_CLEANUP = [
+    f"-Dspark.worker.cleanup.{name}"
+    for name in ("enabled=true", "interval=30", "appDataTtl=30")  # seconds
+]
 
 
 @contextmanager
@@ -51,7 +56,7 @@ def standalone_cluster(
         started.append(master)
         url = master.wait_for(r"Starting Spark master at (spark://\S+)")
         for number in range(workers):
-            options = _invented_gpus(folder, number, gpus) if gpus else []
+            options = [*_CLEANUP, *(_invented_gpus(folder, number, gpus) if gpus else [])]
             started.append(
                 _Daemon(
                     folder / f"worker{number}.log",
