@@ -10,15 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfspark import lazy
+from tfspark.splitmix import STEP, mixed
 from tfspark.tensors import Array
 from tfspark.tensors.arrowtypes import is_bytes, is_list, is_text
 
 kernels: Any = lazy.Module("tfspark.exchange.kernels")
 _EMPTY = np.empty(0, bool)
 _AT_ONCE = 1 << 15
-_A, _B = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_STEP, _NULL = 0x9E3779B97F4A7C15, np.uint64(0x6A09E667F3BCC909)
-_30, _27, _31 = np.uint64(30), np.uint64(27), np.uint64(31)
+_NULL = np.uint64(0x6A09E667F3BCC909)
 
 
 def row_hashes(columns: Sequence[pa.Array]) -> Array:
@@ -49,20 +48,11 @@ def _join(whole: Array, column: pa.Array, number: int) -> None:
     """As `kernels.hash_words` and `kernels.join`, without what compiles those."""
     found = np.zeros(len(whole), np.uint64)
     for word in _words(column).T:
-        found = _mixed(found ^ word)
+        found = mixed(found ^ word)
     if column.null_count:
         found[column.is_null().to_numpy(zero_copy_only=False)] = _NULL
-    seed = np.uint64(number * _STEP % 2**64)
-    whole[:] = _mixed(whole ^ _mixed(found ^ seed))
-
-
-def _mixed(values: Array) -> Array:
-    """As `kernels._mixed`."""
-    x: Array = values + np.uint64(_STEP)
-    x = (x ^ (x >> _30)) * _A
-    x = (x ^ (x >> _27)) * _B
-    x = x ^ (x >> _31)
-    return x
+    seed = np.uint64(number * STEP % 2**64)
+    whole[:] = mixed(whole ^ mixed(found ^ seed))
 
 
 def same_values(column: pa.Array, other: pa.Array) -> Array:

@@ -15,6 +15,7 @@ from hashlib import md5
 import numpy as np
 
 from tfspark.quality.compare import Difference, areas
+from tfspark.splitmix import STEP, mixed
 from tfspark.tensors import Array
 
 LEAST = 30
@@ -48,7 +49,8 @@ class Clusters:
     def draws(self) -> Iterator[Array]:
         """How often each cluster counts, again and again."""
         for draw in range(_DRAWS):
-            yield _COUNTS[_mixed(self.seeds, draw) >> np.uint64(64 - _BITS)]
+            seeds = self.seeds + np.uint64(draw * STEP % 2**64)
+            yield _COUNTS[mixed(seeds) >> np.uint64(64 - _BITS)]
 
 
 def clusters_of(numbers: Array, names: Iterable[str]) -> Clusters:
@@ -124,15 +126,6 @@ def _difference(
 
 def _share(part: float, whole: float) -> float:
     return part / whole if whole > 0 else math.nan
-
-
-def _mixed(seeds: Array, draw: int) -> Array:
-    """Another 64 bits of each seed for each draw (splitmix64)."""
-    mixed: Array = seeds + np.uint64((draw + 1) * 0x9E3779B97F4A7C15 % 2**64)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
 
 
 def _poisson() -> Array:
