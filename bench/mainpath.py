@@ -24,7 +24,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,7 @@ from bench.main import table
 from bench.main.peers import KIND, BareProcesses, duckdb_prepare
 from bench.score.feed import DAY
 from bench.score.turns import session
-
-ROOT = Path(__file__).parent.parent
+from bench.scratch import ROOT, scratch
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,16 +45,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--forms", nargs="+", default=["parquet"], choices=table.FORMS)
-    parser.add_argument("--spoiled", action="store_true", help="1 % bad rows, 5 % doubled keys too")
+    parser.add_argument("--spoiled", action="store_true", help="1 %% bad rows, 5 %% doubles too")
     parser.add_argument("--before", metavar="COMMIT", help="prepare with this commit too")
     given = parser.parse_args(argv)
-    os.environ["PYTHONPATH"] = str(ROOT)  # for the processes that Spark starts
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    folder = Path(tempfile.mkdtemp(prefix="tfspark-bench-"))
-    try:
+    with scratch() as folder:
         found = _measure(folder, given)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     medians = {name: round(statistics.median(each), 2) for name, each in found.items()}
     for name, seconds in medians.items():
         print(f"{name:32} {seconds:8.2f} s   of {sorted(round(s, 2) for s in found[name])}")

@@ -18,7 +18,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,12 +32,12 @@ from bench.main.peers import KIND
 from bench.processes import Watch
 from bench.score.feed import DAY
 from bench.score.turns import session
+from bench.scratch import ROOT, scratch
 
 if TYPE_CHECKING:
     from tfspark.watch.counted import Counted, Counter
 
 BAR = 0.1
-ROOT = Path(__file__).parent.parent
 _SAMPLE = 100_000
 
 
@@ -48,13 +47,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args(argv)
-    os.environ["PYTHONPATH"] = str(ROOT)  # for the processes that Spark starts
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    folder = Path(tempfile.mkdtemp(prefix="tfspark-bench-"))
-    try:
+    with scratch() as folder:
         return _report(given, _measure(folder, given))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _report(given: argparse.Namespace, found: dict[str, list[float]]) -> int:

@@ -13,11 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import statistics
 import sys
-import tempfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -30,8 +27,8 @@ from bench.main import table
 from bench.mainpath import PrepareJob
 from bench.processes import Watch
 from bench.score.turns import session
+from bench.scratch import scratch
 
-ROOT = Path(__file__).parent.parent
 WORDS = 1_000  # a column of strings has so many
 _FILES = 4
 Rows = Callable[[int, int], pa.Table]
@@ -47,13 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--share", type=float, default=0.1, help="of the rows")
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args(argv)
-    os.environ["PYTHONPATH"] = str(ROOT)  # for the processes that Spark starts
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    folder = Path(tempfile.mkdtemp(prefix="tfspark-bench-"))
-    try:
+    with scratch() as folder:
         found = _measure(folder, given.share, given.repeats)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps(found))
     return 0
 
